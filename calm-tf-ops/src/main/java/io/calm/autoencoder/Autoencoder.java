@@ -1,0 +1,145 @@
+package io.calm.autoencoder;
+
+import java.util.List;
+import java.util.stream.IntStream;
+
+import io.calm.graph.Initializer;
+import io.calm.graph.Linear;
+import io.calm.graph.Network;
+import io.calm.graph.RmsNorm;
+import io.calm.graph.Variable;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * The autoencoder's network: patches of K tokens to the posterior of one latent vector of
+ * size l, and latent vectors back to tokens. {@code R} counts patches.
+ */
+public final class Autoencoder {
+
+	private final Network network;
+
+	private final AutoencoderConfig config;
+
+	/** The embedding; also the decoder's output matrix, {@code [V, D]}. */
+	private final Variable embedding;
+
+	private final List<ResidualLayer> encoderLayers;
+
+	/** {@code K·D} to {@code D}: the tokens of a patch become one vector. */
+	private final Linear squeeze;
+
+	private final RmsNorm encoderNorm;
+
+	private final Linear hiddenToLatent;
+
+	private final Linear latentToHidden;
+
+	private final List<ResidualLayer> decoderLayers;
+
+	/** {@code D} to {@code K·D}: one vector becomes the tokens of a patch. */
+	private final Linear expand;
+
+	private final RmsNorm decoderNorm;
+
+	/**
+	 * Declares the network.
+	 * @param network where to build it
+	 * @param prefix of the parameters' names: empty, or {@code ae_model.} inside a
+	 * language model
+	 * @param config its shape
+	 */
+	public Autoencoder(Network network, String prefix, AutoencoderConfig config) {
+		this.network = network;
+		this.config = config;
+		int width = config.hiddenSize();
+		Initializer initializer = Initializer.normal(config.initializerRange());
+		String encoder = prefix + "encoder";
+		this.embedding = network.variables()
+			.declare(encoder + ".embed_tokens.weight", initializer, config.vocabularySize(), width);
+		this.encoderLayers = layers(encoder + ".encoder_layers.", config.encoderLayers());
+		this.squeeze = Linear.withBias(network, encoder + ".squeeze_layer", (long) config.patchSize() * width, width);
+		this.encoderNorm = new RmsNorm(network, encoder + ".norm", width, config.normEpsilon());
+		this.hiddenToLatent = Linear.withBias(network, encoder + ".hidden_to_latent", width, 2L * config.latentSize());
+		String decoder = prefix + "decoder";
+		this.latentToHidden = Linear.withBias(network, decoder + ".latent_to_hidden", config.latentSize(), width);
+		this.decoderLayers = layers(decoder + ".decoder_layers.", config.decoderLayers());
+		this.expand = Linear.withBias(network, decoder + ".expand_layer", width, (long) config.patchSize() * width);
+		this.decoderNorm = new RmsNorm(network, decoder + ".norm", width, config.normEpsilon());
+	}
+
+	/**
+	 * Its shape.
+	 * @return the configuration
+	 */
+	public AutoencoderConfig config() {
+		return this.config;
+	}
+
+	/**
+	 * Encodes patches.
+	 * @param tokens {@code [R, K]}
+	 * @return the posterior of their latent vectors
+	 */
+	public Posterior encode(Operand<TInt32> tokens) {
+		Ops tf = this.network.tf();
+		long width = this.config.hiddenSize();
+		long patches = tokens.shape().get(0);
+		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { patches * this.config.patchSize() }));
+		Operand<TFloat32> perToken = tf.gather(this.embedding.value(), flat, tf.constant(0)); // [R·K,
+																								// D]
+		int half = this.encoderLayers.size() / 2;
+		perToken = through(this.encoderLayers.subList(0, half), perToken);
+		Operand<TFloat32> perPatch = this.squeeze
+			.apply(this.network.reshape(perToken, patches, this.config.patchSize() * width)); // [R,
+																								// D]
+		perPatch = through(this.encoderLayers.subList(half, 2 * half), perPatch);
+		Operand<TFloat32> latent = this.hiddenToLatent.apply(this.encoderNorm.apply(perPatch)); // [R,
+																								// 2l]
+		int size = this.config.latentSize();
+		return new Posterior(this.network.columns(latent, 0, size), this.network.columns(latent, size, size));
+	}
+
+	/**
+	 * Decodes latent vectors to the logits of their tokens.
+	 * @param latents {@code [R, l]}
+	 * @return {@code [R·K, V]}
+	 */
+	public Operand<TFloat32> decode(Operand<TFloat32> latents) {
+		long patches = latents.shape().get(0);
+		int half = this.decoderLayers.size() / 2;
+		Operand<TFloat32> perPatch = through(this.decoderLayers.subList(0, half), this.latentToHidden.apply(latents));
+		Operand<TFloat32> perToken = this.network.reshape(this.expand.apply(perPatch),
+				patches * this.config.patchSize(), this.config.hiddenSize()); // [R·K, D]
+		perToken = through(this.decoderLayers.subList(half, 2 * half), perToken);
+		return this.network.matMulTransposed(this.decoderNorm.apply(perToken), this.embedding.value());
+	}
+
+	/**
+	 * Decodes latent vectors to their most likely tokens.
+	 * @param latents {@code [R, l]}
+	 * @return {@code [R, K]}
+	 */
+	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
+		Ops tf = this.network.tf();
+		Operand<TInt32> best = tf.math.argMax(decode(latents), tf.constant(1), TInt32.class); // [R·K]
+		return tf.reshape(best, tf.constant(new long[] { latents.shape().get(0), this.config.patchSize() }));
+	}
+
+	private List<ResidualLayer> layers(String prefix, int count) {
+		return IntStream.range(0, count)
+			.mapToObj((i) -> new ResidualLayer(this.network, prefix + i, this.config))
+			.toList();
+	}
+
+	private static Operand<TFloat32> through(List<ResidualLayer> layers, Operand<TFloat32> x) {
+		Operand<TFloat32> result = x;
+		for (ResidualLayer layer : layers) {
+			result = layer.apply(result);
+		}
+		return result;
+	}
+
+}

@@ -1,0 +1,94 @@
+package io.calm.graph;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.types.family.TType;
+
+/**
+ * One call of an entry point: feed, run, read, close. It owns the tensors that go in and
+ * come out. Not for several threads.
+ */
+public final class Call implements AutoCloseable {
+
+	private final EntryPoint entryPoint;
+
+	private final Session.Runner runner;
+
+	private final List<AutoCloseable> owned = new ArrayList<>();
+
+	private List<Tensor> results = List.of();
+
+	Call(EntryPoint entryPoint, Session.Runner runner) {
+		this.entryPoint = entryPoint;
+		this.runner = runner;
+		entryPoint.addTo(runner);
+	}
+
+	/**
+	 * Feeds an input.
+	 * @param <A> the Java array
+	 * @param input where
+	 * @param values row by row, as many as the input's shape has
+	 * @return this
+	 */
+	public <A> Call feed(Input<? extends TType, A> input, A values) {
+		Tensor tensor = input.tensor(values);
+		this.owned.add(tensor);
+		this.runner.feed(input.node(), tensor);
+		return this;
+	}
+
+	/**
+	 * Runs it.
+	 * @return this
+	 */
+	public Call run() {
+		Result result = this.runner.run();
+		this.owned.add(result);
+		List<Tensor> tensors = new ArrayList<>();
+		result.forEach((entry) -> tensors.add(entry.getValue()));
+		this.results = tensors;
+		return this;
+	}
+
+	/**
+	 * Reads what came back.
+	 * @param <A> the Java array
+	 * @param fetch one of the entry point's fetches
+	 * @return a new array
+	 */
+	public <A> A get(Fetch<A> fetch) {
+		int position = this.entryPoint.fetches().indexOf(fetch);
+		if (position < 0 || position >= this.results.size()) {
+			throw new IllegalStateException("This call has not run or does not bring that value back");
+		}
+		return fetch.array(this.results.get(position));
+	}
+
+	/**
+	 * Reads a single number.
+	 * @param fetch one of the entry point's fetches
+	 * @return its first value
+	 */
+	public float scalar(Fetch<float[]> fetch) {
+		return get(fetch)[0];
+	}
+
+	@Override
+	public void close() {
+		for (AutoCloseable resource : this.owned) {
+			try {
+				resource.close();
+			}
+			catch (Exception ex) {
+				throw new IllegalStateException(ex);
+			}
+		}
+		this.owned.clear();
+	}
+
+}

@@ -1,0 +1,52 @@
+package io.calm.graph;
+
+import io.calm.input.InvalidInputException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GPUOptions;
+
+/**
+ * Where a program computes.
+ */
+public enum Device {
+
+	/** A GPU if TensorFlow finds one, else the CPU. */
+	AUTO,
+	/** The CPU, even where there is a GPU. */
+	CPU,
+	/** A GPU; a clear error where TensorFlow finds none. */
+	GPU;
+
+	private static final Logger logger = LoggerFactory.getLogger(Device.class);
+
+	/**
+	 * Decides between CPU and GPU on this machine.
+	 * @return {@link #CPU} or {@link #GPU}
+	 * @throws InvalidInputException if a GPU was asked for and TensorFlow finds none
+	 */
+	public Device resolve() {
+		NativeRuntime.load();
+		if (this == GPU && !NativeRuntime.hasGpu()) {
+			throw new InvalidInputException("device gpu", "TensorFlow finds no GPU on this machine",
+					"use the native artifact linux-x86_64-gpu with an NVIDIA driver and CUDA 12, or the device cpu or auto");
+		}
+		Device device = (this == CPU || !NativeRuntime.hasGpu()) ? CPU : GPU;
+		if (this == AUTO) {
+			logger.info("Computing on the {}", device);
+		}
+		return device;
+	}
+
+	ConfigProto.Builder config() {
+		ConfigProto.Builder config = ConfigProto.newBuilder().setAllowSoftPlacement(true);
+		if (this == GPU) {
+			config.setGpuOptions(GPUOptions.newBuilder().setAllowGrowth(true));
+		}
+		else {
+			config.putDeviceCount("GPU", 0);
+		}
+		return config;
+	}
+
+}

@@ -1,0 +1,47 @@
+package io.calm.graph;
+
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * Layer norm over the last axis: {@code (x − mean) / √(var + ε) · w + b}.
+ */
+public final class LayerNorm {
+
+	private final Network network;
+
+	private final Variable weight;
+
+	private final Variable bias;
+
+	private final float epsilon;
+
+	/**
+	 * Declares the norm.
+	 * @param network where to build it
+	 * @param name the parameters' prefix
+	 * @param size of the last axis
+	 * @param epsilon added to the variance
+	 */
+	public LayerNorm(Network network, String name, long size, double epsilon) {
+		this.network = network;
+		this.weight = network.variables().declare(name + ".weight", Initializer.ONES, size);
+		this.bias = network.variables().declare(name + ".bias", Initializer.ZEROS, size);
+		this.epsilon = (float) epsilon;
+	}
+
+	/**
+	 * Normalises.
+	 * @param x {@code [..., size]}
+	 * @return the same shape
+	 */
+	public Operand<TFloat32> apply(Operand<TFloat32> x) {
+		Ops tf = this.network.tf();
+		Operand<TFloat32> centred = tf.math.sub(x, this.network.meanOfLast(x));
+		Operand<TFloat32> variance = this.network.meanOfLast(tf.math.square(centred));
+		Operand<TFloat32> scale = tf.math.rsqrt(tf.math.add(variance, tf.constant(this.epsilon)));
+		return tf.math.add(tf.math.mul(tf.math.mul(centred, scale), this.weight.value()), this.bias.value());
+	}
+
+}

@@ -1,0 +1,94 @@
+package io.calm.graph;
+
+import org.jspecify.annotations.Nullable;
+import org.tensorflow.Operand;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * The affine map {@code x·Wᵀ + b} with {@code W [out, in]}.
+ */
+public final class Linear {
+
+	private final Network network;
+
+	private final Variable weight;
+
+	private final @Nullable Variable bias;
+
+	private Linear(Network network, Variable weight, @Nullable Variable bias) {
+		this.network = network;
+		this.weight = weight;
+		this.bias = bias;
+	}
+
+	/**
+	 * A map with a bias, both drawn as PyTorch draws them: uniform in ±1/√in.
+	 * @param network where to build it
+	 * @param name the parameters' prefix
+	 * @param in columns of the input
+	 * @param out columns of the output
+	 * @return the layer
+	 */
+	public static Linear withBias(Network network, String name, long in, long out) {
+		return withBias(network, name, in, out, Initializer.uniform(1 / Math.sqrt(in)));
+	}
+
+	/**
+	 * A map with a bias.
+	 * @param network where to build it
+	 * @param name the parameters' prefix
+	 * @param in columns of the input
+	 * @param out columns of the output
+	 * @param initializer draws both
+	 * @return the layer
+	 */
+	public static Linear withBias(Network network, String name, long in, long out, Initializer initializer) {
+		return new Linear(network, network.variables().declare(name + ".weight", initializer, out, in),
+				network.variables().declare(name + ".bias", initializer, out));
+	}
+
+	/**
+	 * A map without bias, drawn from a normal distribution as in Llama.
+	 * @param network where to build it
+	 * @param name the parameter's prefix
+	 * @param in columns of the input
+	 * @param out columns of the output
+	 * @param deviation the standard deviation of the first weights
+	 * @return the layer
+	 */
+	public static Linear withoutBias(Network network, String name, long in, long out, double deviation) {
+		return new Linear(network,
+				network.variables().declare(name + ".weight", Initializer.normal(deviation), out, in), null);
+	}
+
+	/**
+	 * Applies the map to rows.
+	 * @param x {@code [rows, in]}
+	 * @return {@code [rows, out]}
+	 */
+	public Operand<TFloat32> apply(Operand<TFloat32> x) {
+		return biased(this.network.matMulTransposed(x, this.weight.value()));
+	}
+
+	/**
+	 * Applies the columns {@code [from, from + size)} of {@code W} to rows, without the
+	 * bias: one term of a map whose input is a concatenation.
+	 * @param x {@code [rows, size]}
+	 * @param from the first column of {@code W}
+	 * @param size how many
+	 * @return {@code [rows, out]}
+	 */
+	public Operand<TFloat32> applyColumns(Operand<TFloat32> x, long from, long size) {
+		return this.network.matMulTransposed(x, this.network.columns(this.weight.value(), from, size));
+	}
+
+	/**
+	 * Adds the bias, if there is one.
+	 * @param x {@code [..., out]}
+	 * @return the same shape
+	 */
+	public Operand<TFloat32> biased(Operand<TFloat32> x) {
+		return (this.bias != null) ? this.network.tf().math.add(x, this.bias.value()) : x;
+	}
+
+}

@@ -1,0 +1,100 @@
+package io.calm.graph;
+
+import com.sun.jna.Function;
+import com.sun.jna.Platform;
+import io.calm.input.InvalidInputException;
+import org.bytedeco.javacpp.BytePointer;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.internal.c_api.TFE_Context;
+import org.tensorflow.internal.c_api.TFE_ContextOptions;
+import org.tensorflow.internal.c_api.TF_DeviceList;
+import org.tensorflow.internal.c_api.TF_Status;
+import org.tensorflow.internal.c_api.global.tensorflow;
+
+/**
+ * Loads TensorFlow's native library once, with the settings that an embedded library owes
+ * its user.
+ */
+final class NativeRuntime {
+
+	private static final boolean GPU;
+
+	static {
+		// JavaCPP refuses to allocate once the whole process is larger than 4 x Xmx.
+		// Model
+		// weights live outside the heap by design, so that limit would hit at random.
+		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
+		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
+		quietUnlessConfigured();
+		try {
+			TensorFlow.version();
+		}
+		catch (UnsatisfiedLinkError | NoClassDefFoundError ex) {
+			throw new InvalidInputException("TensorFlow",
+					"its native library for this platform (" + System.getProperty("os.name") + ", "
+							+ System.getProperty("os.arch") + ") is not on the class path",
+					"add org.tensorflow:tensorflow-core-native with the classifier for it, such as linux-x86_64", ex);
+		}
+		GPU = findGpu();
+	}
+
+	private NativeRuntime() {
+	}
+
+	/**
+	 * Loads the natives if that has not happened yet; to be called before any TensorFlow
+	 * class is touched.
+	 */
+	static void load() {
+		// the static initialiser does it
+	}
+
+	static boolean hasGpu() {
+		return GPU;
+	}
+
+	private static void setUnlessPresent(String property, String value) {
+		if (System.getProperty(property) == null) {
+			System.setProperty(property, value);
+		}
+	}
+
+	/**
+	 * A library does not print: TensorFlow's information lines go unless the user asked
+	 * for them. Its logger reads the environment of the process, which Java cannot write.
+	 */
+	private static void quietUnlessConfigured() {
+		if (System.getenv("TF_CPP_MIN_LOG_LEVEL") != null) {
+			return;
+		}
+		if (Platform.isWindows()) {
+			Function.getFunction("msvcrt", "_putenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL=2" });
+		}
+		else {
+			Function.getFunction("c", "setenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL", "2", 1 });
+		}
+	}
+
+	private static boolean findGpu() {
+		try (TF_Status status = TF_Status.newStatus();
+				TFE_ContextOptions options = TFE_ContextOptions.newContextOptions()) {
+			TFE_Context context = tensorflow.TFE_NewContext(options, status);
+			status.throwExceptionIfNotOK();
+			TF_DeviceList devices = tensorflow.TFE_ContextListDevices(context, status);
+			try {
+				for (int i = 0; i < tensorflow.TF_DeviceListCount(devices); i++) {
+					BytePointer type = tensorflow.TF_DeviceListType(devices, i, status);
+					if ("GPU".equals(type.getString())) {
+						return true;
+					}
+				}
+				return false;
+			}
+			finally {
+				tensorflow.TF_DeleteDeviceList(devices);
+				tensorflow.TFE_DeleteContext(context);
+			}
+		}
+	}
+
+}

@@ -1,0 +1,114 @@
+package io.calm.graph;
+
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Sum;
+import org.tensorflow.op.linalg.MatMul;
+import org.tensorflow.op.math.Mean;
+import org.tensorflow.op.train.BatchMatMul;
+import org.tensorflow.types.TBfloat16;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * What layers are built with: the operations of a graph under construction, its
+ * variables, and the precision of matrix products. Shapes are static.
+ *
+ * @param tf TensorFlow's operations
+ * @param variables where parameters are declared
+ * @param precision the number format of matrix products
+ */
+public record Network(Ops tf, Variables variables, Precision precision) {
+
+	/**
+	 * The product {@code x · wᵀ} in this network's precision.
+	 * @param x {@code [rows, in]}
+	 * @param w {@code [out, in]}, the layout of the reference
+	 * @return {@code [rows, out]}
+	 */
+	public Operand<TFloat32> matMulTransposed(Operand<TFloat32> x, Operand<TFloat32> w) {
+		if (this.precision == Precision.FP32) {
+			return this.tf.linalg.matMul(x, w, MatMul.transposeB(true));
+		}
+		Operand<TBfloat16> product = this.tf.linalg.matMul(bfloat16(x), bfloat16(w), MatMul.transposeB(true));
+		return this.tf.dtypes.cast(product, TFloat32.class);
+	}
+
+	/**
+	 * The batched product in fp32, for the small products whose rounding matters:
+	 * attention scores and distances.
+	 * @param x {@code [..., rows, inner]}
+	 * @param y {@code [..., columns, inner]}
+	 * @return {@code x · yᵀ}, {@code [..., rows, columns]}
+	 */
+	public Operand<TFloat32> batchMatMulTransposed(Operand<TFloat32> x, Operand<TFloat32> y) {
+		return this.tf.train.batchMatMul(x, y, TFloat32.class, BatchMatMul.adjY(true));
+	}
+
+	/**
+	 * The batched product in fp32.
+	 * @param x {@code [..., rows, inner]}
+	 * @param y {@code [..., inner, columns]}
+	 * @return {@code [..., rows, columns]}
+	 */
+	public Operand<TFloat32> batchMatMul(Operand<TFloat32> x, Operand<TFloat32> y) {
+		return this.tf.train.batchMatMul(x, y, TFloat32.class);
+	}
+
+	/**
+	 * {@code x · sigmoid(x)}.
+	 * @param x any shape
+	 * @return the same shape
+	 */
+	public Operand<TFloat32> silu(Operand<TFloat32> x) {
+		return this.tf.math.mul(x, this.tf.math.sigmoid(x));
+	}
+
+	/**
+	 * The same values under another shape.
+	 * @param x any shape
+	 * @param shape the new one; one dimension may be -1
+	 * @return {@code x} in that shape
+	 */
+	public Operand<TFloat32> reshape(Operand<TFloat32> x, long... shape) {
+		return this.tf.reshape(x, this.tf.constant(shape));
+	}
+
+	/**
+	 * The columns {@code [from, from + size)} of the last axis.
+	 * @param x any shape with at least one axis
+	 * @param from the first column
+	 * @param size how many
+	 * @return the slice
+	 */
+	public Operand<TFloat32> columns(Operand<TFloat32> x, long from, long size) {
+		int rank = x.shape().numDimensions();
+		long[] begin = new long[rank];
+		long[] extent = x.shape().asArray();
+		begin[rank - 1] = from;
+		extent[rank - 1] = size;
+		return this.tf.slice(x, this.tf.constant(begin), this.tf.constant(extent));
+	}
+
+	/**
+	 * The mean over the last axis, which is kept with size 1.
+	 * @param x {@code [..., n]}
+	 * @return {@code [..., 1]}
+	 */
+	public Operand<TFloat32> meanOfLast(Operand<TFloat32> x) {
+		return this.tf.math.mean(x, this.tf.constant(new int[] { x.shape().numDimensions() - 1 }), Mean.keepDims(true));
+	}
+
+	/**
+	 * The sum over the last axis, which is kept with size 1.
+	 * @param x {@code [..., n]}
+	 * @return {@code [..., 1]}
+	 */
+	public Operand<TFloat32> sumOfLast(Operand<TFloat32> x) {
+		return this.tf.sum(x, this.tf.constant(new int[] { x.shape().numDimensions() - 1 }), Sum.keepDims(true));
+	}
+
+	private Operand<TBfloat16> bfloat16(Operand<TFloat32> x) {
+		return this.tf.dtypes.cast(x, TBfloat16.class);
+	}
+
+}

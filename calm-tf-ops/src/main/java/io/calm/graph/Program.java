@@ -1,0 +1,160 @@
+package io.calm.graph;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Predicate;
+
+import org.tensorflow.Graph;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * A graph that is built once and then called: it owns the variables and all native
+ * memory. Calls from several threads are safe as far as they do not change variables.
+ */
+public final class Program implements AutoCloseable {
+
+	private final Graph graph;
+
+	private final Session session;
+
+	private final Device device;
+
+	private final Map<Variable, Access> variables;
+
+	private final Input<TInt64, long[]> initialSeed;
+
+	Program(Graph graph, Session session, Device device, Map<Variable, Access> variables,
+			Input<TInt64, long[]> initialSeed) {
+		this.graph = graph;
+		this.session = session;
+		this.device = device;
+		this.variables = variables;
+		this.initialSeed = initialSeed;
+	}
+
+	/**
+	 * Builds a program.
+	 * @param options device, precision and fusion
+	 * @param construction declares networks and entry points
+	 * @return the program, its variables not yet set
+	 */
+	public static Program build(ProgramOptions options, Consumer<ProgramBuilder> construction) {
+		return new ProgramBuilder(options).build(construction);
+	}
+
+	/**
+	 * Where it computes.
+	 * @return CPU or GPU
+	 */
+	public Device device() {
+		return this.device;
+	}
+
+	/**
+	 * Its variables, in the order of their declaration.
+	 * @param filter selects by name
+	 * @return a new list
+	 */
+	public List<Variable> variables(Predicate<String> filter) {
+		return this.variables.keySet().stream().filter((variable) -> filter.test(variable.name())).toList();
+	}
+
+	/**
+	 * Begins a call.
+	 * @param entryPoint what to call
+	 * @return to be fed, run and closed
+	 */
+	public Call call(EntryPoint entryPoint) {
+		return new Call(entryPoint, this.session.runner());
+	}
+
+	/**
+	 * Sets variables to their first values.
+	 * @param variables which
+	 * @param seed of those that are drawn
+	 */
+	public void initialize(List<Variable> variables, long seed) {
+		if (variables.isEmpty()) {
+			return;
+		}
+		Session.Runner runner = this.session.runner();
+		variables.forEach((variable) -> runner.addTarget(access(variable).initialize()));
+		try (Tensor seeds = this.initialSeed.tensor(new long[] { seed, 0 })) {
+			runner.feed(this.initialSeed.node(), seeds).run().close();
+		}
+	}
+
+	/**
+	 * Sets variables to given values, all in one step.
+	 * @param variables which
+	 * @param source gives a variable's values, row by row
+	 */
+	public void write(List<Variable> variables, Function<Variable, float[]> source) {
+		if (variables.isEmpty()) {
+			return;
+		}
+		List<Tensor> tensors = new ArrayList<>();
+		try {
+			Session.Runner runner = this.session.runner();
+			for (Variable variable : variables) {
+				Tensor tensor = TFloat32.tensorOf(Shape.of(variable.shape()), DataBuffers.of(source.apply(variable)));
+				tensors.add(tensor);
+				runner.feed(access(variable).given(), tensor);
+				runner.addTarget(access(variable).assign());
+			}
+			runner.run().close();
+		}
+		finally {
+			tensors.forEach(Tensor::close);
+		}
+	}
+
+	/**
+	 * Reads variables, all as of one moment.
+	 * @param variables which
+	 * @param target is given each variable with its values, row by row
+	 */
+	public void read(List<Variable> variables, BiConsumer<Variable, float[]> target) {
+		if (variables.isEmpty()) {
+			return;
+		}
+		Session.Runner runner = this.session.runner();
+		variables.forEach((variable) -> runner.fetch(access(variable).read()));
+		try (Result result = runner.run()) {
+			for (int i = 0; i < variables.size(); i++) {
+				float[] values = new float[Math.toIntExact(variables.get(i).size())];
+				result.get(i).asRawTensor().data().asFloats().read(values);
+				target.accept(variables.get(i), values);
+			}
+		}
+	}
+
+	private Access access(Variable variable) {
+		Access access = this.variables.get(variable);
+		if (access == null) {
+			throw new IllegalArgumentException("No variable of this program: " + variable.name());
+		}
+		return access;
+	}
+
+	@Override
+	public void close() {
+		this.session.close();
+		this.graph.close();
+	}
+
+	/** The nodes that set a variable to its first or to a given value, and read it. */
+	record Access(String initialize, String given, String assign, String read) {
+	}
+
+}

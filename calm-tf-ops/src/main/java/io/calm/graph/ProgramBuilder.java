@@ -1,0 +1,134 @@
+package io.calm.graph;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * A program under construction.
+ */
+public final class ProgramBuilder {
+
+	private final ProgramOptions options;
+
+	private final Device device;
+
+	private final Graph graph;
+
+	private final Ops tf;
+
+	private final Variables variables;
+
+	private final Input<TInt64, long[]> initialSeed;
+
+	ProgramBuilder(ProgramOptions options) {
+		this.options = options;
+		this.device = options.device().resolve();
+		this.graph = new Graph();
+		this.tf = Ops.create(this.graph);
+		this.variables = new Variables(this.tf);
+		this.initialSeed = Input.longs(this.tf, 2);
+	}
+
+	Program build(Consumer<ProgramBuilder> construction) {
+		try (Graph draft = this.graph) {
+			construction.accept(this);
+			Map<Variable, Program.Access> access = new LinkedHashMap<>();
+			this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
+			Graph graph = new Graph();
+			graph.importGraphDef(fuses() ? Fusion.mark(draft.toGraphDef()) : draft.toGraphDef());
+			return new Program(graph, new Session(graph, this.device.config().build()), this.device, access,
+					this.initialSeed);
+		}
+	}
+
+	/**
+	 * XLA for GPUs needs parts of CUDA that a machine may not have; TensorFlow's own
+	 * element-wise kernels are good there.
+	 */
+	private boolean fuses() {
+		return this.options.fused() && this.device == Device.CPU;
+	}
+
+	private Program.Access access(Variable variable) {
+		Operand<TInt64> seed = this.tf.math.add(this.initialSeed.value(),
+				this.tf.constant(new long[] { 0, variable.name().hashCode() }));
+		Operand<TFloat32> first = variable.initializer().value(this.tf, seed, variable.shape());
+		Placeholder<TFloat32> given = this.tf.placeholder(TFloat32.class,
+				Placeholder.shape(Shape.of(variable.shape())));
+		return new Program.Access(this.tf.assignVariableOp(variable.handle(), first).op().name(), given.op().name(),
+				this.tf.assignVariableOp(variable.handle(), given).op().name(), variable.value().op().name());
+	}
+
+	/**
+	 * What layers are built with.
+	 * @return operations, variables and precision
+	 */
+	public Network network() {
+		return new Network(this.tf, this.variables, this.options.precision());
+	}
+
+	/**
+	 * Declares an input of integers.
+	 * @param shape static
+	 * @return the input
+	 */
+	public Input<TInt32, int[]> ints(long... shape) {
+		return Input.ints(this.tf, shape);
+	}
+
+	/**
+	 * Declares an input of numbers.
+	 * @param shape static
+	 * @return the input
+	 */
+	public Input<TFloat32, float[]> floats(long... shape) {
+		return Input.floats(this.tf, shape);
+	}
+
+	/**
+	 * Declares the seed of an entry point's random draws: two numbers.
+	 * @return the input, {@code [2]}
+	 */
+	public Input<TInt64, long[]> seed() {
+		return Input.longs(this.tf, 2);
+	}
+
+	/**
+	 * Declares an entry point.
+	 * @return to be told what it fetches and changes
+	 */
+	public EntryPoint entryPoint() {
+		return new EntryPoint();
+	}
+
+	/**
+	 * The gradients of a scalar.
+	 * @param loss a scalar
+	 * @param variables those it depends on
+	 * @return its gradient with respect to each, in their order
+	 */
+	public List<Operand<TFloat32>> gradients(Operand<TFloat32> loss, List<Variable> variables) {
+		Output<?>[] with = variables.stream().map((variable) -> variable.value().asOutput()).toArray(Output<?>[]::new);
+		List<Operand<TFloat32>> gradients = new ArrayList<>();
+		for (Output<?> gradient : this.graph.addGradients(loss.asOutput(), with)) {
+			gradients.add(gradient.expect(TFloat32.class));
+		}
+		return gradients;
+	}
+
+}

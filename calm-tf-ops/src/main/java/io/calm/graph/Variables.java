@@ -1,0 +1,68 @@
+package io.calm.graph;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.VarHandleOp;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * The variables of one program, by name. A name can be declared more than once with the
+ * same shape: tied weights are one variable.
+ */
+public final class Variables {
+
+	private final Ops tf;
+
+	private final Map<String, Variable> byName = new LinkedHashMap<>();
+
+	Variables(Ops tf) {
+		this.tf = tf;
+	}
+
+	/**
+	 * Declares a variable, or finds the one declared before.
+	 * @param name its name
+	 * @param initializer its first value
+	 * @param shape its shape
+	 * @return the variable
+	 */
+	public Variable declare(String name, Initializer initializer, long... shape) {
+		Variable known = this.byName.get(name);
+		if (known != null) {
+			if (!Arrays.equals(known.shape(), shape)) {
+				throw new IllegalArgumentException("Variable " + name + " has the shape "
+						+ Arrays.toString(known.shape()) + ", not " + Arrays.toString(shape));
+			}
+			return known;
+		}
+		VarHandleOp handle = this.tf.varHandleOp(TFloat32.class, Shape.of(shape), VarHandleOp.sharedName(name));
+		Operand<TFloat32> value = this.tf.readVariableOp(handle, TFloat32.class);
+		Variable variable = new Variable(name, shape.clone(), initializer, handle, value);
+		this.byName.put(name, variable);
+		return variable;
+	}
+
+	/**
+	 * The variables whose names pass a filter, in the order of their declaration.
+	 * @param filter what to select
+	 * @return a new list
+	 */
+	public List<Variable> select(Predicate<String> filter) {
+		List<Variable> selected = new ArrayList<>();
+		this.byName.forEach((name, variable) -> {
+			if (filter.test(name)) {
+				selected.add(variable);
+			}
+		});
+		return selected;
+	}
+
+}

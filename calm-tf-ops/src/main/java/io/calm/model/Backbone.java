@@ -1,0 +1,108 @@
+package io.calm.model;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import io.calm.graph.CausalAttention;
+import io.calm.graph.Initializer;
+import io.calm.graph.Network;
+import io.calm.graph.RmsNorm;
+import io.calm.graph.RotaryEmbedding;
+import io.calm.graph.SwiGlu;
+import io.calm.graph.Variable;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * The Llama decoder: blocks of causal attention and gated feed-forward networks, each
+ * behind a norm and beside a residual path.
+ */
+final class Backbone {
+
+	private final Network network;
+
+	private final BackboneConfig config;
+
+	private final List<Block> blocks = new ArrayList<>();
+
+	private final RmsNorm norm;
+
+	Backbone(Network network, String name, BackboneConfig config) {
+		this.network = network;
+		this.config = config;
+		for (int i = 0; i < config.layers(); i++) {
+			this.blocks.add(new Block(network, name + ".layers." + i, config));
+		}
+		this.norm = new RmsNorm(network, name + ".norm", config.hiddenSize(), config.normEpsilon());
+	}
+
+	/**
+	 * Whole sequences.
+	 * @param x the embeddings {@code [B·P, d]}
+	 * @param documents {@code [B, P]}: positions of different documents do not see each
+	 * other
+	 * @return the hidden states {@code [B·P, d]}
+	 */
+	Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TInt32> documents) {
+		Ops tf = this.network.tf();
+		RotaryEmbedding rotary = RotaryEmbedding.table(tf, (int) documents.shape().get(1), this.config.headSize(),
+				this.config.ropeTheta());
+		Operand<TFloat32> mask = CausalAttention.documentMask(tf, documents);
+		Operand<TFloat32> result = x;
+		for (Block block : this.blocks) {
+			Operand<TFloat32> mixed = block.attention().apply(block.attentionNorm().apply(result), rotary, mask);
+			result = block.feedForward(tf, tf.math.add(result, mixed));
+		}
+		return this.norm.apply(result);
+	}
+
+	/**
+	 * One new position per slot.
+	 * @param x the embeddings {@code [S, d]}
+	 * @param positions {@code [S]}
+	 * @param context C, positions in a slot's cache
+	 * @return the hidden states {@code [S, d]}
+	 */
+	Operand<TFloat32> applyCached(Operand<TFloat32> x, Operand<TInt32> positions, int context) {
+		Ops tf = this.network.tf();
+		long slots = positions.shape().get(0);
+		long keySize = (long) this.config.keyHeads() * this.config.headSize();
+		RotaryEmbedding rotary = RotaryEmbedding.table(tf, context, this.config.headSize(), this.config.ropeTheta())
+			.at(tf, positions);
+		Operand<TFloat32> result = x;
+		for (int i = 0; i < this.blocks.size(); i++) {
+			Block block = this.blocks.get(i);
+			Variable keys = cache("keys", i, slots, context, keySize);
+			Variable values = cache("values", i, slots, context, keySize);
+			Operand<TFloat32> mixed = block.attention()
+				.applyCached(block.attentionNorm().apply(result), rotary, positions, keys, values);
+			result = block.feedForward(tf, tf.math.add(result, mixed));
+		}
+		return this.norm.apply(result);
+	}
+
+	private Variable cache(String what, int layer, long slots, int context, long keySize) {
+		return this.network.variables()
+			.declare(CalmNetwork.CACHE + what + "." + layer, Initializer.ZEROS, slots, context, keySize);
+	}
+
+	private record Block(RmsNorm attentionNorm, CausalAttention attention, RmsNorm mlpNorm, SwiGlu mlp) {
+
+		Block(Network network, String name, BackboneConfig config) {
+			this(new RmsNorm(network, name + ".input_layernorm", config.hiddenSize(), config.normEpsilon()),
+					new CausalAttention(network, name + ".self_attn", config.hiddenSize(), config.heads(),
+							config.keyHeads(), config.headSize(), config.initializerRange()),
+					new RmsNorm(network, name + ".post_attention_layernorm", config.hiddenSize(), config.normEpsilon()),
+					new SwiGlu(network, name + ".mlp", config.hiddenSize(), config.intermediateSize(),
+							config.initializerRange()));
+		}
+
+		Operand<TFloat32> feedForward(Ops tf, Operand<TFloat32> x) {
+			return tf.math.add(x, this.mlp.apply(this.mlpNorm.apply(x)));
+		}
+
+	}
+
+}

@@ -1,0 +1,226 @@
+package io.calm.model;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.head.EnergyConfig;
+import io.calm.input.InvalidInputException;
+
+/**
+ * The shape of a CALM language model.
+ *
+ * @param vocabularySize V, the number of token ids, PAD included
+ * @param patchSize K, tokens per patch
+ * @param backbone the Transformer over patches
+ * @param head the generative head
+ * @param padId the id of PAD
+ * @param bosId the id that begins a document
+ * @param eosId the id that ends a document
+ */
+public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, EnergyConfig head, int padId,
+		int bosId, int eosId) {
+
+	/** Checks that the parts fit. */
+	public CalmConfig {
+		if (patchSize < 1) {
+			throw new InvalidInputException("model, patch_size", "is " + patchSize, "choose a positive number");
+		}
+		if (padId < 0 || padId >= vocabularySize) {
+			throw new InvalidInputException("model, pad_token_id",
+					"is " + padId + " where the vocabulary has " + vocabularySize + " ids",
+					"choose an id of the vocabulary");
+		}
+	}
+
+	/**
+	 * A builder of a preset size.
+	 * @param preset {@code nano} or {@code micro} for a laptop, {@code small}, or
+	 * {@code CALM-M}, {@code CALM-L}, {@code CALM-XL} of the paper
+	 * @return the builder
+	 * @throws InvalidInputException if there is no such preset
+	 */
+	public static Builder preset(String preset) {
+		Builder builder = new Builder();
+		return switch (preset) {
+			case "nano" -> builder.size(128, 352, 2, 4);
+			case "micro" -> builder.size(256, 704, 4, 4);
+			case "small" -> builder.size(512, 1376, 6, 8);
+			case "CALM-M" -> builder.size(1024, 2752, 16, 16);
+			case "CALM-L" -> builder.size(1536, 4096, 16, 16);
+			case "CALM-XL" -> builder.size(2560, 6880, 16, 20);
+			default -> throw new InvalidInputException("preset " + preset, "is not known",
+					"choose one of nano, micro, small, CALM-M, CALM-L, CALM-XL");
+		};
+	}
+
+	/**
+	 * Builds a configuration; vocabulary, patch size, latent size and special ids come
+	 * from the autoencoder.
+	 */
+	public static final class Builder {
+
+		private int hiddenSize;
+
+		private int intermediateSize;
+
+		private int layers;
+
+		private int heads;
+
+		private int keyHeads;
+
+		private int headBlocks;
+
+		private int positions = 2048;
+
+		private int noiseSize = 64;
+
+		private int samples = 8;
+
+		private int targets = 100;
+
+		private double alpha = 1;
+
+		private Builder() {
+		}
+
+		private Builder size(int hiddenSize, int intermediateSize, int layers, int heads) {
+			return hiddenSize(hiddenSize).intermediateSize(intermediateSize).layers(layers).heads(heads);
+		}
+
+		/**
+		 * d, the width; the inner width follows as 8/3 of it, to a multiple of 32, unless
+		 * it is set later.
+		 * @param hiddenSize of the preset by default
+		 * @return this
+		 */
+		public Builder hiddenSize(int hiddenSize) {
+			this.hiddenSize = hiddenSize;
+			this.intermediateSize = (hiddenSize * 8 / 3 + 31) / 32 * 32;
+			return this;
+		}
+
+		/**
+		 * f, the inner width of the feed-forward networks.
+		 * @param intermediateSize of the preset by default
+		 * @return this
+		 */
+		public Builder intermediateSize(int intermediateSize) {
+			this.intermediateSize = intermediateSize;
+			return this;
+		}
+
+		/**
+		 * Layers of the backbone; the head follows with a block for every four, at least
+		 * two, unless that is set later.
+		 * @param layers of the preset by default
+		 * @return this
+		 */
+		public Builder layers(int layers) {
+			this.layers = layers;
+			this.headBlocks = Math.max(2, (layers + 3) / 4);
+			return this;
+		}
+
+		/**
+		 * Attention heads; those of keys and values follow unless they are set later.
+		 * @param heads of the preset by default
+		 * @return this
+		 */
+		public Builder heads(int heads) {
+			this.heads = heads;
+			this.keyHeads = heads;
+			return this;
+		}
+
+		/**
+		 * Heads of keys and values.
+		 * @param keyHeads as many as query heads by default
+		 * @return this
+		 */
+		public Builder keyHeads(int keyHeads) {
+			this.keyHeads = keyHeads;
+			return this;
+		}
+
+		/**
+		 * The longest context.
+		 * @param positions in patches, 2048 by default
+		 * @return this
+		 */
+		public Builder positions(int positions) {
+			this.positions = positions;
+			return this;
+		}
+
+		/**
+		 * Residual blocks of the head.
+		 * @param blocks one for every four layers, at least two, by default
+		 * @return this
+		 */
+		public Builder headBlocks(int blocks) {
+			this.headBlocks = blocks;
+			return this;
+		}
+
+		/**
+		 * The size of the head's noise.
+		 * @param noiseSize 64 by default
+		 * @return this
+		 */
+		public Builder noiseSize(int noiseSize) {
+			this.noiseSize = noiseSize;
+			return this;
+		}
+
+		/**
+		 * N, model samples per patch in training.
+		 * @param samples 8 by default
+		 * @return this
+		 */
+		public Builder samples(int samples) {
+			this.samples = samples;
+			return this;
+		}
+
+		/**
+		 * M, samples of the posterior per patch in training.
+		 * @param targets 100 by default
+		 * @return this
+		 */
+		public Builder targets(int targets) {
+			this.targets = targets;
+			return this;
+		}
+
+		/**
+		 * The exponent of the energy score.
+		 * @param alpha 1 by default, in (0, 2)
+		 * @return this
+		 */
+		public Builder alpha(double alpha) {
+			this.alpha = alpha;
+			return this;
+		}
+
+		/**
+		 * Builds it for an autoencoder.
+		 * @param autoencoder whose latent vectors the model predicts
+		 * @return the configuration
+		 * @throws InvalidInputException if a number is out of its range
+		 */
+		public CalmConfig build(AutoencoderConfig autoencoder) {
+			if (this.hiddenSize % this.heads != 0) {
+				throw new InvalidInputException("model, num_attention_heads",
+						"is " + this.heads + ", which does not divide hidden_size " + this.hiddenSize,
+						"choose a number that does");
+			}
+			BackboneConfig backbone = new BackboneConfig(this.hiddenSize, this.intermediateSize, this.layers,
+					this.heads, this.keyHeads, this.hiddenSize / this.heads, this.positions, 1e4, 1e-6, 0.02);
+			EnergyConfig head = new EnergyConfig(this.hiddenSize, autoencoder.latentSize(), this.noiseSize,
+					this.headBlocks, this.samples, this.targets, this.alpha, 0.02);
+			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head,
+					autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
+		}
+
+	}
+
+}

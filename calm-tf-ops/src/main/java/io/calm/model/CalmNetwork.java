@@ -1,0 +1,129 @@
+package io.calm.model;
+
+import io.calm.autoencoder.Autoencoder;
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.Posterior;
+import io.calm.graph.Network;
+import io.calm.head.EnergyHead;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * The CALM language model's network (section 4 of the paper). {@code B} counts sequences,
+ * {@code P} their patches. The hidden state of patch i predicts the latent vector of
+ * patch i + 1; patch 0 is never predicted.
+ */
+public final class CalmNetwork {
+
+	/** The prefix of the frozen autoencoder's parameters. */
+	public static final String AUTOENCODER = "ae_model.";
+
+	/** The prefix of the key/value cache's variables. */
+	public static final String CACHE = "cache.";
+
+	private final Network network;
+
+	private final CalmConfig config;
+
+	private final Autoencoder autoencoder;
+
+	private final PatchEmbedding embedding;
+
+	private final Backbone backbone;
+
+	private final EnergyHead head;
+
+	/**
+	 * Declares the network.
+	 * @param network where to build it
+	 * @param config its shape
+	 * @param autoencoder the frozen autoencoder's shape
+	 */
+	public CalmNetwork(Network network, CalmConfig config, AutoencoderConfig autoencoder) {
+		this.network = network;
+		this.config = config;
+		this.autoencoder = new Autoencoder(network, AUTOENCODER, autoencoder);
+		this.embedding = new PatchEmbedding(network, config);
+		this.backbone = new Backbone(network, "transformer", config.backbone());
+		this.head = new EnergyHead(network, "mlp_generator", config.head());
+	}
+
+	/**
+	 * Whether a variable is a parameter of the language model, which training changes.
+	 * @param name of the variable
+	 * @return false for the autoencoder and for what is no parameter
+	 */
+	public static boolean isParameter(String name) {
+		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || name.startsWith("mlp_generator.");
+	}
+
+	/**
+	 * The embeddings of patches.
+	 * @param tokens {@code [R, K]}
+	 * @return {@code [R, d]}
+	 */
+	public Operand<TFloat32> embed(Operand<TInt32> tokens) {
+		return this.embedding.apply(tokens);
+	}
+
+	/**
+	 * The hidden states of whole sequences.
+	 * @param tokens {@code [B·P, K]}
+	 * @param documents {@code [B, P]}: patches of different documents do not see each
+	 * other
+	 * @return {@code [B·P, d]}
+	 */
+	public Operand<TFloat32> hiddenStates(Operand<TInt32> tokens, Operand<TInt32> documents) {
+		return this.backbone.apply(this.embedding.apply(tokens), documents);
+	}
+
+	/**
+	 * The hidden states of one new patch per slot, which joins the slot's cache.
+	 * @param tokens {@code [S, K]}
+	 * @param positions {@code [S]}, in patches
+	 * @param context C, patches in a slot's cache
+	 * @return {@code [S, d]}
+	 */
+	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, Operand<TInt32> positions, int context) {
+		return this.backbone.applyCached(this.embedding.apply(tokens), positions, context);
+	}
+
+	/**
+	 * The frozen autoencoder's posterior of patches; no gradient flows into it.
+	 * @param tokens {@code [R, K]}
+	 * @return the posterior
+	 */
+	public Posterior posterior(Operand<TInt32> tokens) {
+		Ops tf = this.network.tf();
+		Posterior posterior = this.autoencoder.encode(tokens);
+		return new Posterior(tf.stopGradient(posterior.mean()), tf.stopGradient(posterior.logDeviation()));
+	}
+
+	/**
+	 * The tokens of latent vectors.
+	 * @param latents {@code [R, l]}
+	 * @return {@code [R, K]}
+	 */
+	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
+		return this.autoencoder.decodeTokens(latents);
+	}
+
+	/**
+	 * The generative head.
+	 * @return the head
+	 */
+	public EnergyHead head() {
+		return this.head;
+	}
+
+	/**
+	 * Its shape.
+	 * @return the configuration
+	 */
+	public CalmConfig config() {
+		return this.config;
+	}
+
+}
