@@ -1,10 +1,10 @@
 package io.calm.autoencoder;
 
+import io.calm.graph.CrossEntropy;
 import io.calm.graph.Draws;
 import io.calm.graph.Network;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Max;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -74,7 +74,7 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 
 		Operand<TInt32> labels = tf.reshape(tokens, tf.constant(new long[] { patches * config.patchSize() }));
 		Operand<TFloat32> real = tf.dtypes.cast(tf.math.notEqual(labels, tf.constant(config.padId())), TFloat32.class);
-		Operand<TFloat32> crossEntropy = meanOver(tf, crossEntropy(network, logits, labels), real);
+		Operand<TFloat32> crossEntropy = meanOver(tf, CrossEntropy.of(network, logits, labels), real);
 		Operand<TInt32> best = tf.math.argMax(logits, tf.constant(1), TInt32.class);
 		Operand<TFloat32> right = tf.dtypes.cast(tf.math.equal(best, labels), TFloat32.class);
 
@@ -86,18 +86,6 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 		Operand<TFloat32> klPerDimension = tf.math.mean(kl, tf.constant(0));
 		return new VariationalObjective(loss, crossEntropy, tf.sum(klPerDimension, tf.constant(0)), klPerDimension,
 				meanOver(tf, right, real));
-	}
-
-	/** −log softmax(logits)[label], {@code [rows]}. */
-	private static Operand<TFloat32> crossEntropy(Network network, Operand<TFloat32> logits, Operand<TInt32> labels) {
-		Ops tf = network.tf();
-		int vocabulary = (int) logits.shape().get(1);
-		Operand<TInt32> last = tf.constant(new int[] { 1 });
-		Operand<TFloat32> greatest = tf.stopGradient(tf.max(logits, last, Max.keepDims(true)));
-		Operand<TFloat32> shifted = tf.math.sub(logits, greatest);
-		Operand<TFloat32> normaliser = tf.math.log(tf.sum(tf.math.exp(shifted), last));
-		Operand<TFloat32> chosen = tf.oneHot(labels, tf.constant(vocabulary), tf.constant(1f), tf.constant(0f));
-		return tf.math.sub(normaliser, tf.sum(tf.math.mul(shifted, chosen), last));
 	}
 
 	private static Operand<TFloat32> meanOver(Ops tf, Operand<TFloat32> values, Operand<TFloat32> weights) {

@@ -21,10 +21,14 @@ public final class Input<T extends TType, A> {
 
 	private final Placeholder<T> placeholder;
 
+	/** Kept as text: the graph it was built in does not outlive the building. */
+	private final String node;
+
 	private final Conversion<A> conversion;
 
 	private Input(Placeholder<T> placeholder, Conversion<A> conversion) {
 		this.placeholder = placeholder;
+		this.node = placeholder.op().name();
 		this.conversion = conversion;
 	}
 
@@ -55,7 +59,7 @@ public final class Input<T extends TType, A> {
 	}
 
 	String node() {
-		return this.placeholder.op().name();
+		return this.node;
 	}
 
 	Tensor tensor(A array) {

@@ -1,5 +1,7 @@
 package io.calm.graph;
 
+import java.util.Arrays;
+
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Sum;
@@ -82,10 +84,11 @@ public record Network(Ops tf, Variables variables, Precision precision) {
 	 */
 	public Operand<TFloat32> columns(Operand<TFloat32> x, long from, long size) {
 		int rank = x.shape().numDimensions();
-		long[] begin = new long[rank];
-		long[] extent = x.shape().asArray();
-		begin[rank - 1] = from;
-		extent[rank - 1] = size;
+		// 32-bit: TensorFlow's gradient of a slice fails for 64-bit places
+		int[] begin = new int[rank];
+		int[] extent = Arrays.stream(x.shape().asArray()).mapToInt(Math::toIntExact).toArray();
+		begin[rank - 1] = Math.toIntExact(from);
+		extent[rank - 1] = Math.toIntExact(size);
 		return this.tf.slice(x, this.tf.constant(begin), this.tf.constant(extent));
 	}
 

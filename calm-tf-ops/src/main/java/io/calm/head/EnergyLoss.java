@@ -82,16 +82,16 @@ public final class EnergyLoss {
 		Operand<TFloat32> squares = tf.math.sub(lengths, tf.math.add(products, products));
 		Operand<TBool> real = tf.math.greater(squares,
 				tf.math.maximum(tf.math.mul(lengths, tf.constant(ROUNDING)), tf.constant(LEAST_SQUARE)));
-		return tf.select(real, squares, tf.zerosLike(squares));
+		return tf.select(real, squares, tf.constant(0f));
 	}
 
 	/** {@code squares^(α/2)}, with the gradient 0 at 0. */
 	private static Operand<TFloat32> power(Ops tf, Operand<TFloat32> squares, double alpha) {
 		Operand<TBool> positive = tf.math.greater(squares, tf.constant(0f));
-		Operand<TFloat32> safe = tf.select(positive, squares, tf.onesLike(squares));
+		Operand<TFloat32> safe = tf.select(positive, squares, tf.constant(1f));
 		Operand<TFloat32> power = (alpha == 1) ? tf.math.sqrt(safe)
 				: tf.math.exp(tf.math.mul(tf.math.log(safe), tf.constant((float) (alpha / 2))));
-		return tf.select(positive, power, tf.zerosLike(power));
+		return tf.select(positive, power, tf.constant(0f));
 	}
 
 	private static float[][] offDiagonal(int n) {
