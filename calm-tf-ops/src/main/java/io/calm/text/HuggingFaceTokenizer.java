@@ -85,7 +85,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		boolean ownPad = pad != null && pad != this.eosId && pad != this.bosId;
 		this.padId = ownPad ? pad : ids;
 		this.vocabularySize = ownPad ? ids : ids + 1;
-		Map<String, Integer> specials = specials(json);
+		Map<String, Integer> specials = specials(where, json);
 		this.specialTexts = specials.keySet().stream().filter((text) -> text.length() > 1).toList();
 		this.special = new BitSet();
 		specials.values().forEach(this.special::set);
@@ -318,11 +318,14 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		return vocabulary;
 	}
 
-	private static Map<String, Integer> specials(JsonObject json) {
+	private static Map<String, Integer> specials(String where, JsonObject json) {
 		Map<String, Integer> specials = new HashMap<>();
 		for (JsonObject token : added(json)) {
 			JsonElement flag = token.get("special");
-			if (flag != null && flag.getAsBoolean()) {
+			if (flag == null || !flag.isJsonPrimitive()) {
+				throw broken(where, "has an added token that does not say whether it is special", null);
+			}
+			if (flag.getAsBoolean()) {
 				specials.put(text(token), token.get("id").getAsInt());
 			}
 		}

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Lines implements Closeable {
 
-	private static final int FIRST_BUFFER = 1 << 16;
+	private static final int FIRST_BUFFER = 1 << 17;
 
 	private final Path file;
 
@@ -71,7 +71,7 @@ final class Lines implements Closeable {
 					return take(i + 1 - this.start, false);
 				}
 			}
-			if (this.end - this.start >= this.limit) {
+			if (this.end - this.start > this.limit) {
 				return take(wholeCharacters(), true);
 			}
 			scanned = this.end - this.start;
@@ -130,8 +130,7 @@ final class Lines implements Closeable {
 	/** The limit, less the bytes of a character that begins before and ends after it. */
 	private int wholeCharacters() {
 		int length = this.limit;
-		while (length > this.limit - 3 && length < this.end - this.start
-				&& (this.buffer[this.start + length] & 0xC0) == 0x80) {
+		while (length > this.limit - 3 && (this.buffer[this.start + length] & 0xC0) == 0x80) {
 			length--;
 		}
 		return length;
