@@ -263,8 +263,8 @@ public final class Corpus {
 		private void addDocument(String text) {
 			int from = 0;
 			while (text.length() - from > PIECE) {
-				int lineEnd = text.lastIndexOf('\n', from + PIECE - 1) + 1;
-				int to = (lineEnd > from) ? lineEnd : from + PIECE;
+				int lineEnd = text.substring(from, from + PIECE).lastIndexOf('\n') + 1;
+				int to = from + ((lineEnd > 0) ? lineEnd : PIECE);
 				if (Character.isHighSurrogate(text.charAt(to - 1)) && Character.isLowSurrogate(text.charAt(to))) {
 					to--;
 				}
@@ -325,10 +325,8 @@ public final class Corpus {
 					}
 				}
 				reader.endObject();
-				if (reader.peek() != JsonToken.END_DOCUMENT) {
-					throw lines.invalid("goes on behind its JSON object", "put every document on a line of its own",
-							null);
-				}
+				// fails if anything follows
+				reader.peek();
 			}
 			catch (MalformedJsonException | EOFException | IllegalStateException | JsonParseException ex) {
 				// the parser's message may quote the text, which may be private

@@ -66,7 +66,7 @@ final class Lines implements Closeable {
 		}
 		int scanned = this.start;
 		while (true) {
-			for (int i = scanned; i < this.end; i++) {
+			for (int i = scanned; i < Math.min(this.end, this.start + this.limit); i++) {
 				if (this.buffer[i] == '\n') {
 					return take(i + 1 - this.start, false);
 				}

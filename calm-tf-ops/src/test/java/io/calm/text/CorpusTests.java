@@ -114,7 +114,7 @@ class CorpusTests {
 			{"text":"private"        | not a JSON object
 			["private"]              | not a JSON object
 			private                  | not a JSON object
-			{"text":"private"} 7     | goes on
+			{"text":"private"} 7     | not a JSON object
 			{"other":"private"}      | no field "text"
 			{"text":["private"]}     | not a string
 			{"text":null}            | not a string
@@ -161,6 +161,12 @@ class CorpusTests {
 			out.write("\"}\n".getBytes(StandardCharsets.UTF_8));
 		}
 		assertInvalid(() -> pieces(Corpus.of(file))).contains("a.jsonl.gz, line 2", "64 MiB");
+	}
+
+	@Test
+	void aLineMayBeLong() throws IOException {
+		String text = "a".repeat(20 << 20);
+		assertThat(documents(Corpus.of(write("a.jsonl", "{\"text\":\"" + text + "\"}")))).containsExactly(text);
 	}
 
 	@Test
