@@ -1,0 +1,348 @@
+package io.calm.text;
+
+import com.google.gson.JsonParseException;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import com.google.gson.stream.JsonToken;
+import com.google.gson.stream.MalformedJsonException;
+import io.calm.input.InvalidInputException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.StringReader;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.Queue;
+import java.util.Spliterator;
+import java.util.Spliterators;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Documents in {@code .txt}, {@code .jsonl}, {@code .txt.gz} and {@code .jsonl.gz} files
+ * of UTF-8, streamed: no file is ever held as a whole. A line of a {@code .jsonl} file is
+ * a document, a JSON object with its text in one field. A {@code .txt} file is a
+ * document, or several where {@link Builder#documentStart} says so; its text is kept as
+ * it is, line ends included. Empty documents are left out.
+ */
+public final class Corpus {
+
+	private static final List<String> SUFFIXES = List.of(".txt", ".jsonl", ".txt.gz", ".jsonl.gz");
+
+	private static final int PIECE = 1 << 16;
+
+	private static final int MAX_JSON_LINE = 64 << 20;
+
+	private final List<Path> files;
+
+	private final String jsonField;
+
+	private final @Nullable Pattern documentStart;
+
+	private Corpus(Builder builder) {
+		this.files = builder.paths.stream().flatMap((path) -> files(path).stream()).toList();
+		this.jsonField = builder.jsonField;
+		this.documentStart = builder.documentStart;
+		if (this.files.isEmpty()) {
+			throw new InvalidInputException("corpus", "no path is given", "name a file or a directory of text");
+		}
+	}
+
+	/**
+	 * A corpus of files, and of directories of them, with the default options.
+	 * @param paths files, or directories: their files in all depths, sorted by name,
+	 * those with another suffix ignored
+	 * @return the corpus
+	 * @throws InvalidInputException if a path is missing, a file has another suffix, or a
+	 * directory has no file of text
+	 */
+	public static Corpus of(Path... paths) {
+		return of((corpus) -> corpus.paths(paths));
+	}
+
+	/**
+	 * A corpus with options, for example
+	 * {@code Corpus.of(c -> c.paths(file).jsonField("body"))}.
+	 * @param options sets the options
+	 * @return the corpus
+	 * @throws InvalidInputException if a path is missing, a file has another suffix, or a
+	 * directory has no file of text
+	 */
+	public static Corpus of(Consumer<Builder> options) {
+		Builder builder = new Builder();
+		options.accept(builder);
+		return new Corpus(builder);
+	}
+
+	/**
+	 * The documents, in pieces, read while the stream is consumed. To be closed, which
+	 * closes the file that is open:
+	 * {@code try (Stream<TextPiece> pieces = corpus.pieces())}. Consuming it throws
+	 * {@link InvalidInputException}, with the file and line, for text that is not UTF-8,
+	 * a broken gzip file, a broken JSON line or one of more than 64 MiB, a missing field
+	 * or one that is not a string, and for a corpus without any text.
+	 * @return the pieces, those of one document in a row
+	 */
+	public Stream<TextPiece> pieces() {
+		Reading reading = new Reading();
+		int traits = Spliterator.ORDERED | Spliterator.NONNULL | Spliterator.IMMUTABLE;
+		return StreamSupport.stream(Spliterators.spliteratorUnknownSize(reading, traits), false)
+			.onClose(reading::closeFile);
+	}
+
+	private static List<Path> files(Path path) {
+		if (!Files.exists(path)) {
+			throw new InvalidInputException(path.toString(), "there is no such file or directory",
+					"name a file or a directory of text");
+		}
+		if (!Files.isDirectory(path)) {
+			if (isText(path)) {
+				return List.of(path);
+			}
+			throw new InvalidInputException(path.toString(), "is not a file of a known type",
+					"give it one of the suffixes " + String.join(", ", SUFFIXES));
+		}
+		try (Stream<Path> walk = Files.walk(path, java.nio.file.FileVisitOption.FOLLOW_LINKS)) {
+			List<Path> files = walk.filter((file) -> isText(file) && Files.isRegularFile(file)).sorted().toList();
+			if (files.isEmpty()) {
+				throw new InvalidInputException(path.toString(), "has no file of text in it",
+						"give a directory with files ending with one of " + String.join(", ", SUFFIXES));
+			}
+			return files;
+		}
+		catch (IOException | UncheckedIOException ex) {
+			throw new InvalidInputException(path.toString(), "cannot be listed (" + ex.getMessage() + ")",
+					"check the directory, its permissions and its links", ex);
+		}
+	}
+
+	private static boolean isText(Path file) {
+		return SUFFIXES.stream().anyMatch(file.toString()::endsWith);
+	}
+
+	/** Options of a corpus. */
+	public static final class Builder {
+
+		private final List<Path> paths = new ArrayList<>();
+
+		private String jsonField = "text";
+
+		private @Nullable Pattern documentStart;
+
+		private Builder() {
+		}
+
+		/**
+		 * Adds files, or directories of files.
+		 * @param paths read in this order
+		 * @return this
+		 */
+		public Builder paths(Path... paths) {
+			this.paths.addAll(List.of(paths));
+			return this;
+		}
+
+		/**
+		 * The field of a JSON line that holds the text. Default: {@code text}.
+		 * @param jsonField its name
+		 * @return this
+		 */
+		public Builder jsonField(String jsonField) {
+			this.jsonField = jsonField;
+			return this;
+		}
+
+		/**
+		 * Divides {@code .txt} files into documents: a line that matches as a whole,
+		 * without its line end, is the first of a document. Default: every file is one
+		 * document.
+		 * @param regex a regular expression, for example {@code " = [^=].* = "} for the
+		 * titles of WikiText
+		 * @return this
+		 * @throws InvalidInputException if it is no regular expression
+		 */
+		public Builder documentStart(String regex) {
+			try {
+				this.documentStart = Pattern.compile(regex);
+			}
+			catch (PatternSyntaxException ex) {
+				throw new InvalidInputException("documentStart",
+						"is not a regular expression (" + ex.getDescription() + ")", "correct it", ex);
+			}
+			return this;
+		}
+
+	}
+
+	/** One pass over the files. */
+	private final class Reading implements Iterator<TextPiece> {
+
+		private final Iterator<Path> rest = Corpus.this.files.iterator();
+
+		private final Queue<TextPiece> ready = new ArrayDeque<>();
+
+		/** What has been read of the current document and not been put out. */
+		private final StringBuilder pending = new StringBuilder();
+
+		private @Nullable Lines lines;
+
+		private boolean json;
+
+		private boolean anyText;
+
+		@Override
+		public boolean hasNext() {
+			while (this.ready.isEmpty()) {
+				if (this.lines == null && !this.rest.hasNext()) {
+					if (!this.anyText) {
+						throw new InvalidInputException(Corpus.this.files.get(0).toString(),
+								"there is no text in it, nor in any other file of the corpus",
+								"give a corpus with text");
+					}
+					return false;
+				}
+				try {
+					readOn();
+				}
+				catch (RuntimeException ex) {
+					closeFile();
+					throw ex;
+				}
+			}
+			return true;
+		}
+
+		@Override
+		public TextPiece next() {
+			if (!hasNext()) {
+				throw new NoSuchElementException();
+			}
+			return this.ready.remove();
+		}
+
+		private void readOn() {
+			if (this.lines == null) {
+				Path file = this.rest.next();
+				this.json = file.toString().contains(".jsonl");
+				this.lines = new Lines(file, this.json ? MAX_JSON_LINE : PIECE);
+			}
+			boolean startsLine = !this.lines.midLine();
+			String line = this.lines.next();
+			if (line == null) {
+				putOut(true);
+				closeFile();
+			}
+			else if (!this.json) {
+				addLine(line, startsLine);
+			}
+			else if (!line.isBlank()) {
+				addDocument(jsonText(line, this.lines));
+			}
+		}
+
+		private void addLine(String line, boolean startsLine) {
+			Pattern documentStart = Corpus.this.documentStart;
+			if (documentStart != null && startsLine && documentStart.matcher(withoutEnd(line)).matches()) {
+				putOut(true);
+			}
+			else if (this.pending.length() + line.length() > PIECE) {
+				putOut(false);
+			}
+			this.pending.append(line);
+		}
+
+		private void addDocument(String text) {
+			int from = 0;
+			while (text.length() - from > PIECE) {
+				int lineEnd = text.substring(from, from + PIECE).lastIndexOf('\n') + 1;
+				int to = from + ((lineEnd > 0) ? lineEnd : PIECE);
+				if (Character.isHighSurrogate(text.charAt(to - 1)) && Character.isLowSurrogate(text.charAt(to))) {
+					to--;
+				}
+				this.pending.append(text, from, to);
+				putOut(false);
+				from = to;
+			}
+			this.pending.append(text, from, text.length());
+			putOut(true);
+		}
+
+		private void putOut(boolean endsDocument) {
+			if (!this.pending.isEmpty()) {
+				this.ready.add(new TextPiece(this.pending.toString(), endsDocument));
+				this.pending.setLength(0);
+				this.anyText = true;
+			}
+		}
+
+		private void closeFile() {
+			if (this.lines != null) {
+				this.lines.close();
+				this.lines = null;
+			}
+		}
+
+		private static String withoutEnd(String line) {
+			int end = line.length();
+			if (end > 0 && line.charAt(end - 1) == '\n') {
+				end--;
+			}
+			if (end > 0 && line.charAt(end - 1) == '\r') {
+				end--;
+			}
+			return line.substring(0, end);
+		}
+
+		private String jsonText(String line, Lines lines) {
+			String field = Corpus.this.jsonField;
+			if (lines.midLine()) {
+				throw lines.invalid("is longer than " + (MAX_JSON_LINE >> 20) + " MiB",
+						"divide the document into several lines", null);
+			}
+			String text = null;
+			try (JsonReader reader = new JsonReader(new StringReader(line))) {
+				reader.setStrictness(Strictness.STRICT);
+				reader.beginObject();
+				while (reader.hasNext()) {
+					if (!reader.nextName().equals(field)) {
+						reader.skipValue();
+					}
+					else if (reader.peek() == JsonToken.STRING) {
+						text = reader.nextString();
+					}
+					else {
+						throw lines.invalid("the field \"" + field + "\" is not a string but " + reader.peek(),
+								"set jsonField to the field that holds the text", null);
+					}
+				}
+				reader.endObject();
+				// fails if anything follows
+				reader.peek();
+			}
+			catch (MalformedJsonException | EOFException | IllegalStateException | JsonParseException ex) {
+				// the parser's message may quote the text, which may be private
+				throw lines.invalid("is not a JSON object",
+						"put every document on a line of its own, as {\"" + field + "\": \"...\"}", null);
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
+			}
+			if (text == null) {
+				throw lines.invalid("has no field \"" + field + "\"", "set jsonField to the field that holds the text",
+						null);
+			}
+			return text;
+		}
+
+	}
+
+}

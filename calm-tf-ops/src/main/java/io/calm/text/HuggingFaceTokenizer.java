@@ -1,0 +1,377 @@
+package io.calm.text;
+
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import io.calm.input.InvalidInputException;
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Any {@code tokenizer.json}, run by the tokenizers library of Hugging Face.
+ * <p>
+ * DJL's own class of this name is passed by in favour of the native methods under it: it
+ * copies seven arrays out of every encoding where one is needed, and reports its use over
+ * the network on some machines.
+ */
+final class HuggingFaceTokenizer implements Tokenizer {
+
+	private static final List<String> PAD_NAMES = List.of("<|pad|>", "<pad>", "[PAD]", "<PAD>");
+
+	private static final List<String> BOS_NAMES = List.of("<|bos|>", "<s>", "<|begin_of_text|>", "<bos>", "[BOS]",
+			"<|startoftext|>", "<|endoftext|>", "[CLS]");
+
+	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
+			"<eos>", "[EOS]", "[SEP]");
+
+	/** More ids than this are a broken file, not a vocabulary. */
+	private static final int MAX_IDS = 1 << 24;
+
+	static {
+		loadNativeLibrary();
+	}
+
+	private final TokenizerFiles files;
+
+	private final int vocabularySize;
+
+	private final int padId;
+
+	private final int bosId;
+
+	private final int eosId;
+
+	private final BitSet special;
+
+	private final List<String> specialTexts;
+
+	/** Readers use the handle, the writer frees it: freed memory in use is a crash. */
+	private final ReadWriteLock lock = new ReentrantReadWriteLock();
+
+	private long handle;
+
+	private HuggingFaceTokenizer(String where, byte[] tokenizer, byte @Nullable [] configFile, JsonObject config) {
+		JsonObject json = object(where, tokenizer);
+		Map<String, Integer> vocabulary = vocabulary(where, json);
+		int ids = 1 + vocabulary.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
+		Integer eos = find(vocabulary, config, "eos_token", EOS_NAMES);
+		if (eos == null) {
+			throw new InvalidInputException(where, "has no token that ends a document (EOS)",
+					"name one of its tokens as \"eos_token\" in a " + TokenizerFiles.CONFIG + " beside it");
+		}
+		Integer bos = find(vocabulary, config, "bos_token", BOS_NAMES);
+		Integer pad = find(vocabulary, config, "pad_token", PAD_NAMES);
+		this.eosId = eos;
+		this.bosId = (bos != null) ? bos : eos;
+		// a PAD that is also EOS or BOS, as some configurations have it, would never be
+		// learned: PAD is no target
+		boolean ownPad = pad != null && pad != this.eosId && pad != this.bosId;
+		this.padId = ownPad ? pad : ids;
+		this.vocabularySize = ownPad ? ids : ids + 1;
+		Map<String, Integer> specials = specials(where, json);
+		this.specialTexts = specials.keySet().stream().filter((text) -> text.length() > 1).toList();
+		this.special = new BitSet();
+		specials.values().forEach(this.special::set);
+		IntStream.of(this.padId, this.bosId, this.eosId).forEach(this.special::set);
+		this.files = new TokenizerFiles(tokenizer,
+				(configFile != null) ? configFile : config(vocabulary).toString().getBytes(StandardCharsets.UTF_8));
+		this.handle = nativeTokenizer(where, tokenizer);
+	}
+
+	static HuggingFaceTokenizer open(Path path) {
+		Path file = Files.isDirectory(path) ? path.resolve(TokenizerFiles.TOKENIZER) : path;
+		if (!Files.isRegularFile(file)) {
+			throw new InvalidInputException(file.toString(), "there is no such file",
+					"name a tokenizer.json or a directory that contains one");
+		}
+		Path configFile = file.resolveSibling(TokenizerFiles.CONFIG);
+		byte[] config = Files.isRegularFile(configFile) ? read(configFile) : null;
+		return new HuggingFaceTokenizer(file.toString(), read(file), config,
+				(config != null) ? object(configFile.toString(), config) : new JsonObject());
+	}
+
+	@Override
+	public int[] encode(String text) {
+		String clean = StandardCharsets.UTF_8.newEncoder().canEncode(text) ? text
+				: new String(text.getBytes(StandardCharsets.UTF_8), StandardCharsets.UTF_8);
+		int[] ids = encodeNative(clean);
+		return Arrays.stream(ids).noneMatch(this.special::get) ? ids : encodePlain(clean);
+	}
+
+	/**
+	 * A special token that is spelled out in a text is taken apart after its first
+	 * character, which hides it from the native tokenizer: who writes a prompt must not
+	 * be able to end a document.
+	 */
+	private int[] encodePlain(String text) {
+		IntStream.Builder ids = IntStream.builder();
+		int from = 0;
+		while (from < text.length()) {
+			int to = text.length();
+			for (String specialText : this.specialTexts) {
+				int at = text.indexOf(specialText, from);
+				if (at >= 0) {
+					to = Math.min(to, text.offsetByCodePoints(at, 1));
+				}
+			}
+			Arrays.stream(encodeNative(text.substring(from, to))).forEach(ids);
+			from = to;
+		}
+		return ids.build().toArray();
+	}
+
+	private int[] encodeNative(String text) {
+		long[] ids;
+		this.lock.readLock().lock();
+		try {
+			long encoding = TokenizersLibrary.LIB.encode(openHandle(), text, false);
+			try {
+				ids = TokenizersLibrary.LIB.getTokenIds(encoding);
+			}
+			finally {
+				TokenizersLibrary.LIB.deleteEncoding(encoding);
+			}
+		}
+		finally {
+			this.lock.readLock().unlock();
+		}
+		int[] result = new int[ids.length];
+		for (int i = 0; i < result.length; i++) {
+			if (ids[i] < 0 || ids[i] >= this.vocabularySize) {
+				throw new IllegalStateException(
+						"the tokenizer returned the id " + ids[i] + " but has " + this.vocabularySize + " ids only");
+			}
+			result[i] = (int) ids[i];
+		}
+		return result;
+	}
+
+	@Override
+	public String decode(int... ids) {
+		long[] plain = new long[ids.length];
+		int length = 0;
+		for (int id : ids) {
+			if (id < 0 || id >= this.vocabularySize) {
+				throw new IllegalArgumentException("token id " + id + " is not in 0.." + (this.vocabularySize - 1));
+			}
+			if (!this.special.get(id)) {
+				plain[length++] = id;
+			}
+		}
+		this.lock.readLock().lock();
+		try {
+			return TokenizersLibrary.LIB.decode(openHandle(), Arrays.copyOf(plain, length), true);
+		}
+		finally {
+			this.lock.readLock().unlock();
+		}
+	}
+
+	@Override
+	public int vocabularySize() {
+		return this.vocabularySize;
+	}
+
+	@Override
+	public int padId() {
+		return this.padId;
+	}
+
+	@Override
+	public int bosId() {
+		return this.bosId;
+	}
+
+	@Override
+	public int eosId() {
+		return this.eosId;
+	}
+
+	@Override
+	public void save(Path directory) {
+		this.files.save(directory);
+	}
+
+	@Override
+	public void close() {
+		this.lock.writeLock().lock();
+		try {
+			if (this.handle != 0) {
+				TokenizersLibrary.LIB.deleteTokenizer(this.handle);
+				this.handle = 0;
+			}
+		}
+		finally {
+			this.lock.writeLock().unlock();
+		}
+	}
+
+	private long openHandle() {
+		if (this.handle == 0) {
+			throw new IllegalStateException("the tokenizer is closed");
+		}
+		return this.handle;
+	}
+
+	/**
+	 * On a machine with a GPU, DJL would download a build of the library for it; told
+	 * that it is offline, it takes the one in its jar.
+	 */
+	private static void loadNativeLibrary() {
+		String offline = "ai.djl.offline";
+		String before = System.getProperty(offline);
+		System.setProperty(offline, "true");
+		try {
+			LibUtils.checkStatus();
+		}
+		finally {
+			if (before == null) {
+				System.clearProperty(offline);
+			}
+			else {
+				System.setProperty(offline, before);
+			}
+		}
+	}
+
+	private static long nativeTokenizer(String where, byte[] json) {
+		long handle;
+		try {
+			handle = TokenizersLibrary.LIB.createTokenizerFromString(new String(json, StandardCharsets.UTF_8));
+		}
+		catch (RuntimeException ex) {
+			throw broken(where, "is no tokenizer (" + ex.getMessage() + ")", ex);
+		}
+		TokenizersLibrary.LIB.disableTruncation(handle);
+		TokenizersLibrary.LIB.disablePadding(handle);
+		return handle;
+	}
+
+	private static byte[] read(Path file) {
+		try {
+			return Files.readAllBytes(file);
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
+					"check the file and its permissions", ex);
+		}
+	}
+
+	private static JsonObject object(String where, byte[] bytes) {
+		try {
+			String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+			if (JsonParser.parseString(text) instanceof JsonObject json) {
+				return json;
+			}
+			throw broken(where, "is not a JSON object", null);
+		}
+		catch (CharacterCodingException ex) {
+			throw broken(where, "is not UTF-8", ex);
+		}
+		catch (JsonParseException ex) {
+			throw broken(where, "is not JSON (" + ex.getMessage() + ")", ex);
+		}
+	}
+
+	/** Every token with its id. */
+	private static Map<String, Integer> vocabulary(String where, JsonObject json) {
+		Map<String, Integer> vocabulary = new HashMap<>();
+		try {
+			JsonElement tokens = json.getAsJsonObject("model").get("vocab");
+			if (tokens instanceof JsonArray scored) {
+				// the unigram model: pairs of token and score, the id is the position
+				scored.forEach((pair) -> vocabulary.put(pair.getAsJsonArray().get(0).getAsString(), vocabulary.size()));
+			}
+			else {
+				tokens.getAsJsonObject().asMap().forEach((token, id) -> vocabulary.put(token, id.getAsInt()));
+			}
+			added(json).forEach((token) -> vocabulary.put(text(token), token.get("id").getAsInt()));
+		}
+		catch (RuntimeException ex) {
+			throw broken(where, "has no vocabulary that can be read", ex);
+		}
+		if (vocabulary.isEmpty()) {
+			throw broken(where, "has an empty vocabulary", null);
+		}
+		vocabulary.forEach((token, id) -> {
+			if (id < 0 || id >= MAX_IDS) {
+				throw broken(where, "has a token with the id " + id, null);
+			}
+		});
+		return vocabulary;
+	}
+
+	private static Map<String, Integer> specials(String where, JsonObject json) {
+		Map<String, Integer> specials = new HashMap<>();
+		for (JsonObject token : added(json)) {
+			JsonElement flag = token.get("special");
+			if (flag == null || !flag.isJsonPrimitive()) {
+				throw broken(where, "has an added token that does not say whether it is special", null);
+			}
+			if (flag.getAsBoolean()) {
+				specials.put(text(token), token.get("id").getAsInt());
+			}
+		}
+		return specials;
+	}
+
+	private static List<JsonObject> added(JsonObject json) {
+		return (json.get("added_tokens") instanceof JsonArray tokens)
+				? tokens.asList().stream().map(JsonElement::getAsJsonObject).toList() : List.of();
+	}
+
+	private static String text(JsonObject token) {
+		return token.get("content").getAsString();
+	}
+
+	private static @Nullable Integer find(Map<String, Integer> vocabulary, JsonObject config, String key,
+			List<String> wellKnown) {
+		JsonElement named = config.get(key);
+		if (named instanceof JsonObject token) {
+			named = token.get("content");
+		}
+		if (named != null && named.isJsonPrimitive()) {
+			return vocabulary.get(named.getAsString());
+		}
+		return wellKnown.stream().map(vocabulary::get).filter((id) -> id != null).findFirst().orElse(null);
+	}
+
+	private JsonObject config(Map<String, Integer> vocabulary) {
+		JsonObject config = new JsonObject();
+		vocabulary.forEach((token, id) -> {
+			if (id == this.padId) {
+				config.addProperty("pad_token", token);
+			}
+			if (id == this.bosId) {
+				config.addProperty("bos_token", token);
+			}
+			if (id == this.eosId) {
+				config.addProperty("eos_token", token);
+			}
+		});
+		return config;
+	}
+
+	private static InvalidInputException broken(String where, String problem, @Nullable Throwable cause) {
+		return new InvalidInputException(where, problem,
+				"give a tokenizer.json as the Hugging Face tokenizers library writes it", cause);
+	}
+
+}

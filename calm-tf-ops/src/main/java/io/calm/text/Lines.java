@@ -1,0 +1,154 @@
+package io.calm.text;
+
+import io.calm.input.InvalidInputException;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.zip.GZIPInputStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The lines of one UTF-8 file, plain or gzipped, with their line ends. Decodes strictly,
+ * and knows for every error which line it is in.
+ */
+final class Lines implements Closeable {
+
+	private static final int FIRST_BUFFER = 1 << 17;
+
+	private final Path file;
+
+	private final InputStream in;
+
+	private final int limit;
+
+	private byte[] buffer = new byte[FIRST_BUFFER];
+
+	private int start;
+
+	private int end;
+
+	private long number = 1;
+
+	private boolean midLine;
+
+	/**
+	 * Opens a file.
+	 * @param file the file; gzipped if its name ends with .gz
+	 * @param limit the longest line in bytes
+	 */
+	Lines(Path file, int limit) {
+		this.file = file;
+		this.limit = limit;
+		InputStream raw = null;
+		try {
+			raw = Files.newInputStream(file);
+			this.in = file.toString().endsWith(".gz") ? new GZIPInputStream(raw, FIRST_BUFFER) : raw;
+		}
+		catch (IOException ex) {
+			close(raw);
+			throw unreadable(ex);
+		}
+	}
+
+	/**
+	 * The next line with its end, or the next part of one that is longer than the limit.
+	 * @return the line, null at the end of the file
+	 */
+	@Nullable String next() {
+		if (!this.midLine && this.end > 0) {
+			this.number++;
+		}
+		int scanned = this.start;
+		while (true) {
+			for (int i = scanned; i < Math.min(this.end, this.start + this.limit); i++) {
+				if (this.buffer[i] == '\n') {
+					return take(i + 1 - this.start, false);
+				}
+			}
+			if (this.end - this.start > this.limit) {
+				return take(wholeCharacters(), true);
+			}
+			scanned = this.end - this.start;
+			if (!fill()) {
+				return (this.end > this.start) ? take(this.end - this.start, false) : null;
+			}
+		}
+	}
+
+	/** Whether the line goes on behind what {@link #next()} has returned. */
+	boolean midLine() {
+		return this.midLine;
+	}
+
+	/** An error in the line that {@link #next()} has returned. */
+	InvalidInputException invalid(String problem, String action, @Nullable Throwable cause) {
+		return new InvalidInputException(this.file + ", line " + this.number, problem, action, cause);
+	}
+
+	@Override
+	public void close() {
+		close(this.in);
+	}
+
+	private boolean fill() {
+		if (this.start > 0) {
+			System.arraycopy(this.buffer, this.start, this.buffer, 0, this.end - this.start);
+			this.end -= this.start;
+			this.start = 0;
+		}
+		if (this.end == this.buffer.length) {
+			this.buffer = Arrays.copyOf(this.buffer, 2 * this.end);
+		}
+		try {
+			int count = this.in.read(this.buffer, this.end, this.buffer.length - this.end);
+			this.end += Math.max(count, 0);
+			return count >= 0;
+		}
+		catch (IOException ex) {
+			throw unreadable(ex);
+		}
+	}
+
+	private String take(int length, boolean more) {
+		ByteBuffer line = ByteBuffer.wrap(this.buffer, this.start, length);
+		this.start += length;
+		this.midLine = more;
+		try {
+			return StandardCharsets.UTF_8.newDecoder().decode(line).toString();
+		}
+		catch (CharacterCodingException ex) {
+			throw invalid("is not UTF-8", "convert the file to UTF-8, for example with iconv", ex);
+		}
+	}
+
+	/** The limit, less the bytes of a character that begins before and ends after it. */
+	private int wholeCharacters() {
+		int length = this.limit;
+		while (length > this.limit - 3 && (this.buffer[this.start + length] & 0xC0) == 0x80) {
+			length--;
+		}
+		return length;
+	}
+
+	private InvalidInputException unreadable(IOException ex) {
+		return invalid("cannot be read (" + ex + ")", "check the file; a .gz file must be a complete gzip file", ex);
+	}
+
+	private static void close(@Nullable InputStream in) {
+		try {
+			if (in != null) {
+				in.close();
+			}
+		}
+		catch (IOException ex) {
+			// it was read only: nothing can be lost
+		}
+	}
+
+}

@@ -1,0 +1,33 @@
+package io.calm.text;
+
+import io.calm.input.InvalidInputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * The two files a tokenizer is stored in, kept as the bytes they were read from: what is
+ * saved is what was opened.
+ *
+ * @param tokenizer the content of {@code tokenizer.json}
+ * @param config the content of {@code tokenizer_config.json}
+ */
+record TokenizerFiles(byte[] tokenizer, byte[] config) {
+
+	static final String TOKENIZER = "tokenizer.json";
+
+	static final String CONFIG = "tokenizer_config.json";
+
+	void save(Path directory) {
+		try {
+			Files.createDirectories(directory);
+			Files.write(directory.resolve(TOKENIZER), this.tokenizer);
+			Files.write(directory.resolve(CONFIG), this.config);
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(directory.toString(), "the tokenizer cannot be written to it (" + ex + ")",
+					"name a directory that can be written", ex);
+		}
+	}
+
+}

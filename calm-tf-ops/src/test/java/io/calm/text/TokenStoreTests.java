@@ -1,0 +1,140 @@
+package io.calm.text;
+
+import static io.calm.text.TokenizerTests.assertInvalid;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TokenStoreTests {
+
+	private final Path directory;
+
+	TokenStoreTests(@TempDir Path directory) {
+		this.directory = directory;
+	}
+
+	@Test
+	void aDocumentIsBosTokensEos() throws IOException {
+		Path file = write("a.jsonl", "{\"text\":\"ab\"}\n{\"text\":\"\"}\n{\"text\":\"c\"}\n");
+		try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+			assertThat(store.documents()).isEqualTo(2);
+			assertThat(store.tokens()).isEqualTo(7);
+			assertThat(document(store, 0)).containsExactly(1, 100, 101, 2);
+			assertThat(document(store, 1)).containsExactly(1, 102, 2);
+		}
+	}
+
+	@Test
+	void longDocumentsAndManyDocumentsAreKeptWhole() throws IOException {
+		Random random = new Random(4);
+		StringBuilder lines = new StringBuilder();
+		for (int i = 0; i < 3_000; i++) {
+			lines.append("# ").append(i).append('\n').append("lorem ipsum ".repeat(random.nextInt(60))).append('\n');
+		}
+		String rest = "dolor\n".repeat(1_000_000);
+		Path file = write("a.txt", lines + rest);
+		Corpus corpus = Corpus.of((options) -> options.paths(file).documentStart("# \\d+"));
+		ByteTokenizer tokenizer = new ByteTokenizer();
+		try (TokenStore store = TokenStore.of(corpus, tokenizer)) {
+			assertThat(store.documents()).isEqualTo(3_000);
+			StringBuilder text = new StringBuilder();
+			for (int i = 0; i < store.documents(); i++) {
+				int[] ids = document(store, i);
+				assertThat(ids[0]).isEqualTo(tokenizer.bosId());
+				assertThat(ids[ids.length - 1]).isEqualTo(tokenizer.eosId());
+				text.append(tokenizer.decode(ids));
+			}
+			assertThat(text.toString()).isEqualTo(lines + rest);
+			assertThat(store.tokens()).isEqualTo(lines.length() + rest.length() + 2 * 3_000);
+		}
+	}
+
+	@Test
+	void documentsOfIdsAreTakenAsTheyAre() {
+		try (TokenStore store = TokenStore.of(new int[] { 5, 6, 7 }, new int[] {}, new int[] { 8 })) {
+			assertThat(store.documents()).isEqualTo(2);
+			assertThat(document(store, 0)).containsExactly(5, 6, 7);
+			assertThat(document(store, 1)).containsExactly(8);
+			int[] target = new int[4];
+			store.read(0, 1, target, 2, 2);
+			assertThat(target).containsExactly(0, 0, 6, 7);
+			assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> store.read(0, 2, target, 0, 2));
+			assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> store.length(2));
+		}
+		assertThatIllegalArgumentException().isThrownBy(() -> TokenStore.of(new int[] { 1, -1 }));
+	}
+
+	@Test
+	void theDigestNamesIdsAndBoundaries() {
+		String digest = digest(new int[] { 1, 2 }, new int[] { 3 });
+		assertThat(digest).matches("[0-9a-f]{64}");
+		assertThat(digest(new int[] { 1, 2 }, new int[] {}, new int[] { 3 })).isEqualTo(digest);
+		assertThat(digest(new int[] { 1 }, new int[] { 2, 3 })).isNotEqualTo(digest);
+		assertThat(digest(new int[] { 1, 2, 3 })).isNotEqualTo(digest);
+		assertThat(digest(new int[] { 1, 2 }, new int[] { 4 })).isNotEqualTo(digest);
+	}
+
+	@Test
+	void theDigestIsShaOfLittleEndianIdsAndOffsets() {
+		// python3: hashlib.sha256(struct.pack('<1i2q', 7, 0, 1)).hexdigest()
+		assertThat(digest(new int[] { 7 }))
+			.isEqualTo("afacb7b125883451b157132bc96b524e1c955d6474f8a504afae1f255c62ee78");
+	}
+
+	@Test
+	void manyThreadsReadAtOnceAndAnInterruptHarmsNobody() {
+		int[][] documents = IntStream.range(0, 200)
+			.mapToObj((i) -> IntStream.range(i, 2 * i + 1).toArray())
+			.toArray(int[][]::new);
+		try (TokenStore store = TokenStore.of(documents)) {
+			Thread.currentThread().interrupt();
+			document(store, 3);
+			assertThat(Thread.interrupted()).isTrue();
+			assertThat(IntStream.range(0, 20_000).parallel().map((i) -> (i * 31) % 200))
+				.allMatch((i) -> Arrays.equals(document(store, i), documents[i]));
+		}
+	}
+
+	@Test
+	void withoutTokensThereIsNoStore() throws IOException {
+		assertInvalid(() -> TokenStore.of()).contains("no tokens");
+		assertInvalid(() -> TokenStore.of(new int[0])).contains("no tokens");
+		Path file = write("a.txt", "");
+		assertInvalid(() -> TokenStore.of(Corpus.of(file), new ByteTokenizer())).contains("a.txt");
+	}
+
+	@Test
+	void closedIsClosed() {
+		TokenStore store = TokenStore.of(new int[] { 1 });
+		store.close();
+		store.close();
+		assertThatIllegalStateException().isThrownBy(() -> document(store, 0));
+	}
+
+	static int[] document(TokenStore store, int document) {
+		int[] ids = new int[(int) store.length(document)];
+		store.read(document, 0, ids, 0, ids.length);
+		return ids;
+	}
+
+	private static String digest(int[]... documents) {
+		try (TokenStore store = TokenStore.of(documents)) {
+			return store.digest();
+		}
+	}
+
+	private Path write(String name, String content) throws IOException {
+		return Files.writeString(this.directory.resolve(name), content);
+	}
+
+}
