@@ -1,0 +1,334 @@
+package io.calm.checkpoint;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.SecureRandom;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import io.calm.input.InvalidInputException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The directory of a model, as the reference and Hugging Face lay it out:
+ * {@code config.json}; the weights as {@code model.safetensors}, else
+ * {@code pytorch_model.bin}, either of them also in parts with an index; perhaps
+ * {@code tokenizer.json} and the directory {@code autoencoder}.
+ */
+public final class ModelDirectory {
+
+	private static final Logger logger = LoggerFactory.getLogger(ModelDirectory.class);
+
+	private static final String CONFIG = "config.json";
+
+	private static final String INDEX = ".index.json";
+
+	private static final int LARGEST_INDEX = 4 << 20;
+
+	/** In the order of preference. */
+	private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX,
+			"pytorch_model.bin", "pytorch_model.bin" + INDEX);
+
+	private final Path path;
+
+	private final Path weights;
+
+	private ModelDirectory(Path path, Path weights) {
+		this.path = path;
+		this.weights = weights;
+	}
+
+	/**
+	 * Opens a directory. If a crash has interrupted {@link #write} at the one moment at
+	 * which the directory is missing, it is put back first.
+	 * @param path the directory of a model
+	 * @return the directory, in which the configuration and weights exist but have not
+	 * been read
+	 * @throws InvalidInputException if there is no such directory, or it lacks
+	 * configuration or weights
+	 */
+	public static ModelDirectory open(Path path) {
+		try {
+			recover(followed(path));
+		}
+		catch (IOException ex) {
+			throw OpenFile.unreadable(path, ex);
+		}
+		if (!Files.isDirectory(path)) {
+			throw OpenFile.invalid(path, Files.exists(path) ? "is not a directory" : "does not exist",
+					"give the directory of a model, which holds " + CONFIG);
+		}
+		if (!Files.isRegularFile(path.resolve(CONFIG))) {
+			throw OpenFile.invalid(path, "holds no " + CONFIG, "give the directory of a model");
+		}
+		return new ModelDirectory(path, findWeights(path).orElseThrow(
+				() -> OpenFile.invalid(path, "holds no weights: none of " + WEIGHTS, "download or copy it again")));
+	}
+
+	private static Optional<Path> findWeights(Path path) {
+		return WEIGHTS.stream().map(path::resolve).filter(Files::isRegularFile).findFirst();
+	}
+
+	/**
+	 * Where it is.
+	 * @return the path, as it was given
+	 */
+	public Path path() {
+		return this.path;
+	}
+
+	/**
+	 * Reads {@code config.json}.
+	 * @return the settings
+	 * @throws InvalidInputException if it cannot be read
+	 */
+	public ConfigFile config() {
+		return ConfigFile.read(this.path.resolve(CONFIG));
+	}
+
+	/**
+	 * Opens the weights; those in several parts appear as one file.
+	 * @return the open file, which the caller closes
+	 * @throws InvalidInputException if they are damaged
+	 */
+	public TensorFile weights() {
+		if (!this.weights.toString().endsWith(INDEX)) {
+			return TensorFile.open(this.weights);
+		}
+		Map<String, String> parts = parts();
+		TensorFile file = TensorFile.open(new TreeSet<>(parts.values()).stream().map(this.path::resolve).toList());
+		for (String tensor : parts.keySet()) {
+			if (!file.entries().containsKey(tensor)) {
+				file.close();
+				throw OpenFile.invalid(this.weights,
+						"lists the tensor " + OpenFile.shown(tensor) + ", which is in none of the parts",
+						"download the directory again");
+			}
+		}
+		return file;
+	}
+
+	/** The part in which each tensor is. */
+	private Map<String, String> parts() {
+		JsonObject index = ConfigFile.readJson(this.weights, LARGEST_INDEX);
+		if (!(index.get("weight_map") instanceof JsonObject map) || map.isEmpty()) {
+			throw OpenFile.invalid(this.weights, "has no 'weight_map'", "download the directory again");
+		}
+		String name = this.weights.getFileName().toString();
+		String extension = name.substring(name.indexOf('.'), name.length() - INDEX.length());
+		Map<String, String> parts = new LinkedHashMap<>();
+		for (Map.Entry<String, JsonElement> entry : map.entrySet()) {
+			JsonElement part = entry.getValue();
+			// without a slash or two dots it cannot lead out of the directory
+			if (!part.isJsonPrimitive() || !part.getAsString().matches("[\\w.-]+") || part.getAsString().contains("..")
+					|| !part.getAsString().endsWith(extension)) {
+				throw OpenFile.invalid(this.weights,
+						"names " + OpenFile.shown(part.toString()) + ", which is no part of these weights",
+						"do not use it unless you trust its source");
+			}
+			parts.put(entry.getKey(), part.getAsString());
+		}
+		return parts;
+	}
+
+	/**
+	 * The tokenizer that belongs to the model.
+	 * @return the path of {@code tokenizer.json}, if there is one
+	 */
+	public Optional<Path> tokenizer() {
+		return Optional.of(this.path.resolve("tokenizer.json")).filter(Files::isRegularFile);
+	}
+
+	/**
+	 * The autoencoder that belongs to a language model.
+	 * @return the directory {@code autoencoder}, if there is one
+	 * @throws InvalidInputException if it lacks configuration or weights
+	 */
+	public Optional<ModelDirectory> autoencoder() {
+		return Optional.of(this.path.resolve("autoencoder")).filter(Files::isDirectory).map(ModelDirectory::open);
+	}
+
+	/**
+	 * Writes a directory so that at any time, whatever crashes, either the old or the new
+	 * one is there, complete. The new one is written beside the target under a temporary
+	 * name, brought to the disk, and renamed; the old one is then deleted, with
+	 * <em>everything</em> in it. Between two renames, for a moment, the old one has the
+	 * name {@code .<name>.previous}; {@link #open} and this method put it back if a crash
+	 * falls into that moment. One writer at a time.
+	 * @param target the directory to write or replace; its parents are made
+	 * @param content writes the files of the model into the directory that it is given;
+	 * if it throws, what it wrote is deleted, the old directory stays as it was, and the
+	 * exception goes on
+	 * @throws InvalidInputException if the target exists but is neither empty nor a model
+	 * @throws UncheckedIOException if the disk fails or is full, with the target's path
+	 */
+	public static void write(Path target, Consumer<Path> content) {
+		try {
+			replace(target, content);
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(target + ": cannot be written: " + ex, ex);
+		}
+	}
+
+	private static void replace(Path given, Consumer<Path> content) throws IOException {
+		Path target = followed(given);
+		recover(target);
+		checkReplaceable(given, target);
+		Path parent = parent(target);
+		Files.createDirectories(parent);
+		deleteLeftovers(target);
+		// not createTempDirectory, whose result only the owner can read
+		Path temporary = sibling(target, String.format("tmp-%016x", new SecureRandom().nextLong()));
+		Files.createDirectory(temporary);
+		try {
+			content.accept(temporary);
+			force(temporary);
+			swap(temporary, target);
+		}
+		catch (IOException | RuntimeException | Error ex) {
+			deleteQuietly(temporary);
+			throw ex;
+		}
+		forceOne(parent);
+		deleteQuietly(sibling(target, "previous"));
+	}
+
+	private static void swap(Path temporary, Path target) throws IOException {
+		Path previous = sibling(target, "previous");
+		for (int attempt = 1;; attempt++) {
+			if (Files.exists(target)) {
+				delete(previous);
+				Files.move(target, previous, StandardCopyOption.ATOMIC_MOVE);
+			}
+			try {
+				Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+				return;
+			}
+			catch (IOException ex) {
+				recover(target);
+				// a reader that came between the two renames has put the old one back
+				if (attempt == 3) {
+					throw ex;
+				}
+			}
+		}
+	}
+
+	private static void recover(Path target) throws IOException {
+		Path previous = sibling(target, "previous");
+		if (Files.isDirectory(previous) && !Files.exists(target)) {
+			try {
+				Files.move(previous, target, StandardCopyOption.ATOMIC_MOVE);
+				logger.warn("Put back {}: writing its successor was interrupted", target);
+			}
+			catch (IOException ex) {
+				// another process may have been faster
+				if (!Files.exists(target)) {
+					throw ex;
+				}
+			}
+		}
+	}
+
+	/** It will be deleted: let it not be somebody's home directory. */
+	private static void checkReplaceable(Path given, Path target) throws IOException {
+		if (!Files.exists(target)) {
+			return;
+		}
+		if (!Files.isDirectory(target)) {
+			throw OpenFile.invalid(given, "is not a directory", "choose another place for the model");
+		}
+		try (Stream<Path> files = Files.list(target)) {
+			boolean model = Files.isRegularFile(target.resolve(CONFIG)) && findWeights(target).isPresent();
+			if (!model && files.findAny().isPresent()) {
+				throw OpenFile.invalid(given, "holds something other than a model, which would be deleted",
+						"choose another directory or empty it");
+			}
+		}
+	}
+
+	/** What writers that were killed left behind. */
+	private static void deleteLeftovers(Path target) throws IOException {
+		String prefix = sibling(target, "tmp-").getFileName().toString();
+		try (Stream<Path> siblings = Files.list(parent(target))) {
+			siblings.filter((path) -> {
+				String name = path.getFileName().toString();
+				return name.startsWith(prefix) && name.substring(prefix.length()).matches("[0-9a-f]{16}");
+			}).forEach(ModelDirectory::deleteQuietly);
+		}
+	}
+
+	/** Where a path leads: a rename would replace a link, not what it leads to. */
+	private static Path followed(Path path) throws IOException {
+		Path absolute = path.toAbsolutePath().normalize();
+		return Files.isSymbolicLink(absolute) ? absolute.resolveSibling(Files.readSymbolicLink(absolute)).normalize()
+				: absolute;
+	}
+
+	private static Path parent(Path target) throws IOException {
+		Path parent = target.getParent();
+		if (parent == null) {
+			throw new IOException("it is the root of a file system");
+		}
+		return parent;
+	}
+
+	private static Path sibling(Path target, String suffix) {
+		return target.resolveSibling("." + target.getFileName() + "." + suffix);
+	}
+
+	/** Brings a directory and all in it to the disk; a rename alone does not. */
+	private static void force(Path directory) throws IOException {
+		try (Stream<Path> paths = Files.walk(directory)) {
+			for (Path path : (Iterable<Path>) paths::iterator) {
+				if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS) || Files.isRegularFile(path)) {
+					forceOne(path);
+				}
+			}
+		}
+	}
+
+	private static void forceOne(Path path) throws IOException {
+		try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+			channel.force(true);
+		}
+	}
+
+	private static void deleteQuietly(Path directory) {
+		try {
+			delete(directory);
+		}
+		catch (IOException ex) {
+			logger.warn("Cannot delete {}, delete it by hand: {}", directory, ex.toString());
+		}
+	}
+
+	private static void delete(Path directory) throws IOException {
+		if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
+			return;
+		}
+		// follows no links; a directory sorts before what it holds
+		try (Stream<Path> paths = Files.walk(directory)) {
+			for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+				Files.delete(path);
+			}
+		}
+	}
+
+}
