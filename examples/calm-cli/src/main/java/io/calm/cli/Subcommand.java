@@ -1,0 +1,51 @@
+package io.calm.cli;
+
+import java.io.PrintWriter;
+import java.time.InstantSource;
+import java.util.concurrent.Callable;
+
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/**
+ * A subcommand of {@code calm}: it does its work and returns what is to be printed.
+ */
+abstract class Subcommand implements Callable<Integer> {
+
+	@Spec
+	@SuppressWarnings("NullAway.Init") // set by picocli
+	private CommandSpec spec;
+
+	/**
+	 * Does the work. Errors are exceptions; {@link CalmCommand} tells the user.
+	 * @return the results; without entries, nothing is printed for people
+	 */
+	abstract Report run();
+
+	@Override
+	public final Integer call() {
+		Report report = run();
+		report.print(out(), json());
+		return 0;
+	}
+
+	/** Standard output: only for results, and only for those the report cannot hold. */
+	PrintWriter out() {
+		return this.spec.commandLine().getOut();
+	}
+
+	boolean json() {
+		return calm().json();
+	}
+
+	ProgressBar progress(String label, long total) {
+		ProgressBar.Style style = calm().quiet() ? ProgressBar.Style.NONE : ProgressBar.Style.ofThisProcess();
+		return new ProgressBar(this.spec.commandLine().getErr(), style, InstantSource.system(), label, total);
+	}
+
+	/** Not the parent: a subcommand may have subcommands. */
+	private CalmCommand calm() {
+		return (CalmCommand) this.spec.root().userObject();
+	}
+
+}
