@@ -10,6 +10,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.StringReader;
 import java.io.UncheckedIOException;
+import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -111,7 +112,7 @@ public final class Corpus {
 			throw new InvalidInputException(path.toString(), "is not a file of a known type",
 					"give it one of the suffixes " + String.join(", ", SUFFIXES));
 		}
-		try (Stream<Path> walk = Files.walk(path, java.nio.file.FileVisitOption.FOLLOW_LINKS)) {
+		try (Stream<Path> walk = Files.walk(path, FileVisitOption.FOLLOW_LINKS)) {
 			List<Path> files = walk.filter((file) -> isText(file) && Files.isRegularFile(file)).sorted().toList();
 			if (files.isEmpty()) {
 				throw new InvalidInputException(path.toString(), "has no file of text in it",

@@ -2,21 +2,15 @@ package io.calm.text;
 
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
-import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
 import io.calm.input.InvalidInputException;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -40,9 +34,6 @@ final class HuggingFaceTokenizer implements Tokenizer {
 
 	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
 			"<eos>", "[EOS]", "[SEP]");
-
-	/** More ids than this are a broken file, not a vocabulary. */
-	private static final int MAX_IDS = 1 << 24;
 
 	static {
 		loadNativeLibrary();
@@ -68,8 +59,8 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private long handle;
 
 	private HuggingFaceTokenizer(String where, byte[] tokenizer, byte @Nullable [] configFile, JsonObject config) {
-		JsonObject json = object(where, tokenizer);
-		Map<String, Integer> vocabulary = vocabulary(where, json);
+		TokenizerJson json = TokenizerJson.read(where, tokenizer);
+		Map<String, Integer> vocabulary = json.vocabulary();
 		int ids = 1 + vocabulary.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
 		Integer eos = find(vocabulary, config, "eos_token", EOS_NAMES);
 		if (eos == null) {
@@ -85,14 +76,18 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		boolean ownPad = pad != null && pad != this.eosId && pad != this.bosId;
 		this.padId = ownPad ? pad : ids;
 		this.vocabularySize = ownPad ? ids : ids + 1;
-		Map<String, Integer> specials = specials(where, json);
-		this.specialTexts = specials.keySet().stream().filter((text) -> text.length() > 1).toList();
+		this.specialTexts = json.specials().keySet().stream().filter((text) -> text.length() > 1).toList();
 		this.special = new BitSet();
-		specials.values().forEach(this.special::set);
+		json.specials().values().forEach(this.special::set);
 		IntStream.of(this.padId, this.bosId, this.eosId).forEach(this.special::set);
 		this.files = new TokenizerFiles(tokenizer,
 				(configFile != null) ? configFile : config(vocabulary).toString().getBytes(StandardCharsets.UTF_8));
-		this.handle = nativeTokenizer(where, tokenizer);
+		try {
+			this.handle = TokenizersLibrary.LIB.createTokenizerFromString(json.nativeJson());
+		}
+		catch (RuntimeException ex) {
+			throw TokenizerJson.broken(where, "is no tokenizer (" + ex.getMessage() + ")", ex);
+		}
 	}
 
 	static HuggingFaceTokenizer open(Path path) {
@@ -104,7 +99,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		Path configFile = file.resolveSibling(TokenizerFiles.CONFIG);
 		byte[] config = Files.isRegularFile(configFile) ? read(configFile) : null;
 		return new HuggingFaceTokenizer(file.toString(), read(file), config,
-				(config != null) ? object(configFile.toString(), config) : new JsonObject());
+				(config != null) ? TokenizerJson.object(configFile.toString(), config) : new JsonObject());
 	}
 
 	@Override
@@ -141,7 +136,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		long[] ids;
 		this.lock.readLock().lock();
 		try {
-			long encoding = TokenizersLibrary.LIB.encode(openHandle(), text, false);
+			long encoding = encoding(text);
 			try {
 				ids = TokenizersLibrary.LIB.getTokenIds(encoding);
 			}
@@ -161,6 +156,17 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			result[i] = (int) ids[i];
 		}
 		return result;
+	}
+
+	private long encoding(String text) {
+		long open = openHandle();
+		try {
+			return TokenizersLibrary.LIB.encode(open, text, false);
+		}
+		catch (RuntimeException ex) {
+			throw new InvalidInputException("text", "the tokenizer cannot encode it (" + ex.getMessage() + ")",
+					"use a tokenizer that knows all characters, such as a byte-level one", ex);
+		}
 	}
 
 	@Override
@@ -251,19 +257,6 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		}
 	}
 
-	private static long nativeTokenizer(String where, byte[] json) {
-		long handle;
-		try {
-			handle = TokenizersLibrary.LIB.createTokenizerFromString(new String(json, StandardCharsets.UTF_8));
-		}
-		catch (RuntimeException ex) {
-			throw broken(where, "is no tokenizer (" + ex.getMessage() + ")", ex);
-		}
-		TokenizersLibrary.LIB.disableTruncation(handle);
-		TokenizersLibrary.LIB.disablePadding(handle);
-		return handle;
-	}
-
 	private static byte[] read(Path file) {
 		try {
 			return Files.readAllBytes(file);
@@ -272,73 +265,6 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
 					"check the file and its permissions", ex);
 		}
-	}
-
-	private static JsonObject object(String where, byte[] bytes) {
-		try {
-			String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-			if (JsonParser.parseString(text) instanceof JsonObject json) {
-				return json;
-			}
-			throw broken(where, "is not a JSON object", null);
-		}
-		catch (CharacterCodingException ex) {
-			throw broken(where, "is not UTF-8", ex);
-		}
-		catch (JsonParseException ex) {
-			throw broken(where, "is not JSON (" + ex.getMessage() + ")", ex);
-		}
-	}
-
-	/** Every token with its id. */
-	private static Map<String, Integer> vocabulary(String where, JsonObject json) {
-		Map<String, Integer> vocabulary = new HashMap<>();
-		try {
-			JsonElement tokens = json.getAsJsonObject("model").get("vocab");
-			if (tokens instanceof JsonArray scored) {
-				// the unigram model: pairs of token and score, the id is the position
-				scored.forEach((pair) -> vocabulary.put(pair.getAsJsonArray().get(0).getAsString(), vocabulary.size()));
-			}
-			else {
-				tokens.getAsJsonObject().asMap().forEach((token, id) -> vocabulary.put(token, id.getAsInt()));
-			}
-			added(json).forEach((token) -> vocabulary.put(text(token), token.get("id").getAsInt()));
-		}
-		catch (RuntimeException ex) {
-			throw broken(where, "has no vocabulary that can be read", ex);
-		}
-		if (vocabulary.isEmpty()) {
-			throw broken(where, "has an empty vocabulary", null);
-		}
-		vocabulary.forEach((token, id) -> {
-			if (id < 0 || id >= MAX_IDS) {
-				throw broken(where, "has a token with the id " + id, null);
-			}
-		});
-		return vocabulary;
-	}
-
-	private static Map<String, Integer> specials(String where, JsonObject json) {
-		Map<String, Integer> specials = new HashMap<>();
-		for (JsonObject token : added(json)) {
-			JsonElement flag = token.get("special");
-			if (flag == null || !flag.isJsonPrimitive()) {
-				throw broken(where, "has an added token that does not say whether it is special", null);
-			}
-			if (flag.getAsBoolean()) {
-				specials.put(text(token), token.get("id").getAsInt());
-			}
-		}
-		return specials;
-	}
-
-	private static List<JsonObject> added(JsonObject json) {
-		return (json.get("added_tokens") instanceof JsonArray tokens)
-				? tokens.asList().stream().map(JsonElement::getAsJsonObject).toList() : List.of();
-	}
-
-	private static String text(JsonObject token) {
-		return token.get("content").getAsString();
 	}
 
 	private static @Nullable Integer find(Map<String, Integer> vocabulary, JsonObject config, String key,
@@ -367,11 +293,6 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			}
 		});
 		return config;
-	}
-
-	private static InvalidInputException broken(String where, String problem, @Nullable Throwable cause) {
-		return new InvalidInputException(where, problem,
-				"give a tokenizer.json as the Hugging Face tokenizers library writes it", cause);
 	}
 
 }

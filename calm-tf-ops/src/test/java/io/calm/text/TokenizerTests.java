@@ -176,6 +176,8 @@ class TokenizerTests {
 			.parseString("{\"direction\":\"Right\",\"max_length\":2,\"strategy\":\"LongestFirst\",\"stride\":0}"));
 		json.add("padding", JsonParser.parseString(
 				"{\"strategy\":{\"Fixed\":9},\"direction\":\"Right\",\"pad_to_multiple_of\":null,\"pad_id\":0,\"pad_type_id\":0,\"pad_token\":\"</s>\"}"));
+		json.add("post_processor",
+				JsonParser.parseString("{\"type\":\"BertProcessing\",\"sep\":[\"</s>\",0],\"cls\":[\"</s>\",0]}"));
 		Path file = write("tokenizer.json", json.toString());
 		try (Tokenizer tokenizer = Tokenizer.load(file)) {
 			assertThat(tokenizer.encode("abab")).containsExactly(1, 2, 1, 2);
@@ -194,6 +196,39 @@ class TokenizerTests {
 		Path file = write("tokenizer.json", content);
 		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json").doesNotContain("\n");
 		assertInvalid(() -> Tokenizer.load(this.directory)).contains("tokenizer.json");
+	}
+
+	@ParameterizedTest
+	@ValueSource(strings = { "\"decoder\":{\"type\":\"Fuse\",\"x\":1e999}",
+			"\"decoder\":{\"type\":\"Fuse\",\"x\":\"\\ud800\"}",
+			"\"decoder\":{\"type\":\"Strip\",\"content\":\"a\",\"start\":0,\"stop\":9}",
+			"\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}", "\"normalizer\":{\"type\":\"Precompiled\"}",
+			"\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"}",
+			"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"!\"}]}" })
+	void whatWouldEndTheProcessIsReported(String part) throws IOException {
+		Path file = write("tokenizer.json", withPart(part));
+		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json");
+	}
+
+	@Test
+	void deepNestingAndUselessPostProcessorsDoNotEndTheProcess() throws IOException {
+		Path file = write("tokenizer.json",
+				withPart("\"decoder\":{\"type\":\"Fuse\",\"x\":" + "[".repeat(150) + "]".repeat(150) + "}"));
+		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json");
+		write("tokenizer.json", withPart(
+				"\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],\"pair\":[],\"special_tokens\":{}}"));
+		try (Tokenizer tokenizer = Tokenizer.load(file)) {
+			assertThat(tokenizer.encode("ab")).containsExactly(1, 2);
+		}
+	}
+
+	@Test
+	void aTextThatCannotBeEncodedIsReportedWithoutTheText() throws IOException {
+		Path file = write("tokenizer.json",
+				"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"</s>\":0},\"unk_token\":\"[UNK]\"}}");
+		try (Tokenizer tokenizer = Tokenizer.load(file)) {
+			assertInvalid(() -> tokenizer.encode("private")).contains("[UNK]").doesNotContain("private");
+		}
 	}
 
 	@Test
@@ -260,6 +295,12 @@ class TokenizerTests {
 		json.add("decoder", JsonParser.parseString("{\"type\":\"Fuse\"}"));
 		json.add("model", model);
 		return json.toString();
+	}
+
+	private static String withPart(String part) {
+		JsonObject json = JsonParser.parseString(tokenizerJson("</s>", "a", "b")).getAsJsonObject();
+		json.remove("decoder");
+		return "{" + part + "," + json.toString().substring(1);
 	}
 
 	private Path write(String name, String content) throws IOException {

@@ -1,0 +1,183 @@
+package io.calm.text;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import com.google.gson.stream.JsonToken;
+import io.calm.input.InvalidInputException;
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What is in a {@code tokenizer.json}. The native tokenizer ends the process when some
+ * parts of the file are wrong, so these are checked here first.
+ *
+ * @param vocabulary every token with its id, added tokens included
+ * @param specials the added tokens that are special, with their ids
+ * @param nativeJson the file as the native tokenizer shall see it
+ */
+record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> specials, String nativeJson) {
+
+	/** More ids than this are a broken file, not a vocabulary. */
+	private static final int MAX_IDS = 1 << 24;
+
+	/** The native parser stops at 128. */
+	private static final int MAX_NESTING = 100;
+
+	static TokenizerJson read(String where, byte[] bytes) {
+		JsonObject json = object(where, bytes);
+		Map<String, Integer> vocabulary = new HashMap<>();
+		Map<String, Integer> specials = new HashMap<>();
+		try {
+			readModel(json.getAsJsonObject("model").get("vocab"), vocabulary);
+			readAdded(json.get("added_tokens"), vocabulary, specials);
+		}
+		catch (RuntimeException ex) {
+			throw broken(where, "has no vocabulary that can be read", ex);
+		}
+		if (vocabulary.isEmpty()) {
+			throw broken(where, "has an empty vocabulary", null);
+		}
+		vocabulary.forEach((token, id) -> {
+			if (id < 0 || id >= MAX_IDS) {
+				throw broken(where, "has a token with the id " + id, null);
+			}
+		});
+		for (String part : List.of("normalizer", "pre_tokenizer", "decoder")) {
+			JsonElement element = json.get(part);
+			if (element != null && !isSafe(element)) {
+				throw broken(where, "has a " + part + " that cannot be used", null);
+			}
+		}
+		// no text is to be cut, padded, or framed by special tokens
+		List.of("truncation", "padding", "post_processor").forEach(json::remove);
+		// dropout would make another encoding of the same text each time
+		json.getAsJsonObject("model").remove("dropout");
+		String nativeJson = json.toString();
+		if (!StandardCharsets.UTF_8.newEncoder().canEncode(nativeJson)) {
+			throw broken(where, "has an unpaired surrogate in a string", null);
+		}
+		return new TokenizerJson(vocabulary, specials, nativeJson);
+	}
+
+	/**
+	 * A file that holds one JSON object.
+	 * @param where its name, for errors
+	 * @param bytes its content
+	 * @return the object
+	 */
+	static JsonObject object(String where, byte[] bytes) {
+		try {
+			String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+			JsonReader reader = new JsonReader(new StringReader(text));
+			reader.setStrictness(Strictness.STRICT);
+			reader.setNestingLimit(MAX_NESTING);
+			if (JsonParser.parseReader(reader) instanceof JsonObject json && reader.peek() == JsonToken.END_DOCUMENT) {
+				return json;
+			}
+			throw broken(where, "is not a JSON object", null);
+		}
+		catch (CharacterCodingException ex) {
+			throw broken(where, "is not UTF-8", ex);
+		}
+		catch (IOException | JsonParseException ex) {
+			throw broken(where, "is not JSON (" + ex.getMessage() + ")", ex);
+		}
+	}
+
+	static InvalidInputException broken(String where, String problem, @Nullable Throwable cause) {
+		return new InvalidInputException(where, problem, "give a file as the Hugging Face tokenizers library writes it",
+				cause);
+	}
+
+	private static void readModel(JsonElement tokens, Map<String, Integer> vocabulary) {
+		if (tokens instanceof JsonArray scored) {
+			// the unigram model: pairs of token and score, the id is the position
+			for (int id = 0; id < scored.size(); id++) {
+				vocabulary.put(scored.get(id).getAsJsonArray().get(0).getAsString(), id);
+			}
+		}
+		else {
+			tokens.getAsJsonObject().asMap().forEach((token, id) -> vocabulary.put(token, id.getAsInt()));
+		}
+	}
+
+	private static void readAdded(@Nullable JsonElement tokens, Map<String, Integer> vocabulary,
+			Map<String, Integer> specials) {
+		if (tokens == null || tokens.isJsonNull()) {
+			return;
+		}
+		for (JsonElement element : tokens.getAsJsonArray()) {
+			JsonObject token = element.getAsJsonObject();
+			String content = token.get("content").getAsString();
+			int id = token.get("id").getAsInt();
+			vocabulary.put(content, id);
+			if (token.get("special").getAsBoolean()) {
+				specials.put(content, id);
+			}
+		}
+	}
+
+	/** Whether the native tokenizer survives a part of the file. */
+	private static boolean isSafe(JsonElement element) {
+		if (element instanceof JsonPrimitive value) {
+			return !value.isNumber() || Double.isFinite(value.getAsDouble());
+		}
+		if (element instanceof JsonArray array) {
+			return array.asList().stream().allMatch(TokenizerJson::isSafe);
+		}
+		if (!(element instanceof JsonObject step)) {
+			return true;
+		}
+		if (!step.asMap().values().stream().allMatch(TokenizerJson::isSafe)) {
+			return false;
+		}
+		return !(step.get("type") instanceof JsonPrimitive type) || switch (type.getAsString()) {
+			case "Precompiled" -> isCharacterMap(step.get("precompiled_charsmap"));
+			case "FixedLength" -> !isNumber(step.get("length"), 0);
+			// a decoder that strips from the end reads before the beginning of short
+			// tokens
+			case "Strip" -> step.get("stop") == null || isNumber(step.get("stop"), 0);
+			default -> true;
+		};
+	}
+
+	private static boolean isNumber(@Nullable JsonElement element, int number) {
+		return element instanceof JsonPrimitive value && value.isNumber() && value.getAsDouble() == number;
+	}
+
+	/** Base64 of: the size of a trie in bytes, the trie, text in UTF-8. */
+	private static boolean isCharacterMap(@Nullable JsonElement element) {
+		if (!(element instanceof JsonPrimitive value) || !value.isString()) {
+			return false;
+		}
+		try {
+			ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder().decode(value.getAsString()))
+				.order(ByteOrder.LITTLE_ENDIAN);
+			int trie = (map.remaining() < Integer.BYTES) ? -1 : map.getInt();
+			if (trie < Integer.BYTES || trie % Integer.BYTES != 0 || trie > map.remaining()) {
+				return false;
+			}
+			StandardCharsets.UTF_8.newDecoder().decode(map.position(map.position() + trie));
+			return true;
+		}
+		catch (IllegalArgumentException | CharacterCodingException ex) {
+			return false;
+		}
+	}
+
+}
