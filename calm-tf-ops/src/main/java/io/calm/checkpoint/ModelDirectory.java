@@ -40,6 +40,9 @@ public final class ModelDirectory {
 
 	private static final int LARGEST_INDEX = 4 << 20;
 
+	/** Of a reader and a writer that get in each other's way; each takes microseconds. */
+	private static final int MOST_ATTEMPTS = 100;
+
 	/** In the order of preference. */
 	private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX,
 			"pytorch_model.bin", "pytorch_model.bin" + INDEX);
@@ -63,6 +66,20 @@ public final class ModelDirectory {
 	 * configuration or weights
 	 */
 	public static ModelDirectory open(Path path) {
+		for (int attempt = 1;; attempt++) {
+			try {
+				return openAtOnce(path);
+			}
+			catch (InvalidInputException ex) {
+				// a writer in another process may have been between its two renames
+				if (attempt == MOST_ATTEMPTS) {
+					throw ex;
+				}
+			}
+		}
+	}
+
+	private static ModelDirectory openAtOnce(Path path) {
 		try {
 			recover(followed(path));
 		}
@@ -175,6 +192,8 @@ public final class ModelDirectory {
 	 * if it throws, what it wrote is deleted, the old directory stays as it was, and the
 	 * exception goes on
 	 * @throws InvalidInputException if the target exists but is neither empty nor a model
+	 * @throws IllegalStateException if there is no {@code config.json} or no weights in
+	 * what {@code content} wrote; the old directory stays as it was
 	 * @throws UncheckedIOException if the disk fails or is full, with the target's path
 	 */
 	public static void write(Path target, Consumer<Path> content) {
@@ -194,10 +213,12 @@ public final class ModelDirectory {
 		Files.createDirectories(parent);
 		deleteLeftovers(target);
 		// not createTempDirectory, whose result only the owner can read
-		Path temporary = sibling(target, String.format("tmp-%016x", new SecureRandom().nextLong()));
-		Files.createDirectory(temporary);
+		Path temporary = Files.createDirectory(temporary(target));
 		try {
 			content.accept(temporary);
+			if (!isModel(temporary)) {
+				throw new IllegalStateException("the new content of " + given + " lacks " + CONFIG + " or weights");
+			}
 			force(temporary);
 			swap(temporary, target);
 		}
@@ -206,14 +227,14 @@ public final class ModelDirectory {
 			throw ex;
 		}
 		forceOne(parent);
-		deleteQuietly(sibling(target, "previous"));
+		deletePrevious(target);
 	}
 
 	private static void swap(Path temporary, Path target) throws IOException {
 		Path previous = sibling(target, "previous");
 		for (int attempt = 1;; attempt++) {
 			if (Files.exists(target)) {
-				delete(previous);
+				deletePrevious(target);
 				Files.move(target, previous, StandardCopyOption.ATOMIC_MOVE);
 			}
 			try {
@@ -223,7 +244,7 @@ public final class ModelDirectory {
 			catch (IOException ex) {
 				recover(target);
 				// a reader that came between the two renames has put the old one back
-				if (attempt == 3) {
+				if (attempt == MOST_ATTEMPTS) {
 					throw ex;
 				}
 			}
@@ -255,11 +276,22 @@ public final class ModelDirectory {
 			throw OpenFile.invalid(given, "is not a directory", "choose another place for the model");
 		}
 		try (Stream<Path> files = Files.list(target)) {
-			boolean model = Files.isRegularFile(target.resolve(CONFIG)) && findWeights(target).isPresent();
-			if (!model && files.findAny().isPresent()) {
+			if (!isModel(target) && files.findAny().isPresent()) {
 				throw OpenFile.invalid(given, "holds something other than a model, which would be deleted",
 						"choose another directory or empty it");
 			}
+		}
+	}
+
+	private static boolean isModel(Path path) {
+		return Files.isRegularFile(path.resolve(CONFIG)) && findWeights(path).isPresent();
+	}
+
+	/** Under another name first: one that is half deleted must never be put back. */
+	private static void deletePrevious(Path target) throws IOException {
+		Path previous = sibling(target, "previous");
+		if (Files.exists(previous)) {
+			deleteQuietly(Files.move(previous, temporary(target), StandardCopyOption.ATOMIC_MOVE));
 		}
 	}
 
@@ -291,6 +323,10 @@ public final class ModelDirectory {
 
 	private static Path sibling(Path target, String suffix) {
 		return target.resolveSibling("." + target.getFileName() + "." + suffix);
+	}
+
+	private static Path temporary(Path target) {
+		return sibling(target, String.format("tmp-%016x", new SecureRandom().nextLong()));
 	}
 
 	/** Brings a directory and all in it to the disk; a rename alone does not. */

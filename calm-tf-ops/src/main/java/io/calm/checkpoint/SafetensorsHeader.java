@@ -178,11 +178,11 @@ final class SafetensorsHeader {
 		List<Long> numbers = new ArrayList<>();
 		reader.beginArray();
 		while (reader.hasNext()) {
-			// nextLong alone would take the string "1" as well
 			if (reader.peek() != JsonToken.NUMBER || numbers.size() == TensorEntry.MOST_DIMENSIONS) {
 				throw new IOException("no number, or too many, at " + reader.getPath());
 			}
-			numbers.add(reader.nextLong());
+			// nextLong would take 1.0 as well, and round what no long holds
+			numbers.add(Long.parseLong(reader.nextString()));
 		}
 		reader.endArray();
 		return numbers;

@@ -79,7 +79,8 @@ final class StateDictUnpickler {
 
 	Map<String, PickledTensor> stateDict() {
 		Map<String, PickledTensor> tensors = new LinkedHashMap<>();
-		cast(Map.class, run()).forEach((name, value) -> {
+		Map<?, ?> pickled = cast(Map.class, run());
+		pickled.forEach((name, value) -> {
 			if (!(name instanceof String key) || !(value instanceof PickledTensor tensor)) {
 				throw this.file.invalid("holds " + OpenFile.shown(String.valueOf(name)) + ", which is no tensor",
 						SAVE_STATE_DICT);

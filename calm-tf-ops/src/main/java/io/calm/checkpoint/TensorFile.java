@@ -91,7 +91,10 @@ public final class TensorFile implements AutoCloseable {
 	private List<StoredTensor> parse(OpenFile file) {
 		ByteBuffer start = file.bytes(0, (int) Math.min(64, file.size()));
 		if (start.limit() > 8 && start.get(8) == '{') {
-			return SafetensorsHeader.read(file, this.metadata);
+			Map<String, String> remarks = new LinkedHashMap<>();
+			List<StoredTensor> tensors = SafetensorsHeader.read(file, remarks);
+			this.metadata.putAll(remarks);
+			return tensors;
 		}
 		if (startsWith(start, ZIP)) {
 			return PytorchArchive.read(file);
@@ -117,6 +120,16 @@ public final class TensorFile implements AutoCloseable {
 	 */
 	public Map<String, TensorEntry> entries() {
 		return Collections.unmodifiableMap(this.entries);
+	}
+
+	/**
+	 * What the file says of one tensor.
+	 * @param name the tensor's name
+	 * @return its type and shape
+	 * @throws InvalidInputException if the file has no such tensor
+	 */
+	public TensorEntry entry(String name) {
+		return find(name).entry();
 	}
 
 	/**
@@ -179,13 +192,18 @@ public final class TensorFile implements AutoCloseable {
 		return tensor.readLongs();
 	}
 
-	private StoredTensor find(String name, Predicate<ElementType> wanted, String description) {
+	private StoredTensor find(String name) {
 		StoredTensor tensor = this.tensors.get(name);
 		if (tensor == null) {
 			throw this.files.get(0)
 				.invalid("has no tensor " + OpenFile.shown(name),
 						"check that it holds the weights of the model that config.json describes");
 		}
+		return tensor;
+	}
+
+	private StoredTensor find(String name, Predicate<ElementType> wanted, String description) {
+		StoredTensor tensor = find(name);
 		if (!wanted.test(tensor.entry().type())) {
 			throw tensor.file()
 				.invalid("the tensor " + OpenFile.shown(name) + " is of type " + tensor.entry().type() + ", not "
