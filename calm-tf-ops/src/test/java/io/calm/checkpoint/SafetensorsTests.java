@@ -164,8 +164,7 @@ class SafetensorsTests {
 							{'__metadata__':{'calm.crc32c':'0'},'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} | checksum
 							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}                            | damaged header
 							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} x                         | damaged header
-							{} {}                                                                            | damaged header
-							""")
+							{} {}                                                                            | damaged header""")
 	void refusesWhatTheFormatForbids(String header, String problem) throws IOException {
 		Path path = file(header, new byte[8]);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> TensorFile.open(path))
@@ -329,6 +328,15 @@ class SafetensorsTests {
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
 			.withMessageContaining("w.safetensors: cannot be written: No space left on device");
 		assertThat(Path.of("/dev/full")).exists();
+		Files.delete(path);
+	}
+
+	@Test
+	void missingDirectoryIsReportedWithThePath() {
+		Path path = this.directory.resolve("missing/w.safetensors");
+		assertThatExceptionOfType(UncheckedIOException.class)
+			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
+			.withMessageContaining(path + ": cannot be written: NoSuchFileException");
 	}
 
 	/** A link to the device on which every write fails as on a full disk. */
