@@ -89,7 +89,7 @@ public final class ConfigFile {
 			Files.writeString(file, json + "\n");
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException(file + ": cannot be written: " + ex.getMessage(), ex);
+			throw OpenFile.unwritable(file, ex);
 		}
 	}
 

@@ -194,14 +194,15 @@ public final class ModelDirectory {
 	 * @throws InvalidInputException if the target exists but is neither empty nor a model
 	 * @throws IllegalStateException if there is no {@code config.json} or no weights in
 	 * what {@code content} wrote; the old directory stays as it was
-	 * @throws UncheckedIOException if the disk fails or is full, with the target's path
+	 * @throws UncheckedIOException if the disk fails or is full, with the path; the old
+	 * directory stays as it was
 	 */
 	public static void write(Path target, Consumer<Path> content) {
 		try {
 			replace(target, content);
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException(target + ": cannot be written: " + ex, ex);
+			throw OpenFile.unwritable(target, ex);
 		}
 	}
 

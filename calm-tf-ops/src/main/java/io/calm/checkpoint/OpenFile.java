@@ -1,6 +1,7 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -113,8 +114,18 @@ final class OpenFile implements AutoCloseable {
 	}
 
 	static InvalidInputException unreadable(Path path, IOException cause) {
-		return new InvalidInputException(path.toString(), "cannot be read: " + cause.getMessage(),
+		return new InvalidInputException(path.toString(), "cannot be read: " + reason(cause),
 				"check its permissions and the disk", cause);
+	}
+
+	static UncheckedIOException unwritable(Path path, IOException cause) {
+		return new UncheckedIOException(path + ": cannot be written: " + reason(cause), cause);
+	}
+
+	/** The message of many a subclass is but a path, or null. */
+	private static String reason(IOException ex) {
+		String message = String.valueOf(ex.getMessage());
+		return (ex.getClass() == IOException.class) ? message : ex.getClass().getSimpleName() + " " + message;
 	}
 
 	/**

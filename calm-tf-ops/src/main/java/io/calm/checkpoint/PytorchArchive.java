@@ -137,10 +137,10 @@ final class PytorchArchive {
 					+ " elements of " + storage.type(), "download or copy it again");
 		}
 		// members that lie upon each other could keep us summing for hours
-		this.storageBytes = Math.addExact(this.storageBytes, size);
-		if (this.storageBytes > this.file.size()) {
+		if (size > this.file.size() - this.storageBytes) {
 			throw this.file.invalid("has members that overlap", SAVE_AGAIN);
 		}
+		this.storageBytes += size;
 		return verified(name);
 	}
 

@@ -89,7 +89,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 			}
 		}
 		catch (IOException ex) {
-			throw failure(file, ex);
+			throw OpenFile.unwritable(file, ex);
 		}
 	}
 
@@ -214,7 +214,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 			this.written++;
 		}
 		catch (IOException ex) {
-			throw failure(this.file, ex);
+			throw OpenFile.unwritable(this.file, ex);
 		}
 	}
 
@@ -251,7 +251,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 		}
 		catch (IOException ex) {
 			discard(this.file, this.channel);
-			throw failure(this.file, ex);
+			throw OpenFile.unwritable(this.file, ex);
 		}
 	}
 
@@ -265,10 +265,6 @@ public final class SafetensorsWriter implements AutoCloseable {
 		catch (IOException ex) {
 			// the failure that led here is the one to report
 		}
-	}
-
-	private static UncheckedIOException failure(Path file, IOException cause) {
-		return new UncheckedIOException(file + ": cannot be written: " + cause.getMessage(), cause);
 	}
 
 }

@@ -141,31 +141,30 @@ class SafetensorsTests {
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', quoteCharacter = '`',
 			textBlock = """
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,4]}}                           | 'w' has the shape '[2]'
-							{'w':{'dtype':'F32','shape':[3],'data_offsets':[0,12]}}                          | 'w' lies at the bytes 0 to 12
-							{'w':{'dtype':'F32','shape':[-2],'data_offsets':[0,8]}}                          | 'w' has the shape
-							{'w':{'dtype':'F32','shape':[4611686018427387905,2],'data_offsets':[0,8]}}       | 'w' has the shape
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[-8,0]}}                          | 'w' lies at
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[8,0]}}                           | 'w' lies at
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,9223372036854775807]}}         | 'w' lies at
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,9223372036854775808]}}         | damaged header
-							{'w':{'dtype':'F32','shape':['2'],'data_offsets':[0,8]}}                         | damaged header
-							{'w':{'dtype':'F32','shape':[2.0],'data_offsets':[0,8]}}                         | damaged header
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,4]}}                           | 'w' has the shape '[2]'
+					{'w':{'dtype':'F32','shape':[3],'data_offsets':[0,12]}}                          | 'w' lies at the bytes 0 to 12
+					{'w':{'dtype':'F32','shape':[-2],'data_offsets':[0,8]}}                          | 'w' has the shape
+					{'w':{'dtype':'F32','shape':[4611686018427387905,2],'data_offsets':[0,8]}}       | 'w' has the shape
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[-8,0]}}                          | 'w' lies at
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[8,0]}}                           | 'w' lies at
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,9223372036854775807]}}         | 'w' lies at
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,9223372036854775808]}}         | damaged header
+					{'w':{'dtype':'F32','shape':['2'],'data_offsets':[0,8]}}                         | damaged header
+					{'w':{'dtype':'F32','shape':[2.0],'data_offsets':[0,8]}}                         | damaged header
 					{'w':{'dtype':'F32','shape':[2.5],'data_offsets':[0,8]}}                         | damaged header
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0]}}                             | 'w' lacks
-							{'w':{'dtype':'F32','shape':[2]}}                                                | 'w' lacks
-							{'w':{'dtype':'F33','shape':[2],'data_offsets':[0,8]}}                           | 'F33'
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}}                     | unexpected 'x'
-							{'w':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}}                           | 4 bytes that belong to no tensor
-							{'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}}                           | leaves a hole
-							{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | 'w' overlaps
-							{'w':{'dtype':'F32','shape':[1],'data_offsets':[0,4]},'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | 'w' twice
-							{'__metadata__':{'a':1},'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}    | damaged metadata 'a'
-							{'__metadata__':{'calm.crc32c':'0'},'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} | checksum
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}                            | damaged header
-							{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} x                         | damaged header
-							{} {}                                                                            | damaged header
-							""")
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0]}}                             | 'w' lacks
+					{'w':{'dtype':'F32','shape':[2]}}                                                | 'w' lacks
+					{'w':{'dtype':'F33','shape':[2],'data_offsets':[0,8]}}                           | 'F33'
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}}                     | unexpected 'x'
+					{'w':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}}                           | 4 bytes that belong to no tensor
+					{'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}}                           | leaves a hole
+					{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | 'w' overlaps
+					{'w':{'dtype':'F32','shape':[1],'data_offsets':[0,4]},'w':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | 'w' twice
+					{'__metadata__':{'a':1},'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}    | damaged metadata 'a'
+					{'__metadata__':{'calm.crc32c':'0'},'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} | checksum
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}                            | damaged header
+					{'w':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} x                         | damaged header
+					{} {}                                                                            | damaged header""")
 	void refusesWhatTheFormatForbids(String header, String problem) throws IOException {
 		Path path = file(header, new byte[8]);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> TensorFile.open(path))
@@ -329,6 +328,15 @@ class SafetensorsTests {
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
 			.withMessageContaining("w.safetensors: cannot be written: No space left on device");
 		assertThat(Path.of("/dev/full")).exists();
+		Files.delete(path);
+	}
+
+	@Test
+	void missingDirectoryIsReportedWithThePath() {
+		Path path = this.directory.resolve("missing/w.safetensors");
+		assertThatExceptionOfType(UncheckedIOException.class)
+			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
+			.withMessageContaining(path + ": cannot be written: NoSuchFileException");
 	}
 
 	/** A link to the device on which every write fails as on a full disk. */
