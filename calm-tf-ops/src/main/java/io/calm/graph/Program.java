@@ -49,7 +49,10 @@ public final class Program implements AutoCloseable {
 	 * @return the program, its variables not yet set
 	 */
 	public static Program build(ProgramOptions options, Consumer<ProgramBuilder> construction) {
-		return new ProgramBuilder(options).build(construction);
+		try (ProgramBuilder builder = new ProgramBuilder(options)) {
+			construction.accept(builder);
+			return builder.build();
+		}
 	}
 
 	/**

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Consumer;
 
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -19,9 +18,10 @@ import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /**
- * A program under construction.
+ * A program under construction. To be closed when the program is built: the draft of the
+ * graph is native memory too.
  */
-public final class ProgramBuilder {
+public final class ProgramBuilder implements AutoCloseable {
 
 	private final ProgramOptions options;
 
@@ -35,7 +35,11 @@ public final class ProgramBuilder {
 
 	private final Input<TInt64, long[]> initialSeed;
 
-	ProgramBuilder(ProgramOptions options) {
+	/**
+	 * Begins a program.
+	 * @param options device, precision and fusion
+	 */
+	public ProgramBuilder(ProgramOptions options) {
 		this.options = options;
 		this.device = options.device().resolve();
 		this.graph = new Graph();
@@ -44,16 +48,22 @@ public final class ProgramBuilder {
 		this.initialSeed = Input.longs(this.tf, 2);
 	}
 
-	Program build(Consumer<ProgramBuilder> construction) {
-		try (Graph draft = this.graph) {
-			construction.accept(this);
-			Map<Variable, Program.Access> access = new LinkedHashMap<>();
-			this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
-			Graph graph = new Graph();
-			graph.importGraphDef(fuses() ? Fusion.mark(draft.toGraphDef()) : draft.toGraphDef());
-			return new Program(graph, new Session(graph, this.device.config().build()), this.device, access,
-					this.initialSeed);
-		}
+	/**
+	 * Compiles what was declared.
+	 * @return the program, its variables not yet set
+	 */
+	public Program build() {
+		Map<Variable, Program.Access> access = new LinkedHashMap<>();
+		this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
+		Graph compiled = new Graph();
+		compiled.importGraphDef(fuses() ? Fusion.mark(this.graph.toGraphDef()) : this.graph.toGraphDef());
+		return new Program(compiled, new Session(compiled, this.device.config().build()), this.device, access,
+				this.initialSeed);
+	}
+
+	@Override
+	public void close() {
+		this.graph.close();
 	}
 
 	/**

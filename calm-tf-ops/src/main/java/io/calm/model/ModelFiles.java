@@ -4,6 +4,7 @@ import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -229,9 +230,26 @@ public final class ModelFiles {
 	 * @throws InvalidInputException if a tensor is missing or has another shape
 	 */
 	public static void load(Program program, List<Variable> variables, Path where, TensorFile weights) {
+		load(program, variables, "", where, weights);
+	}
+
+	/**
+	 * Sets the autoencoder inside a language model from an autoencoder's own file.
+	 * @param program that owns the variables
+	 * @param variables the autoencoder's, named as in a language model
+	 * @param where the tensors came from, for the error
+	 * @param weights the autoencoder's tensors
+	 * @throws InvalidInputException if a tensor is missing or has another shape
+	 */
+	public static void loadAutoencoder(Program program, List<Variable> variables, Path where, TensorFile weights) {
+		load(program, variables, CalmNetwork.AUTOENCODER, where, weights);
+	}
+
+	private static void load(Program program, List<Variable> variables, String removed, Path where,
+			TensorFile weights) {
 		Map<Variable, String> names = new LinkedHashMap<>();
 		for (Variable variable : variables) {
-			names.put(variable, nameInFile(variable, where, weights));
+			names.put(variable, nameInFile(variable.name().substring(removed.length()), variable, where, weights));
 		}
 		program.write(variables, (variable) -> weights.readFloats(names.getOrDefault(variable, variable.name())));
 	}
@@ -239,19 +257,27 @@ public final class ModelFiles {
 	/**
 	 * Writes variables to a file.
 	 * @param program that owns the variables
-	 * @param variables to write
+	 * @param variables to write, by their names in the file
 	 * @param file the safetensors file to create
 	 */
-	public static void save(Program program, List<Variable> variables, Path file) {
+	public static void save(Program program, Map<String, Variable> variables, Path file) {
 		List<TensorEntry> entries = new ArrayList<>();
-		for (Variable variable : variables) {
-			namesInFile(variable.name())
-				.forEach((name) -> entries.add(TensorEntry.of(name, ElementType.F32, variable.shape())));
-		}
+		variables.forEach((name, variable) -> entries.add(TensorEntry.of(name, ElementType.F32, variable.shape())));
+		Iterator<String> names = variables.keySet().iterator();
 		try (SafetensorsWriter writer = SafetensorsWriter.create(file, entries)) {
-			program.read(variables, (variable, values) -> namesInFile(variable.name())
-				.forEach((name) -> writer.write(name, FloatBuffer.wrap(values))));
+			program.read(List.copyOf(variables.values()),
+					(variable, values) -> writer.write(names.next(), FloatBuffer.wrap(values)));
 		}
+	}
+
+	/**
+	 * Adds a parameter under every name that it has in the reference's files.
+	 * @param file the file's variables so far
+	 * @param parameter the parameter's name
+	 * @param variable that holds its value
+	 */
+	public static void add(Map<String, Variable> file, String parameter, Variable variable) {
+		namesInFile(parameter).forEach((name) -> file.put(name, variable));
 	}
 
 	/**
@@ -268,8 +294,8 @@ public final class ModelFiles {
 		return List.of(name);
 	}
 
-	private static String nameInFile(Variable variable, Path where, TensorFile weights) {
-		for (String name : namesInFile(variable.name())) {
+	private static String nameInFile(String parameter, Variable variable, Path where, TensorFile weights) {
+		for (String name : namesInFile(parameter)) {
 			TensorEntry entry = weights.entries().get(name);
 			if (entry != null) {
 				List<Long> shape = Arrays.stream(variable.shape()).boxed().toList();
@@ -282,7 +308,7 @@ public final class ModelFiles {
 				return name;
 			}
 		}
-		throw new InvalidInputException(where.toString(), "the tensor " + variable.name() + " is missing",
+		throw new InvalidInputException(where.toString(), "the tensor " + parameter + " is missing",
 				"give weights and configuration of the same model");
 	}
 

@@ -1,0 +1,65 @@
+package io.calm.training;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+import io.calm.autoencoder.Autoencoder;
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.VariationalObjective;
+import io.calm.checkpoint.ConfigFile;
+import io.calm.graph.ProgramOptions;
+import io.calm.model.ModelFiles;
+import io.calm.text.TokenBlocks;
+import io.calm.text.TokenStore;
+
+/**
+ * Trains an autoencoder (section 3 of the paper).
+ *
+ * @param config the autoencoder's shape
+ * @param options how long and how
+ * @param program device, precision and fusion
+ * @param listeners follow the training
+ */
+public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions options, ProgramOptions program,
+		List<TrainingListener> listeners) {
+
+	/** The name of this phase for listeners. */
+	public static final String PHASE = "autoencoder";
+
+	/**
+	 * Trains, or goes on from the checkpoint in the directory.
+	 * @param data the tokens
+	 * @param directory of checkpoint and model; written whole or not at all
+	 * @param files writes what else belongs into the directory, such as the tokenizer
+	 * @throws TrainingException if the training cannot go on
+	 */
+	public void train(TokenStore data, Path directory, Consumer<Path> files) {
+		TokenBlocks blocks = TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(),
+				this.config.padId(), this.options.seed());
+		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+			training.initialize();
+			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
+			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners).run(directory,
+					settings, (target) -> {
+						ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
+						files.accept(target);
+					}, List.of());
+		}
+	}
+
+	static TrainingProgram program(AutoencoderConfig config, TrainingOptions options, ProgramOptions program) {
+		return TrainingProgram.build(program, options, config.patchSize(),
+				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
+				(network, tokens, documents, draws) -> {
+					Autoencoder autoencoder = new Autoencoder(network, "", config);
+					VariationalObjective objective = VariationalObjective.of(network, autoencoder, tokens,
+							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
+					return new TrainingProgram.Objective(objective.loss(), Map.of("cross_entropy",
+							objective.crossEntropy(), "kl", objective.kl(), "accuracy", objective.accuracy()));
+				});
+	}
+
+}

@@ -1,0 +1,62 @@
+package io.calm.training;
+
+import java.nio.file.Path;
+import java.util.Map;
+
+/**
+ * Follows a training. Called on the training thread, so it should be quick; what it
+ * throws ends the training.
+ */
+public interface TrainingListener {
+
+	/**
+	 * Before the first step.
+	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param firstStep 1, or the one after the checkpoint that is resumed
+	 * @param settings configuration, options and data, flat
+	 */
+	default void onStart(String phase, long firstStep, Map<String, Object> settings) {
+	}
+
+	/**
+	 * After every step.
+	 * @param metrics of the step
+	 */
+	default void onStep(StepMetrics metrics) {
+	}
+
+	/**
+	 * After an evaluation.
+	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param step evaluated
+	 * @param metrics by name
+	 */
+	default void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+	}
+
+	/**
+	 * After a checkpoint was written.
+	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param step saved
+	 * @param directory the checkpoint
+	 */
+	default void onCheckpoint(String phase, long step, Path directory) {
+	}
+
+	/**
+	 * After the last step, or when the training was interrupted and its state saved.
+	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param step the last one
+	 */
+	default void onEnd(String phase, long step) {
+	}
+
+	/**
+	 * When the training fails.
+	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param failure the reason
+	 */
+	default void onFailure(String phase, RuntimeException failure) {
+	}
+
+}

@@ -1,0 +1,164 @@
+package io.calm.training;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+import io.calm.checkpoint.ConfigFile;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.graph.Variable;
+import io.calm.input.InvalidInputException;
+import io.calm.model.ModelFiles;
+import io.calm.text.TokenBatch;
+import io.calm.text.TokenBlocks;
+
+/**
+ * Steps, checkpoints and listeners of one training. The checkpoint is a model directory
+ * with the optimiser's state beside the weights; a finished model is the same directory
+ * without it.
+ */
+final class TrainingLoop {
+
+	private static final String OPTIMIZER = "optimizer.safetensors";
+
+	private static final String STATE = "trainer_state.json";
+
+	private final String phase;
+
+	private final TrainingProgram training;
+
+	private final TrainingOptions options;
+
+	private final TokenBlocks blocks;
+
+	private final String dataDigest;
+
+	private final List<TrainingListener> listeners;
+
+	TrainingLoop(String phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks, String dataDigest,
+			List<TrainingListener> listeners) {
+		this.phase = phase;
+		this.training = training;
+		this.options = options;
+		this.blocks = blocks;
+		this.dataDigest = dataDigest;
+		this.listeners = listeners;
+	}
+
+	/**
+	 * Trains, from the checkpoint in the directory if there is one.
+	 * @param directory of checkpoint and model
+	 * @param settings for the listeners
+	 * @param files writes configuration and what else belongs to the model
+	 * @param frozen parameters that are saved with the model but not trained
+	 */
+	void run(Path directory, Map<String, Object> settings, Consumer<Path> files, List<Variable> frozen) {
+		try {
+			long done = resume(directory);
+			long first = done + 1;
+			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
+			while (done < this.options.steps() && !Thread.currentThread().isInterrupted()) {
+				done++;
+				StepMetrics metrics = this.training.step(this.phase, done, batches(done));
+				this.listeners.forEach((listener) -> listener.onStep(metrics));
+				if (due(done)) {
+					save(directory, done, files, frozen);
+				}
+			}
+			boolean finished = done >= this.options.steps();
+			save(directory, done, files, frozen);
+			long last = done;
+			this.listeners.forEach((listener) -> listener.onEnd(this.phase, last));
+			if (!finished) {
+				throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
+						+ "; its state is in " + directory + " and the same command goes on from there");
+			}
+		}
+		catch (RuntimeException ex) {
+			this.listeners.forEach((listener) -> listener.onFailure(this.phase, ex));
+			throw ex;
+		}
+	}
+
+	private boolean due(long step) {
+		return this.options.checkpointEvery() > 0 && step % this.options.checkpointEvery() == 0
+				&& step < this.options.steps();
+	}
+
+	private List<TokenBatch> batches(long step) {
+		List<TokenBatch> batches = new ArrayList<>();
+		for (int i = 0; i < this.options.accumulation(); i++) {
+			batches.add(this.blocks.batch(this.options.batch(), (step - 1) * this.options.accumulation() + i));
+		}
+		return batches;
+	}
+
+	private void save(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
+		ModelDirectory.write(directory, (target) -> {
+			files.accept(target);
+			ModelFiles.save(this.training.program(), modelVariables(frozen), target.resolve(ModelFiles.WEIGHTS));
+			Map<String, Variable> state = new LinkedHashMap<>();
+			this.training.optimizerState().forEach((variable) -> state.put(variable.name(), variable));
+			this.training.parameters().forEach((variable) -> state.put(variable.name(), variable));
+			ModelFiles.save(this.training.program(), state, target.resolve(OPTIMIZER));
+			Map<String, Object> position = new LinkedHashMap<>();
+			position.put("step", step);
+			position.put("steps", this.options.steps());
+			position.put("seed", this.options.seed());
+			position.put("batch", this.options.batch());
+			position.put("patches", this.options.patches());
+			position.put("accumulation", this.options.accumulation());
+			position.put("data", this.dataDigest);
+			ConfigFile.write(target.resolve(STATE), position);
+		});
+		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
+	}
+
+	/** What is used is the average of the weights where there is one. */
+	private Map<String, Variable> modelVariables(List<Variable> frozen) {
+		Map<String, Variable> averages = new LinkedHashMap<>();
+		this.training.optimizerState().forEach((variable) -> averages.put(variable.name(), variable));
+		Map<String, Variable> model = new LinkedHashMap<>();
+		for (Variable parameter : this.training.parameters()) {
+			ModelFiles.add(model, parameter.name(),
+					averages.getOrDefault(TrainingProgram.AVERAGE + parameter.name(), parameter));
+		}
+		frozen.forEach((variable) -> ModelFiles.add(model, variable.name(), variable));
+		return model;
+	}
+
+	/** The number of steps already done; 0 when there is no checkpoint. */
+	private long resume(Path directory) {
+		Path stateFile = directory.resolve(STATE);
+		if (!Files.exists(stateFile)) {
+			return 0;
+		}
+		ConfigFile state = ConfigFile.read(stateFile);
+		same(stateFile, "data", state.text("data"), this.dataDigest);
+		same(stateFile, "seed", (long) state.number("seed"), this.options.seed());
+		same(stateFile, "batch", (long) state.integer("batch"), (long) this.options.batch());
+		same(stateFile, "patches", (long) state.integer("patches"), (long) this.options.patches());
+		same(stateFile, "accumulation", (long) state.integer("accumulation"), (long) this.options.accumulation());
+		Path weights = directory.resolve(OPTIMIZER);
+		try (TensorFile file = TensorFile.open(weights)) {
+			List<Variable> variables = new ArrayList<>(this.training.optimizerState());
+			variables.addAll(this.training.parameters());
+			ModelFiles.load(this.training.program(), variables, weights, file);
+		}
+		return state.integer("step");
+	}
+
+	private static void same(Path file, String what, Object saved, Object given) {
+		if (!saved.equals(given)) {
+			throw new InvalidInputException(file.toString(),
+					"the checkpoint was trained with another " + what + " (" + saved + ", now " + given + ")",
+					"resume with the same " + what + " or give another output directory");
+		}
+	}
+
+}

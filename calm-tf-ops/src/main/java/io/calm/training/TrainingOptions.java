@@ -1,0 +1,250 @@
+package io.calm.training;
+
+import java.util.function.Consumer;
+
+import io.calm.input.InvalidInputException;
+
+/**
+ * How long and how to train.
+ *
+ * @param steps optimiser steps in all
+ * @param batch sequences per micro-batch, B
+ * @param patches patches per sequence, P
+ * @param accumulation micro-batches per step
+ * @param learningRate the greatest
+ * @param warmup steps over which the learning rate rises from 0
+ * @param decay what it does afterwards
+ * @param averaging decay of the running average of the weights, which is what is saved; 0
+ * saves the weights themselves
+ * @param checkpointEvery steps between checkpoints; 0 for none but the last
+ * @param evaluateEvery steps between evaluations; 0 for none
+ * @param seed of first weights, data order and draws
+ * @param optimizer constants of AdamW
+ */
+public record TrainingOptions(long steps, int batch, int patches, int accumulation, double learningRate, long warmup,
+		Decay decay, double averaging, long checkpointEvery, long evaluateEvery, long seed, OptimizerConfig optimizer) {
+
+	/** What the learning rate does after the warm-up. */
+	public enum Decay {
+
+		/** It stays. */
+		CONSTANT,
+		/** It falls to a tenth along a half cosine. */
+		COSINE
+
+	}
+
+	/** Checks the numbers. */
+	public TrainingOptions {
+		atLeast("steps", steps, 1);
+		atLeast("batch", batch, 1);
+		atLeast("block", patches, 2);
+		atLeast("accumulation", accumulation, 1);
+		atLeast("warmup", warmup, 0);
+		atLeast("checkpoint interval", checkpointEvery, 0);
+		atLeast("evaluation interval", evaluateEvery, 0);
+		if (!(learningRate > 0 && learningRate < Double.POSITIVE_INFINITY)) {
+			throw new InvalidInputException("training, learning rate", "is " + learningRate,
+					"choose a positive number, such as 0.0003");
+		}
+		if (!(averaging >= 0 && averaging < 1)) {
+			throw new InvalidInputException("training, averaging", "is " + averaging,
+					"choose a decay from 0 (none) up to, not including, 1");
+		}
+	}
+
+	/**
+	 * Options, beginning with the defaults.
+	 * @param options sets what differs
+	 * @return the options
+	 * @throws InvalidInputException if a number is out of its range
+	 */
+	public static TrainingOptions of(Consumer<Builder> options) {
+		Builder builder = new Builder();
+		options.accept(builder);
+		return builder.build();
+	}
+
+	/**
+	 * The learning rate of a step.
+	 * @param step counted from 1
+	 * @return the rate
+	 */
+	public double learningRateAt(long step) {
+		if (step <= this.warmup) {
+			return this.learningRate * step / this.warmup;
+		}
+		if (this.decay == Decay.CONSTANT || this.steps <= this.warmup) {
+			return this.learningRate;
+		}
+		double progress = (double) (step - this.warmup) / (this.steps - this.warmup);
+		return this.learningRate * (0.1 + 0.45 * (1 + Math.cos(Math.PI * Math.min(1, progress))));
+	}
+
+	private static void atLeast(String name, long value, long least) {
+		if (value < least) {
+			throw new InvalidInputException("training, " + name, "is " + value, "choose at least " + least);
+		}
+	}
+
+	/**
+	 * Builds options.
+	 */
+	public static final class Builder {
+
+		private long steps = 1000;
+
+		private int batch = 16;
+
+		private int patches = 64;
+
+		private int accumulation = 1;
+
+		private double learningRate = 3e-4;
+
+		private long warmup = 100;
+
+		private Decay decay = Decay.COSINE;
+
+		private double averaging;
+
+		private long checkpointEvery;
+
+		private long evaluateEvery;
+
+		private long seed = 1;
+
+		private OptimizerConfig optimizer = OptimizerConfig.DEFAULT;
+
+		private Builder() {
+		}
+
+		/**
+		 * Optimiser steps in all.
+		 * @param steps 1000 by default
+		 * @return this
+		 */
+		public Builder steps(long steps) {
+			this.steps = steps;
+			return this;
+		}
+
+		/**
+		 * Sequences per micro-batch.
+		 * @param batch 16 by default
+		 * @return this
+		 */
+		public Builder batch(int batch) {
+			this.batch = batch;
+			return this;
+		}
+
+		/**
+		 * Patches per sequence.
+		 * @param patches 64 by default
+		 * @return this
+		 */
+		public Builder patches(int patches) {
+			this.patches = patches;
+			return this;
+		}
+
+		/**
+		 * Micro-batches per step.
+		 * @param accumulation 1 by default
+		 * @return this
+		 */
+		public Builder accumulation(int accumulation) {
+			this.accumulation = accumulation;
+			return this;
+		}
+
+		/**
+		 * The greatest learning rate.
+		 * @param learningRate 0.0003 by default
+		 * @return this
+		 */
+		public Builder learningRate(double learningRate) {
+			this.learningRate = learningRate;
+			return this;
+		}
+
+		/**
+		 * Steps over which the learning rate rises.
+		 * @param warmup 100 by default
+		 * @return this
+		 */
+		public Builder warmup(long warmup) {
+			this.warmup = warmup;
+			return this;
+		}
+
+		/**
+		 * What the learning rate does after the warm-up.
+		 * @param decay cosine by default
+		 * @return this
+		 */
+		public Builder decay(Decay decay) {
+			this.decay = decay;
+			return this;
+		}
+
+		/**
+		 * Decay of the running average of the weights.
+		 * @param averaging 0 by default: none
+		 * @return this
+		 */
+		public Builder averaging(double averaging) {
+			this.averaging = averaging;
+			return this;
+		}
+
+		/**
+		 * Steps between checkpoints.
+		 * @param steps 0 by default: none but the last
+		 * @return this
+		 */
+		public Builder checkpointEvery(long steps) {
+			this.checkpointEvery = steps;
+			return this;
+		}
+
+		/**
+		 * Steps between evaluations.
+		 * @param steps 0 by default: none
+		 * @return this
+		 */
+		public Builder evaluateEvery(long steps) {
+			this.evaluateEvery = steps;
+			return this;
+		}
+
+		/**
+		 * Of first weights, data order and draws.
+		 * @param seed 1 by default
+		 * @return this
+		 */
+		public Builder seed(long seed) {
+			this.seed = seed;
+			return this;
+		}
+
+		/**
+		 * Constants of AdamW.
+		 * @param optimizer the paper's by default
+		 * @return this
+		 */
+		public Builder optimizer(OptimizerConfig optimizer) {
+			this.optimizer = optimizer;
+			return this;
+		}
+
+		private TrainingOptions build() {
+			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation, this.learningRate,
+					this.warmup, this.decay, this.averaging, this.checkpointEvery, this.evaluateEvery, this.seed,
+					this.optimizer);
+		}
+
+	}
+
+}
