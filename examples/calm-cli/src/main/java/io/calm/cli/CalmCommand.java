@@ -19,9 +19,8 @@ import picocli.CommandLine.ScopeType;
  */
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
-		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT, subcommands = {
-		// train, evaluate, generate, inspect, known-source and benchmark belong here
-		})
+		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
+		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, InspectCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";
@@ -51,7 +50,7 @@ public final class CalmCommand {
 
 	static CommandLine commandLine() {
 		CalmCommand calm = new CalmCommand();
-		CommandLine commandLine = new CommandLine(calm);
+		CommandLine commandLine = new CommandLine(calm).setCaseInsensitiveEnumValuesAllowed(true);
 		commandLine.setParameterExceptionHandler((ex, args) -> {
 			String hint = "; see '" + ex.getCommandLine().getCommandSpec().qualifiedName() + " --help'";
 			return fail(ex.getCommandLine(), 2, ex.getMessage() + hint, ex, List.of(args).contains(STACKTRACE));

@@ -1,0 +1,53 @@
+package io.calm;
+
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+import io.calm.generation.Generator;
+import io.calm.graph.ProgramOptions;
+
+/**
+ * Continuous autoregressive language models (Shao et al., arXiv 2510.27688) in a few
+ * lines:
+ *
+ * <pre>{@code
+ * try (Generator model = Calm.train((t) -> t.corpus(Path.of("tickets.jsonl"))
+ *     .tokenizer(Path.of("tokenizer.json"))
+ *     .autoencoder((shape) -> shape.latentSize(128), (training) -> training.steps(2_000))
+ *     .languageModel("micro", (shape) -> shape.samples(8), (training) -> training.steps(5_000))
+ *     .output(Path.of("model")))) {
+ *   model.generate("The customer reports", 64, 1).forEach((chunk) -> System.out.print(chunk.text()));
+ * }
+ * }</pre>
+ */
+public final class Calm {
+
+	private static final int CONTEXT = 512;
+
+	private Calm() {
+	}
+
+	/**
+	 * Trains autoencoder and language model, writes the model directory and opens it. A
+	 * training that was interrupted goes on where its last checkpoint is.
+	 * @param training sets corpus, tokenizer, shapes, output and what differs from the
+	 * defaults
+	 * @return the model; close it
+	 */
+	public static Generator train(Consumer<CalmTraining> training) {
+		CalmTraining options = new CalmTraining();
+		training.accept(options);
+		return open(options.run());
+	}
+
+	/**
+	 * Opens a model directory with a context of 512 patches, in fp32 on the device at
+	 * hand.
+	 * @param directory of a CALM language model with its tokenizer
+	 * @return the model; close it
+	 */
+	public static Generator open(Path directory) {
+		return Generator.open(directory, CONTEXT, ProgramOptions.DEFAULT);
+	}
+
+}

@@ -1,0 +1,232 @@
+package io.calm;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import io.calm.model.CalmConfig;
+import io.calm.model.ModelFiles;
+import io.calm.text.Corpus;
+import io.calm.text.TokenStore;
+import io.calm.text.Tokenizer;
+import io.calm.training.AutoencoderTrainer;
+import io.calm.training.LanguageModelTrainer;
+import io.calm.training.TrainingListener;
+import io.calm.training.TrainingOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A training from text to a model directory: tokens, autoencoder, language model. Its
+ * checkpoints lie beside the output, in a directory of its name with {@code .training}
+ * behind it, until the model is finished.
+ */
+public final class CalmTraining {
+
+	private @Nullable Corpus corpus;
+
+	private @Nullable Path tokenizerPath;
+
+	private @Nullable Tokenizer tokenizer;
+
+	private @Nullable Path output;
+
+	private Consumer<AutoencoderConfig.Builder> autoencoderShape = (shape) -> {
+	};
+
+	private Consumer<TrainingOptions.Builder> autoencoderTraining = (training) -> {
+	};
+
+	private String preset = "micro";
+
+	private Consumer<CalmConfig.Builder> modelShape = (shape) -> {
+	};
+
+	private Consumer<TrainingOptions.Builder> modelTraining = (training) -> {
+	};
+
+	private ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
+
+	private final List<TrainingListener> listeners = new ArrayList<>();
+
+	CalmTraining() {
+	}
+
+	/**
+	 * The text.
+	 * @param paths files ({@code .txt}, {@code .jsonl}, {@code .gz} of both) or
+	 * directories of them
+	 * @return this
+	 */
+	public CalmTraining corpus(Path... paths) {
+		return corpus(Corpus.of(paths));
+	}
+
+	/**
+	 * The text.
+	 * @param corpus with options of its own
+	 * @return this
+	 */
+	public CalmTraining corpus(Corpus corpus) {
+		this.corpus = corpus;
+		return this;
+	}
+
+	/**
+	 * The tokenizer.
+	 * @param path a {@code tokenizer.json}, or a directory with one
+	 * @return this
+	 */
+	public CalmTraining tokenizer(Path path) {
+		this.tokenizerPath = path;
+		return this;
+	}
+
+	/**
+	 * The tokenizer.
+	 * @param tokenizer stays the caller's, who closes it
+	 * @return this
+	 */
+	public CalmTraining tokenizer(Tokenizer tokenizer) {
+		this.tokenizer = tokenizer;
+		return this;
+	}
+
+	/**
+	 * The autoencoder.
+	 * @param shape sets its sizes; the paper's by default
+	 * @param training sets how long and how it is trained
+	 * @return this
+	 */
+	public CalmTraining autoencoder(Consumer<AutoencoderConfig.Builder> shape,
+			Consumer<TrainingOptions.Builder> training) {
+		this.autoencoderShape = shape;
+		this.autoencoderTraining = training;
+		return this;
+	}
+
+	/**
+	 * The language model.
+	 * @param preset its size, see {@link CalmConfig#preset(String)}
+	 * @param shape sets what differs from the preset
+	 * @param training sets how long and how it is trained
+	 * @return this
+	 */
+	public CalmTraining languageModel(String preset, Consumer<CalmConfig.Builder> shape,
+			Consumer<TrainingOptions.Builder> training) {
+		this.preset = preset;
+		this.modelShape = shape;
+		this.modelTraining = training;
+		return this;
+	}
+
+	/**
+	 * Device, precision and fusion.
+	 * @param program fp32 with fusion on the device at hand by default
+	 * @return this
+	 */
+	public CalmTraining program(ProgramOptions program) {
+		this.program = program;
+		return this;
+	}
+
+	/**
+	 * Adds a listener.
+	 * @param listener follows both trainings
+	 * @return this
+	 */
+	public CalmTraining listener(TrainingListener listener) {
+		this.listeners.add(listener);
+		return this;
+	}
+
+	/**
+	 * The model directory to write.
+	 * @param output must not exist yet
+	 * @return this
+	 */
+	public CalmTraining output(Path output) {
+		this.output = output;
+		return this;
+	}
+
+	Path run() {
+		Path target = given("output", "name the model directory to write", this.output);
+		Corpus text = given("corpus", "name the text to train on", this.corpus);
+		if (Files.exists(target)) {
+			throw new InvalidInputException(target.toString(), "exists already",
+					"give another output directory, or remove it");
+		}
+		CalmConfig.Builder model = CalmConfig.preset(this.preset);
+		this.modelShape.accept(model);
+		TrainingOptions autoencoderOptions = TrainingOptions.of(this.autoencoderTraining);
+		TrainingOptions modelOptions = TrainingOptions.of(this.modelTraining);
+		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
+			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
+		try (TokenStore data = TokenStore.of(text, tokens)) {
+			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
+				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
+			this.autoencoderShape.accept(shape);
+			Path work = target.resolveSibling(target.getFileName() + ".training");
+			Path autoencoder = work.resolve("autoencoder");
+			Path languageModel = work.resolve("language-model");
+			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners).train(data,
+					autoencoder, tokens::save);
+			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners).train(autoencoder, data,
+					languageModel, tokens::save);
+			ModelDirectory.write(target, (directory) -> {
+				copyModel(languageModel, directory);
+				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
+			});
+			delete(work);
+			return target;
+		}
+		finally {
+			if (this.tokenizer == null) {
+				tokens.close();
+			}
+		}
+	}
+
+	private static <T> T given(String what, String action, @Nullable T value) {
+		if (value == null) {
+			throw new InvalidInputException(what, "is missing", action);
+		}
+		return value;
+	}
+
+	/** Without the optimiser's state. */
+	private static void copyModel(Path from, Path to) {
+		try {
+			Files.createDirectories(to);
+			for (String file : List.of(ModelFiles.CONFIG, ModelFiles.WEIGHTS, "tokenizer.json",
+					"tokenizer_config.json")) {
+				Files.copy(from.resolve(file), to.resolve(file));
+			}
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException("Cannot copy " + from + " to " + to + ": " + ex.getMessage(), ex);
+		}
+	}
+
+	private static void delete(Path directory) {
+		try (Stream<Path> paths = Files.walk(directory)) {
+			for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+				Files.delete(path);
+			}
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException("Cannot delete " + directory + ": " + ex.getMessage(), ex);
+		}
+	}
+
+}

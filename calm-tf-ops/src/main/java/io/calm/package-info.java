@@ -1,0 +1,7 @@
+/**
+ * The entry point: {@link io.calm.Calm} trains and opens models.
+ */
+@NullMarked
+package io.calm;
+
+import org.jspecify.annotations.NullMarked;

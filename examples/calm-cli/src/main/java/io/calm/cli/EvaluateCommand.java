@@ -1,0 +1,81 @@
+package io.calm.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.evaluation.AutoencoderScore;
+import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.BrierScore;
+import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import io.calm.model.ModelFiles;
+import io.calm.text.Corpus;
+import io.calm.text.TokenStore;
+import io.calm.text.Tokenizer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Scores a model on text. */
+@Command(name = "evaluate", description = "Score a model on text: the autoencoder's accuracy, Brier-1..4 and BrierLM.")
+final class EvaluateCommand extends Subcommand {
+
+	@Parameters(paramLabel = "DIR", description = "The model directory.")
+	private Path directory = Path.of("model");
+
+	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
+			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
+	private List<Path> corpus = List.of();
+
+	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
+	private String jsonField = "text";
+
+	@Option(names = "--block", defaultValue = "512",
+			description = "Tokens per block, which shifts the score (default: ${DEFAULT-VALUE}).")
+	private int block;
+
+	@Option(names = "--limit", defaultValue = "0", description = "The most positions to score (default: all).")
+	private long limit;
+
+	@Option(names = "--seed", defaultValue = "1", description = "Of the draws (default: ${DEFAULT-VALUE}).")
+	private long seed;
+
+	@Mixin
+	private ComputeOptions compute = new ComputeOptions();
+
+	@Override
+	Report run() {
+		ModelDirectory model = ModelDirectory.open(this.directory);
+		Path tokenizerFile = model.tokenizer()
+			.orElseThrow(() -> new InvalidInputException(this.directory.toString(), "has no tokenizer.json",
+					"copy the one that the model was trained with into the directory"));
+		ModelFiles.Kind kind;
+		try (TensorFile weights = model.weights()) {
+			kind = ModelFiles.Kind.of(this.directory, weights);
+		}
+		int patchSize = model.config().integer("patch_size", 1, 1 << 24);
+		ProgramOptions program = this.compute.inference();
+		Corpus text = Corpus.of((options) -> options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField));
+		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile); TokenStore data = TokenStore.of(text, tokenizer)) {
+			AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
+			Report report = new Report().put("documents", data.documents())
+				.put("tokens", data.tokens())
+				.put("autoencoderAccuracy", reconstruction.accuracy())
+				.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
+			if (kind == ModelFiles.Kind.ENERGY) {
+				BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
+					.score(this.directory, data, program);
+				report.put("block", this.block)
+					.put("positions", score.positions())
+					.put("brier", score.brier())
+					.put("brierLM", score.brierLm())
+					.put("error", score.error());
+			}
+			return report;
+		}
+	}
+
+}

@@ -1,0 +1,85 @@
+package io.calm.cli;
+
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorEntry;
+import io.calm.checkpoint.TensorFile;
+import io.calm.model.CalmConfig;
+import io.calm.model.CalmNetwork;
+import io.calm.model.ModelFiles;
+import io.calm.text.Tokenizer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** Tells what is in a model directory. */
+@Command(name = "inspect", description = "Tell what is in a model directory: sizes, parameters, head, tokenizer.")
+final class InspectCommand extends Subcommand {
+
+	@Parameters(paramLabel = "DIR", description = "The model directory.")
+	private Path directory = Path.of("model");
+
+	@Override
+	Report run() {
+		ModelDirectory model = ModelDirectory.open(this.directory);
+		Report report = new Report();
+		try (TensorFile weights = model.weights()) {
+			ModelFiles.Kind kind = ModelFiles.Kind.of(this.directory, weights);
+			report.put("kind", kind.name().toLowerCase(Locale.ROOT))
+				.put("tensors", weights.entries().size())
+				.put("parameters", parameters(weights.entries(), ""));
+			switch (kind) {
+				case AUTOENCODER -> put(report, "autoencoder", ModelFiles.settings(ModelFiles.autoencoder(model)));
+				case ENERGY -> {
+					AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
+					CalmConfig config = ModelFiles.calm(model);
+					report.put("autoencoderParameters", parameters(weights.entries(), CalmNetwork.AUTOENCODER));
+					put(report, "languageModel", ModelFiles.settings(config));
+					put(report, "autoencoder", ModelFiles.settings(autoencoder));
+				}
+				case BASELINE, DENOISING -> report.put("hiddenSize", model.config().integer("hidden_size"));
+			}
+		}
+		if (model.tokenizer().isPresent()) {
+			try (Tokenizer tokenizer = Tokenizer.load(model.tokenizer().get())) {
+				report.put("tokenizer",
+						new Report().put("vocabulary", tokenizer.vocabularySize())
+							.put("pad", tokenizer.padId())
+							.put("bos", tokenizer.bosId())
+							.put("eos", tokenizer.eosId()));
+			}
+		}
+		return report;
+	}
+
+	private static void put(Report report, String name, Map<String, Object> settings) {
+		Report section = new Report();
+		settings.forEach((key, value) -> {
+			if (value instanceof Number number) {
+				section.put(key, number);
+			}
+			else {
+				section.put(key, String.valueOf(value));
+			}
+		});
+		report.put(name, section);
+	}
+
+	/**
+	 * Each once: the reference stores the head and the tied embedding under two names.
+	 */
+	private static long parameters(Map<String, TensorEntry> entries, String prefix) {
+		boolean twice = entries.containsKey("mlp_generator.noise_embd.weight");
+		return entries.values()
+			.stream()
+			.filter((entry) -> entry.name().startsWith(prefix))
+			.filter((entry) -> !(twice && entry.name().startsWith("generative_head.")))
+			.filter((entry) -> !entry.name().endsWith("decoder.lm_head_weight"))
+			.mapToLong(TensorEntry::elements)
+			.sum();
+	}
+
+}
