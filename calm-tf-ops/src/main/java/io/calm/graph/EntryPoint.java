@@ -20,8 +20,8 @@ public final class EntryPoint {
 	}
 
 	/**
-	 * Brings back a value.
-	 * @param fetch the value
+	 * Brings back values.
+	 * @param fetches the values
 	 * @return this
 	 */
 	public EntryPoint fetching(Fetch<?>... fetches) {

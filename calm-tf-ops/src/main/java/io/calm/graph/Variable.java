@@ -2,6 +2,7 @@ package io.calm.graph;
 
 import java.util.Arrays;
 
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TType;
@@ -24,6 +25,19 @@ public record Variable(String name, long[] shape, Initializer initializer, Opera
 	 */
 	public long size() {
 		return Arrays.stream(this.shape).reduce(1, Math::multiplyExact);
+	}
+
+	/**
+	 * A variable is itself only: its parts belong to a graph that may be closed by now.
+	 */
+	@Override
+	public boolean equals(@Nullable Object other) {
+		return this == other;
+	}
+
+	@Override
+	public int hashCode() {
+		return this.name.hashCode();
 	}
 
 }

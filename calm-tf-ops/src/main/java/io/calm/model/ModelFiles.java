@@ -257,7 +257,8 @@ public final class ModelFiles {
 	/**
 	 * Writes variables to a file.
 	 * @param program that owns the variables
-	 * @param variables to write, by their names in the file
+	 * @param variables to write, by their names in the file; several names of one
+	 * variable stand together
 	 * @param file the safetensors file to create
 	 */
 	public static void save(Program program, Map<String, Variable> variables, Path file) {
@@ -265,8 +266,12 @@ public final class ModelFiles {
 		variables.forEach((name, variable) -> entries.add(TensorEntry.of(name, ElementType.F32, variable.shape())));
 		Iterator<String> names = variables.keySet().iterator();
 		try (SafetensorsWriter writer = SafetensorsWriter.create(file, entries)) {
-			program.read(List.copyOf(variables.values()),
-					(variable, values) -> writer.write(names.next(), FloatBuffer.wrap(values)));
+			program.read(variables.values().stream().distinct().toList(), (variable, values) -> {
+				long copies = variables.values().stream().filter(variable::equals).count();
+				for (long i = 0; i < copies; i++) {
+					writer.write(names.next(), FloatBuffer.wrap(values));
+				}
+			});
 		}
 	}
 
