@@ -1,0 +1,581 @@
+package io.calm.model;
+
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+
+import io.calm.autoencoder.Autoencoder;
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.Posterior;
+import io.calm.autoencoder.VariationalObjective;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.evaluation.Brier;
+import io.calm.graph.Call;
+import io.calm.graph.CrossEntropy;
+import io.calm.graph.Device;
+import io.calm.graph.EntryPoint;
+import io.calm.graph.Fetch;
+import io.calm.graph.Input;
+import io.calm.graph.Network;
+import io.calm.graph.Precision;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.graph.ProgramOptions;
+import io.calm.graph.Variable;
+import io.calm.head.EnergyLoss;
+import io.calm.training.AdamW;
+import io.calm.training.OptimizerConfig;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.DynamicContainer.dynamicContainer;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+/**
+ * The numerics against values that the authors' PyTorch implementation computed: every
+ * case directory under {@code -Dcalm.reference=DIR}, by default those in the resources.
+ */
+class ReferenceParityTest {
+
+	private static final double OUTPUT = 1e-4;
+
+	private static final double GRADIENT = 1e-3;
+
+	@TestFactory
+	List<DynamicNode> reference() throws IOException, URISyntaxException {
+		String given = System.getProperty("calm.reference");
+		Path root = (given != null) ? Path.of(given)
+				: Path.of(Objects.requireNonNull(getClass().getResource("/reference")).toURI());
+		List<DynamicNode> cases = new ArrayList<>();
+		try (Stream<Path> directories = Files.list(root)) {
+			directories.filter(Files::isDirectory).sorted().forEach((directory) -> cases.add(caseIn(directory)));
+		}
+		assertThat(cases).as("case directories in " + root).isNotEmpty();
+		return cases;
+	}
+
+	private static DynamicNode caseIn(Path directory) {
+		ModelDirectory model = ModelDirectory.open(directory);
+		List<DynamicTest> tests;
+		try (TensorFile weights = model.weights()) {
+			tests = switch (ModelFiles.Kind.of(directory, weights)) {
+				case AUTOENCODER -> new AutoencoderCase(directory).tests();
+				case ENERGY -> new EnergyCase(directory).tests();
+				case BASELINE -> new BaselineCase(directory).tests();
+				case DENOISING -> List.of(dynamicTest("skipped", () -> Assumptions
+					.abort(directory.getFileName() + ": flow-matching and diffusion heads do not exist here yet")));
+			};
+		}
+		return dynamicContainer(directory.getFileName().toString(), tests);
+	}
+
+	/** The recorded tensors of a case. */
+	private record Recorded(Map<String, float[]> floats, Map<String, int[]> integers, Map<String, long[]> shapes) {
+
+		static Recorded read(Path file) {
+			Recorded recorded = new Recorded(new LinkedHashMap<>(), new LinkedHashMap<>(), new LinkedHashMap<>());
+			try (TensorFile tensors = TensorFile.open(file)) {
+				tensors.entries().forEach((name, entry) -> {
+					recorded.shapes.put(name, entry.shape().stream().mapToLong(Long::longValue).toArray());
+					switch (entry.type()) {
+						case I64 -> recorded.integers.put(name,
+								Arrays.stream(tensors.readLongs(name)).mapToInt(Math::toIntExact).toArray());
+						default -> recorded.floats.put(name, tensors.readFloats(name));
+					}
+				});
+			}
+			return recorded;
+		}
+
+		float[] values(String name) {
+			return Objects.requireNonNull(this.floats.get(name), name);
+		}
+
+		int[] ids(String name) {
+			return Objects.requireNonNull(this.integers.get(name), name);
+		}
+
+		int size(String name, int axis) {
+			return (int) Objects.requireNonNull(this.shapes.get(name), name)[axis];
+		}
+
+		/**
+		 * {@code [A, B, C]} to {@code [B, A, C]}: the reference puts samples before
+		 * patches.
+		 */
+		float[] swapped(String name) {
+			float[] values = values(name);
+			int a = size(name, 0);
+			int b = size(name, 1);
+			int c = size(name, 2);
+			float[] result = new float[values.length];
+			for (int i = 0; i < a; i++) {
+				for (int j = 0; j < b; j++) {
+					System.arraycopy(values, (i * b + j) * c, result, (j * a + i) * c, c);
+				}
+			}
+			return result;
+		}
+
+	}
+
+	private static ProgramOptions options(boolean fused) {
+		return new ProgramOptions(Device.CPU, Precision.FP32, fused);
+	}
+
+	private static Program built(ProgramBuilder builder, Path directory, Predicate<String> parameters) {
+		Program program = builder.build();
+		try (TensorFile weights = ModelDirectory.open(directory).weights()) {
+			ModelFiles.load(program, program.variables(parameters), directory, weights);
+		}
+		return program;
+	}
+
+	private static void assertClose(String what, float[] actual, float[] expected) {
+		assertThat(actual).as(what).hasSameSizeAs(expected);
+		for (int i = 0; i < actual.length; i++) {
+			double tolerance = Math.max(OUTPUT, OUTPUT * Math.abs(expected[i]));
+			if (!(Math.abs(actual[i] - expected[i]) <= tolerance)) {
+				assertThat(actual[i]).as(what + " [" + i + "]").isCloseTo(expected[i], within((float) tolerance));
+			}
+		}
+	}
+
+	private static void assertGradient(String what, float[] actual, float[] expected) {
+		assertThat(actual).as(what).hasSameSizeAs(expected);
+		double largest = 1e-12;
+		double error = 0;
+		for (int i = 0; i < actual.length; i++) {
+			largest = Math.max(largest, Math.abs(expected[i]));
+			double difference = Math.abs(actual[i] - expected[i]);
+			error = Double.isFinite(difference) ? Math.max(error, difference) : Double.POSITIVE_INFINITY;
+		}
+		assertThat(error).as(what + ", error beside its largest entry " + largest)
+			.isLessThanOrEqualTo(GRADIENT * largest);
+	}
+
+	/** Loss and gradients of all trained parameters as one entry point. */
+	private record Training(Fetch<float[]> loss, Map<String, Fetch<float[]>> gradients, EntryPoint entryPoint) {
+
+		static Training of(ProgramBuilder builder, Operand<TFloat32> loss, Predicate<String> trained) {
+			List<Variable> parameters = builder.network().variables().select(trained);
+			List<Operand<TFloat32>> gradients = builder.gradients(loss, parameters);
+			Map<String, Fetch<float[]>> fetches = new LinkedHashMap<>();
+			for (int i = 0; i < parameters.size(); i++) {
+				fetches.put(parameters.get(i).name(), Fetch.floats(gradients.get(i)));
+			}
+			Fetch<float[]> lossFetch = Fetch.floats(loss);
+			return new Training(lossFetch, fetches,
+					builder.entryPoint().fetching(lossFetch).fetching(fetches.values().toArray(Fetch<?>[]::new)));
+		}
+
+		void check(Call call, Recorded recorded, String prefix, float[] loss) {
+			assertClose("loss", call.get(this.loss), loss);
+			List<String> expected = recorded.floats()
+				.keySet()
+				.stream()
+				.filter((name) -> name.startsWith(prefix))
+				.map((name) -> name.substring(prefix.length()))
+				.toList();
+			assertThat(this.gradients.keySet()).as("trained parameters").containsExactlyInAnyOrderElementsOf(expected);
+			this.gradients.forEach((name, fetch) -> assertGradient("gradient of " + name, call.get(fetch),
+					recorded.values(prefix + name)));
+		}
+
+	}
+
+	private record AutoencoderCase(Path directory, AutoencoderConfig config, Recorded io) {
+
+		AutoencoderCase(Path directory) {
+			this(directory, ModelFiles.autoencoder(ModelDirectory.open(directory)),
+					Recorded.read(directory.resolve("io.safetensors")));
+		}
+
+		List<DynamicTest> tests() {
+			List<DynamicTest> tests = new ArrayList<>(List.of(dynamicTest("encodes and decodes", this::outputs),
+					dynamicTest("loss and gradients", () -> training(false)),
+					dynamicTest("loss and gradients, fused by XLA", () -> training(true))));
+			if (Files.exists(this.directory.resolve("adamw.safetensors"))) {
+				tests.add(dynamicTest("AdamW steps", this::adamw));
+			}
+			return tests;
+		}
+
+		private int patches() {
+			return this.io.ids("input_ids").length / this.config.patchSize();
+		}
+
+		private void outputs() {
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				Autoencoder autoencoder = new Autoencoder(builder.network(), "", this.config);
+				Input<TInt32, int[]> tokens = builder.ints(patches(), this.config.patchSize());
+				Input<TFloat32, float[]> latents = builder.floats(
+						this.io.values("decode_latents").length / this.config.latentSize(), this.config.latentSize());
+				Posterior posterior = autoencoder.encode(tokens.value());
+				Fetch<float[]> mean = Fetch.floats(posterior.mean());
+				Fetch<float[]> logDeviation = Fetch.floats(posterior.logDeviation());
+				Fetch<float[]> reconstruction = Fetch.floats(autoencoder.decode(posterior.mean()));
+				Fetch<float[]> decoded = Fetch.floats(autoencoder.decode(latents.value()));
+				EntryPoint all = builder.entryPoint().fetching(mean, logDeviation, reconstruction, decoded);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(all)
+							.feed(tokens, this.io.ids("input_ids"))
+							.feed(latents, this.io.values("decode_latents"))
+							.run()) {
+					assertClose("mean", call.get(mean), this.io.values("latent_mean"));
+					assertClose("log std", call.get(logDeviation), this.io.values("latent_log_std"));
+					assertClose("reconstruction", call.get(reconstruction),
+							this.io.values("reconstruct_logits_from_mean"));
+					assertClose("decoded", call.get(decoded), this.io.values("decode_logits"));
+				}
+			}
+		}
+
+		/** An objective whose random numbers are fed. */
+		private record Fed(Input<TInt32, int[]> tokens, Input<TInt32, int[]> tokenKeep, Input<TFloat32, float[]> noise,
+				Input<TFloat32, float[]> latentKeep, Operand<TFloat32> loss) {
+
+			static Fed of(ProgramBuilder builder, AutoencoderConfig config, int patches) {
+				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
+				Input<TInt32, int[]> tokenKeep = builder.ints(patches, config.patchSize());
+				Input<TFloat32, float[]> noise = builder.floats(patches, config.latentSize());
+				Input<TFloat32, float[]> latentKeep = builder.floats(patches, config.latentSize());
+				Ops tf = builder.network().tf();
+				Operand<TFloat32> scaled = tf.math.div(latentKeep.value(), tf.constant((float) (1 - config.dropout())));
+				VariationalObjective objective = VariationalObjective.of(builder.network(),
+						new Autoencoder(builder.network(), "", config), tokens.value(),
+						new VariationalObjective.Noise(tokenKeep.value(), noise.value(), scaled));
+				return new Fed(tokens, tokenKeep, noise, latentKeep, objective.loss());
+			}
+
+			Call feed(Call call, Recorded recorded, String ids, String prefix) {
+				return call.feed(this.tokens, recorded.ids(ids))
+					.feed(this.tokenKeep, recorded.ids(prefix + "token_keep"))
+					.feed(this.noise, recorded.values(prefix + "latent_eps"))
+					.feed(this.latentKeep, recorded.values(prefix + "latent_keep"));
+			}
+
+		}
+
+		private void training(boolean fused) {
+			try (ProgramBuilder builder = new ProgramBuilder(options(fused))) {
+				Fed fed = Fed.of(builder, this.config, patches());
+				Training training = Training.of(builder, fed.loss(), (name) -> true);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = fed.feed(program.call(training.entryPoint()), this.io, "input_ids", "train.")
+							.run()) {
+					training.check(call, this.io, "train.grad.", this.io.values("train.loss"));
+				}
+			}
+		}
+
+		private void adamw() {
+			Recorded recorded = Recorded.read(this.directory.resolve("adamw.safetensors"));
+			float[] losses = recorded.values("losses");
+			float[] norms = recorded.values("grad_norms");
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				Fed fed = Fed.of(builder, this.config, patches());
+				List<Variable> parameters = builder.network().variables().select((name) -> true);
+				List<Operand<TFloat32>> gradients = builder.gradients(fed.loss(), parameters);
+				AdamW optimizer = new AdamW(builder, OptimizerConfig.DEFAULT);
+				Operand<TFloat32> squared = optimizer.squaredNorms(gradients);
+				Fetch<float[]> loss = Fetch.floats(fed.loss());
+				Fetch<float[]> squaredNorms = Fetch.floats(squared);
+				List<Op> steps = optimizer.step(parameters, gradients, squared);
+				EntryPoint step = builder.entryPoint().fetching(loss, squaredNorms).changing(steps);
+				try (Program program = built(builder, this.directory, (name) -> !name.startsWith("adamw."))) {
+					program.initialize(program.variables((name) -> name.startsWith("adamw.")), 0);
+					for (int i = 0; i < losses.length; i++) {
+						try (Call call = fed
+							.feed(program.call(step), recorded, "step" + i + ".input_ids", "step" + i + ".")
+							.feed(optimizer.schedule(), optimizer.schedule(3e-3, i + 1))
+							.run()) {
+							double norm = 0;
+							for (float square : call.get(squaredNorms)) {
+								norm += square;
+							}
+							assertClose("loss of step " + i, call.get(loss), new float[] { losses[i] });
+							assertClose("norm of step " + i, new float[] { (float) Math.sqrt(norm) },
+									new float[] { norms[i] });
+						}
+					}
+					program.read(parameters, (parameter, values) -> assertGradient(parameter.name(), values,
+							recorded.values("final." + parameter.name())));
+				}
+			}
+		}
+
+	}
+
+	private record EnergyCase(Path directory, CalmConfig config, AutoencoderConfig autoencoder, Recorded io) {
+
+		EnergyCase(Path directory) {
+			this(directory, ModelFiles.calm(ModelDirectory.open(directory)), autoencoderOf(directory),
+					Recorded.read(directory.resolve("io.safetensors")));
+		}
+
+		private static AutoencoderConfig autoencoderOf(Path directory) {
+			ModelDirectory model = ModelDirectory.open(directory);
+			try (TensorFile weights = model.weights()) {
+				return ModelFiles.autoencoderOf(model, weights);
+			}
+		}
+
+		List<DynamicTest> tests() {
+			return List.of(dynamicTest("embeddings and hidden states", this::backbone),
+					dynamicTest("samples and tokens", this::samples), dynamicTest("energy score", this::energyScore),
+					dynamicTest("loss and gradients", () -> training(false)),
+					dynamicTest("loss and gradients, fused by XLA", () -> training(true)),
+					dynamicTest("cached generation", this::generation), dynamicTest("Brier case", this::brier));
+		}
+
+		private int batch() {
+			return this.io.size("input_ids", 0);
+		}
+
+		private int patches() {
+			return this.io.size("input_ids", 1) / this.config.patchSize();
+		}
+
+		private void backbone() {
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				CalmNetwork network = new CalmNetwork(builder.network(), this.config, this.autoencoder);
+				Input<TInt32, int[]> tokens = builder.ints((long) batch() * patches(), this.config.patchSize());
+				Input<TInt32, int[]> documents = builder.ints(batch(), patches());
+				Fetch<float[]> embeddings = Fetch.floats(network.embed(tokens.value()));
+				Fetch<float[]> hidden = Fetch.floats(network.hiddenStates(tokens.value(), documents.value()));
+				EntryPoint all = builder.entryPoint().fetching(embeddings, hidden);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(all)
+							.feed(tokens, this.io.ids("input_ids"))
+							.feed(documents, new int[batch() * patches()])
+							.run()) {
+					assertClose("patch embeddings", call.get(embeddings), this.io.values("patch_embeddings"));
+					assertClose("hidden states", call.get(hidden), this.io.values("hidden_states"));
+				}
+			}
+		}
+
+		private void samples() {
+			int rows = this.io.size("head_hidden", 0);
+			int samples = this.io.size("sample.noise_uniform", 0);
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				CalmNetwork network = new CalmNetwork(builder.network(), this.config, this.autoencoder);
+				Input<TFloat32, float[]> hidden = builder.floats(rows, this.config.backbone().hiddenSize());
+				Input<TFloat32, float[]> noise = builder.floats(rows, samples, this.config.head().noiseSize());
+				Operand<TFloat32> drawn = network.head().sample(hidden.value(), noise.value());
+				Fetch<float[]> latents = Fetch.floats(drawn);
+				Fetch<int[]> tokens = Fetch.ints(network.decodeTokens(drawn));
+				EntryPoint all = builder.entryPoint().fetching(latents, tokens);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(all)
+							.feed(hidden, this.io.values("head_hidden"))
+							.feed(noise, this.io.swapped("sample.noise_uniform"))
+							.run()) {
+					assertClose("latents", call.get(latents), this.io.swapped("sample.latents"));
+					int[] actual = call.get(tokens);
+					int[] expected = this.io.ids("sample.tokens"); // [samples, ..., K]
+					int size = this.config.patchSize();
+					for (int row = 0; row < rows; row++) {
+						for (int sample = 0; sample < samples; sample++) {
+							for (int i = 0; i < size; i++) {
+								assertThat(actual[(row * samples + sample) * size + i]).as("token")
+									.isEqualTo(expected[(sample * rows + row) * size + i]);
+							}
+						}
+					}
+				}
+			}
+		}
+
+		private void energyScore() {
+			int samples = this.io.size("energy.samples", 0);
+			int rows = this.io.size("energy.samples", 1);
+			int latent = this.io.size("energy.samples", 2);
+			int targets = this.io.size("energy.target_eps", 0);
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				Network network = builder.network();
+				Input<TFloat32, float[]> x = builder.floats(rows, samples, latent);
+				Input<TFloat32, float[]> mean = builder.floats(rows, latent);
+				Input<TFloat32, float[]> logDeviation = builder.floats(rows, latent);
+				Input<TFloat32, float[]> noise = builder.floats(rows, targets, latent);
+				Fetch<float[]> score = Fetch.floats(network.tf().math.neg(EnergyLoss.of(network, x.value(),
+						new Posterior(mean.value(), logDeviation.value()), noise.value(), this.config.head().alpha())));
+				EntryPoint all = builder.entryPoint().fetching(score);
+				try (Program program = builder.build();
+						Call call = program.call(all)
+							.feed(x, this.io.swapped("energy.samples"))
+							.feed(mean, this.io.values("target_mean"))
+							.feed(logDeviation, this.io.values("target_log_std"))
+							.feed(noise, this.io.swapped("energy.target_eps"))
+							.run()) {
+					assertClose("energy score", call.get(score), this.io.values("energy.score"));
+				}
+			}
+		}
+
+		private void training(boolean fused) {
+			int samples = this.io.size("train.noise_uniform", 0);
+			int rows = this.io.size("train.noise_uniform", 1);
+			int targets = this.io.size("train.target_eps", 0);
+			int latent = this.config.head().latentSize();
+			int width = this.config.backbone().hiddenSize();
+			try (ProgramBuilder builder = new ProgramBuilder(options(fused))) {
+				Network network = builder.network();
+				Ops tf = network.tf();
+				CalmNetwork calm = new CalmNetwork(network, this.config, this.autoencoder);
+				Input<TInt32, int[]> tokens = builder.ints((long) batch() * patches(), this.config.patchSize());
+				Input<TInt32, int[]> next = builder.ints(rows, this.config.patchSize());
+				Input<TFloat32, float[]> uniform = builder.floats(rows, samples, this.config.head().noiseSize());
+				Input<TFloat32, float[]> noise = builder.floats(rows, targets, latent);
+				Operand<TFloat32> hidden = calm.hiddenStates(tokens.value(), tf.constant(new int[batch()][patches()]));
+				Operand<TFloat32> before = network.reshape(tf.slice(network.reshape(hidden, batch(), patches(), width),
+						tf.constant(new int[3]), tf.constant(new int[] { batch(), patches() - 1, width })), rows,
+						width);
+				Operand<TFloat32> drawn = network.reshape(calm.head().sample(before, uniform.value()), rows, samples,
+						latent);
+				Operand<TFloat32> losses = EnergyLoss.of(network, drawn, calm.posterior(next.value()), noise.value(),
+						this.config.head().alpha());
+				Training training = Training.of(builder, tf.math.mean(losses, tf.constant(0)),
+						CalmNetwork::isParameter);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(training.entryPoint())
+							.feed(tokens, this.io.ids("input_ids"))
+							.feed(next, nextPatches())
+							.feed(uniform, this.io.swapped("train.noise_uniform"))
+							.feed(noise, this.io.swapped("train.target_eps"))
+							.run()) {
+					training.check(call, this.io, "train.grad.", this.io.values("train.loss"));
+				}
+			}
+		}
+
+		/** All patches but the first of each sequence. */
+		private int[] nextPatches() {
+			int[] ids = this.io.ids("input_ids");
+			int length = this.io.size("input_ids", 1);
+			int rest = length - this.config.patchSize();
+			int[] next = new int[batch() * rest];
+			for (int i = 0; i < batch(); i++) {
+				System.arraycopy(ids, i * length + this.config.patchSize(), next, i * rest, rest);
+			}
+			return next;
+		}
+
+		private void generation() {
+			int size = this.config.patchSize();
+			int[] prompt = this.io.ids("generate.prompt");
+			int[] expected = this.io.ids("generate.tokens");
+			int noiseSize = this.config.head().noiseSize();
+			float[] noises = this.io.values("generate.noise_uniform");
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				CalmNetwork network = new CalmNetwork(builder.network(), this.config, this.autoencoder);
+				Input<TInt32, int[]> tokens = builder.ints(1, size);
+				Input<TInt32, int[]> position = builder.ints(1);
+				Input<TFloat32, float[]> noise = builder.floats(1, 1, noiseSize);
+				Operand<TFloat32> hidden = network.hiddenStatesCached(tokens.value(), position.value(),
+						expected.length / size);
+				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, noise.value())));
+				EntryPoint advance = builder.entryPoint().fetching(next);
+				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CalmNetwork.CACHE))) {
+					program.initialize(program.variables((name) -> name.startsWith(CalmNetwork.CACHE)), 0);
+					int[] text = Arrays.copyOf(prompt, expected.length);
+					for (int patch = 0; patch + 1 < expected.length / size; patch++) {
+						int drawn = patch + 1 - prompt.length / size;
+						float[] row = new float[noiseSize];
+						System.arraycopy(noises, Math.max(0, drawn) * noiseSize, row, 0, noiseSize);
+						try (Call call = program.call(advance)
+							.feed(tokens, Arrays.copyOfRange(text, patch * size, (patch + 1) * size))
+							.feed(position, new int[] { patch })
+							.feed(noise, row)
+							.run()) {
+							if (drawn >= 0) {
+								System.arraycopy(call.get(next), 0, text, (patch + 1) * size, size);
+							}
+						}
+					}
+					assertThat(text).containsExactly(expected);
+				}
+			}
+		}
+
+		private void brier() {
+			Brier brier = new Brier();
+			int[] first = this.io.ids("brier_case.sample1");
+			int[] second = this.io.ids("brier_case.sample2");
+			int[] truth = this.io.ids("brier_case.target");
+			int length = this.io.size("brier_case.target", 2);
+			for (int i = 0; i < truth.length; i += length) {
+				brier.add(0, Arrays.copyOfRange(first, i, i + length), Arrays.copyOfRange(second, i, i + length),
+						Arrays.copyOfRange(truth, i, i + length));
+			}
+			double[] actual = brier.score().brier();
+			float[] expected = this.io.values("brier_case.brier");
+			for (int n = 0; n < expected.length; n++) {
+				assertThat(actual[n]).as("Brier-" + (n + 1)).isCloseTo(expected[n], within(1e-6));
+			}
+		}
+
+	}
+
+	private record BaselineCase(Path directory, Recorded io) {
+
+		BaselineCase(Path directory) {
+			this(directory, Recorded.read(directory.resolve("io.safetensors")));
+		}
+
+		List<DynamicTest> tests() {
+			return List.of(dynamicTest("logits, loss and gradients", this::training));
+		}
+
+		private void training() {
+			int batch = this.io.size("input_ids", 0);
+			int length = this.io.size("input_ids", 1);
+			int vocabulary = this.io.size("logits", 2);
+			BackboneConfig config = ModelFiles.backbone(ModelDirectory.open(this.directory).config());
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				Network network = builder.network();
+				Ops tf = network.tf();
+				Input<TInt32, int[]> tokens = builder.ints(batch, length);
+				BaselineTransformer baseline = new BaselineTransformer(network, vocabulary, config);
+				Operand<TFloat32> logits = baseline.logits(tokens.value());
+				Operand<TFloat32> before = network.reshape(
+						tf.slice(network.reshape(logits, batch, length, vocabulary), tf.constant(new int[3]),
+								tf.constant(new int[] { batch, length - 1, vocabulary })),
+						(long) batch * (length - 1), vocabulary);
+				Operand<TInt32> next = tf.reshape(tf.slice(tokens.value(), tf.constant(new int[] { 0, 1 }),
+						tf.constant(new int[] { batch, length - 1 })), tf.constant(new int[] { -1 }));
+				Operand<TFloat32> loss = tf.math.mean(CrossEntropy.of(network, before, next), tf.constant(0));
+				Training training = Training.of(builder, loss, (name) -> true);
+				Fetch<float[]> fetched = Fetch.floats(logits);
+				training.entryPoint().fetching(fetched);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(training.entryPoint()).feed(tokens, this.io.ids("input_ids")).run()) {
+					assertClose("logits", call.get(fetched), this.io.values("logits"));
+					training.check(call, this.io, "grad.", this.io.values("loss"));
+				}
+			}
+		}
+
+	}
+
+}
