@@ -3,11 +3,10 @@ package io.calm.autoencoder;
 import java.util.List;
 import java.util.stream.IntStream;
 
-import io.calm.graph.Initializer;
+import io.calm.graph.Embedding;
 import io.calm.graph.Linear;
 import io.calm.graph.Network;
 import io.calm.graph.RmsNorm;
-import io.calm.graph.Variable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -24,7 +23,7 @@ public final class Autoencoder {
 	private final AutoencoderConfig config;
 
 	/** The embedding; also the decoder's output matrix, {@code [V, D]}. */
-	private final Variable embedding;
+	private final Embedding embedding;
 
 	private final List<ResidualLayer> encoderLayers;
 
@@ -55,10 +54,9 @@ public final class Autoencoder {
 		this.network = network;
 		this.config = config;
 		int width = config.hiddenSize();
-		Initializer initializer = Initializer.normal(config.initializerRange());
 		String encoder = prefix + "encoder";
-		this.embedding = network.variables()
-			.declare(encoder + ".embed_tokens.weight", initializer, config.vocabularySize(), width);
+		this.embedding = new Embedding(network, encoder + ".embed_tokens", config.vocabularySize(), width,
+				config.padId(), config.initializerRange());
 		this.encoderLayers = layers(encoder + ".encoder_layers.", config.encoderLayers());
 		this.squeeze = Linear.withBias(network, encoder + ".squeeze_layer", (long) config.patchSize() * width, width);
 		this.encoderNorm = new RmsNorm(network, encoder + ".norm", width, config.normEpsilon());
@@ -84,20 +82,17 @@ public final class Autoencoder {
 	 * @return the posterior of their latent vectors
 	 */
 	public Posterior encode(Operand<TInt32> tokens) {
-		Ops tf = this.network.tf();
 		long width = this.config.hiddenSize();
 		long patches = tokens.shape().get(0);
-		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { patches * this.config.patchSize() }));
-		Operand<TFloat32> perToken = tf.gather(this.embedding.value(), flat, tf.constant(0)); // [R·K,
-																								// D]
 		int half = this.encoderLayers.size() / 2;
-		perToken = through(this.encoderLayers.subList(0, half), perToken);
+		// [R·K, D]
+		Operand<TFloat32> perToken = through(this.encoderLayers.subList(0, half), this.embedding.apply(tokens));
+		// [R, D]
 		Operand<TFloat32> perPatch = this.squeeze
-			.apply(this.network.reshape(perToken, patches, this.config.patchSize() * width)); // [R,
-																								// D]
+			.apply(this.network.reshape(perToken, patches, this.config.patchSize() * width));
 		perPatch = through(this.encoderLayers.subList(half, 2 * half), perPatch);
-		Operand<TFloat32> latent = this.hiddenToLatent.apply(this.encoderNorm.apply(perPatch)); // [R,
-																								// 2l]
+		// [R, 2l]
+		Operand<TFloat32> latent = this.hiddenToLatent.apply(this.encoderNorm.apply(perPatch));
 		int size = this.config.latentSize();
 		return new Posterior(this.network.columns(latent, 0, size), this.network.columns(latent, size, size));
 	}
@@ -110,11 +105,13 @@ public final class Autoencoder {
 	public Operand<TFloat32> decode(Operand<TFloat32> latents) {
 		long patches = latents.shape().get(0);
 		int half = this.decoderLayers.size() / 2;
+		// [R, D]
 		Operand<TFloat32> perPatch = through(this.decoderLayers.subList(0, half), this.latentToHidden.apply(latents));
+		// [R·K, D]
 		Operand<TFloat32> perToken = this.network.reshape(this.expand.apply(perPatch),
-				patches * this.config.patchSize(), this.config.hiddenSize()); // [R·K, D]
+				patches * this.config.patchSize(), this.config.hiddenSize());
 		perToken = through(this.decoderLayers.subList(half, 2 * half), perToken);
-		return this.network.matMulTransposed(this.decoderNorm.apply(perToken), this.embedding.value());
+		return this.network.matMulTransposed(this.decoderNorm.apply(perToken), this.embedding.table());
 	}
 
 	/**

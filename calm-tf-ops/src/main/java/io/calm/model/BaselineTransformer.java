@@ -1,11 +1,9 @@
 package io.calm.model;
 
-import io.calm.graph.Initializer;
+import io.calm.graph.Embedding;
 import io.calm.graph.Linear;
 import io.calm.graph.Network;
-import io.calm.graph.Variable;
 import org.tensorflow.Operand;
-import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -17,7 +15,7 @@ public final class BaselineTransformer {
 
 	private final Network network;
 
-	private final Variable embedding;
+	private final Embedding embedding;
 
 	private final Backbone backbone;
 
@@ -27,13 +25,13 @@ public final class BaselineTransformer {
 	 * Declares the network.
 	 * @param network where to build it
 	 * @param vocabularySize V
+	 * @param padId the id of PAD
 	 * @param config the backbone's shape; positions are tokens here
 	 */
-	public BaselineTransformer(Network network, int vocabularySize, BackboneConfig config) {
+	public BaselineTransformer(Network network, int vocabularySize, int padId, BackboneConfig config) {
 		this.network = network;
-		this.embedding = network.variables()
-			.declare("model.embed_tokens.weight", Initializer.normal(config.initializerRange()), vocabularySize,
-					config.hiddenSize());
+		this.embedding = new Embedding(network, "model.embed_tokens", vocabularySize, config.hiddenSize(), padId,
+				config.initializerRange());
 		this.backbone = new Backbone(network, "model", config);
 		this.output = Linear.withoutBias(network, "lm_head", config.hiddenSize(), vocabularySize,
 				config.initializerRange());
@@ -45,12 +43,8 @@ public final class BaselineTransformer {
 	 * @return {@code [B·S, V]}
 	 */
 	public Operand<TFloat32> logits(Operand<TInt32> tokens) {
-		Ops tf = this.network.tf();
-		long count = tokens.shape().size();
-		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { count }));
-		Operand<TFloat32> embedded = tf.gather(this.embedding.value(), flat, tf.constant(0)); // [B·S,
-																								// d]
-		return this.output.apply(this.backbone.apply(embedded, tf.zerosLike(tokens)));
+		Operand<TInt32> oneDocument = this.network.tf().zerosLike(tokens);
+		return this.output.apply(this.backbone.apply(this.embedding.apply(tokens), oneDocument));
 	}
 
 }

@@ -1,12 +1,10 @@
 package io.calm.model;
 
-import io.calm.graph.Initializer;
+import io.calm.graph.Embedding;
 import io.calm.graph.LayerNorm;
 import io.calm.graph.Linear;
 import io.calm.graph.Network;
-import io.calm.graph.Variable;
 import org.tensorflow.Operand;
-import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -18,7 +16,7 @@ final class PatchEmbedding {
 
 	private final Network network;
 
-	private final Variable embedding;
+	private final Embedding embedding;
 
 	private final Linear first;
 
@@ -29,9 +27,8 @@ final class PatchEmbedding {
 	PatchEmbedding(Network network, CalmConfig config) {
 		this.network = network;
 		long width = config.backbone().hiddenSize();
-		this.embedding = network.variables()
-			.declare("transformer.embed_tokens.weight", Initializer.normal(config.backbone().initializerRange()),
-					config.vocabularySize(), width);
+		this.embedding = new Embedding(network, "transformer.embed_tokens", config.vocabularySize(), width,
+				config.padId(), config.backbone().initializerRange());
 		this.first = Linear.withBias(network, "embed_proj.0", config.patchSize() * width, 2 * width);
 		this.second = Linear.withBias(network, "embed_proj.2", 2 * width, width);
 		this.norm = new LayerNorm(network, "embed_proj.3", width, 1e-6);
@@ -39,13 +36,7 @@ final class PatchEmbedding {
 
 	/** {@code tokens [R, K]} to {@code [R, d]}. */
 	Operand<TFloat32> apply(Operand<TInt32> tokens) {
-		Ops tf = this.network.tf();
-		long patches = tokens.shape().get(0);
-		long patchSize = tokens.shape().get(1);
-		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { patches * patchSize }));
-		Operand<TFloat32> embedded = tf.gather(this.embedding.value(), flat, tf.constant(0)); // [R·K,
-																								// d]
-		Operand<TFloat32> sideBySide = this.network.reshape(embedded, patches, patchSize * this.embedding.shape()[1]);
+		Operand<TFloat32> sideBySide = this.network.reshape(this.embedding.apply(tokens), tokens.shape().get(0), -1);
 		return this.norm.apply(this.second.apply(this.network.silu(this.first.apply(sideBySide))));
 	}
 

@@ -17,6 +17,7 @@ import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.Posterior;
 import io.calm.autoencoder.VariationalObjective;
+import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.Brier;
@@ -551,12 +552,14 @@ class ReferenceParityTest {
 			int batch = this.io.size("input_ids", 0);
 			int length = this.io.size("input_ids", 1);
 			int vocabulary = this.io.size("logits", 2);
-			BackboneConfig config = ModelFiles.backbone(ModelDirectory.open(this.directory).config());
+			ConfigFile settings = ModelDirectory.open(this.directory).config();
+			BackboneConfig config = ModelFiles.backbone(settings);
+			int padId = settings.integer("pad_token_id");
 			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
 				Network network = builder.network();
 				Ops tf = network.tf();
 				Input<TInt32, int[]> tokens = builder.ints(batch, length);
-				BaselineTransformer baseline = new BaselineTransformer(network, vocabulary, config);
+				BaselineTransformer baseline = new BaselineTransformer(network, vocabulary, padId, config);
 				Operand<TFloat32> logits = baseline.logits(tokens.value());
 				Operand<TFloat32> before = network.reshape(
 						tf.slice(network.reshape(logits, batch, length, vocabulary), tf.constant(new int[3]),
