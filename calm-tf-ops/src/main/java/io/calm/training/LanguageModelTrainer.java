@@ -1,9 +1,9 @@
 package io.calm.training;
 
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
@@ -11,6 +11,7 @@ import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Network;
+import io.calm.graph.Program;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.model.CalmConfig;
@@ -48,20 +49,38 @@ public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions op
 	 * @throws TrainingException if the training cannot go on
 	 */
 	public void train(Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
-		ModelDirectory autoencoderDirectory = ModelDirectory.open(autoencoder);
-		AutoencoderConfig autoencoderConfig = ModelFiles.autoencoder(autoencoderDirectory);
-		CalmConfig config = this.config.build(autoencoderConfig);
+		ModelDirectory model = ModelDirectory.open(autoencoder);
+		train(ModelFiles.autoencoder(model), (program, frozen) -> {
+			try (TensorFile weights = model.weights()) {
+				ModelFiles.loadAutoencoder(program, frozen, autoencoder, weights);
+			}
+		}, data, directory, files);
+	}
+
+	/**
+	 * Trains over an autoencoder with random weights: for benchmarks, which need no
+	 * better.
+	 * @param autoencoder the autoencoder's shape
+	 * @param data the tokens
+	 * @param directory of checkpoint and model
+	 * @param files writes what else belongs into the directory
+	 */
+	public void trainUntrained(AutoencoderConfig autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
+		train(autoencoder, (program, frozen) -> {
+		}, data, directory, files);
+	}
+
+	private void train(AutoencoderConfig autoencoder, BiConsumer<Program, List<Variable>> loadAutoencoder,
+			TokenStore data, Path directory, Consumer<Path> files) {
+		CalmConfig config = this.config.build(autoencoder);
 		TokenBlocks blocks = TokenBlocks.shuffled(data, config.patchSize(), this.options.patches(), config.padId(),
 				this.options.seed());
-		try (TrainingProgram training = program(config, autoencoderConfig, this.options, this.program)) {
+		try (TrainingProgram training = program(config, autoencoder, this.options, this.program)) {
 			training.initialize();
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
-			try (TensorFile weights = autoencoderDirectory.weights()) {
-				ModelFiles.loadAutoencoder(training.program(), frozen, autoencoder, weights);
-			}
-			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(config));
+			loadAutoencoder.accept(training.program(), frozen);
 			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners).run(directory,
-					settings, (target) -> {
+					ModelFiles.settings(config), (target) -> {
 						ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
 						files.accept(target);
 					}, frozen);

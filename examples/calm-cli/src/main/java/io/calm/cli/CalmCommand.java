@@ -20,7 +20,8 @@ import picocli.CommandLine.ScopeType;
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
-		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, InspectCommand.class })
+		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, InspectCommand.class,
+				KnownSourceCommand.class, BenchmarkCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";

@@ -1,0 +1,279 @@
+package io.calm.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.generation.Chunk;
+import io.calm.generation.Generator;
+import io.calm.model.CalmConfig;
+import io.calm.text.ByteTokenizer;
+import io.calm.text.TokenStore;
+import io.calm.training.AutoencoderTrainer;
+import io.calm.training.LanguageModelTrainer;
+import io.calm.training.StepMetrics;
+import io.calm.training.TrainingListener;
+import io.calm.training.TrainingOptions;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Times what takes time. */
+@Command(name = "benchmark", description = "Time training steps and generation.", subcommands = {
+		BenchmarkCommand.AutoencoderStep.class, BenchmarkCommand.EnergyStep.class, BenchmarkCommand.Generate.class })
+final class BenchmarkCommand {
+
+	private BenchmarkCommand() {
+	}
+
+	/** The sizes; the defaults are those of the published PyTorch figures. */
+	static final class Sizes {
+
+		@Option(names = "--vocab", defaultValue = "8192", description = "V (default: ${DEFAULT-VALUE}).")
+		private int vocab;
+
+		@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+		private int patchSize;
+
+		@Option(names = "--latent-size", defaultValue = "128", description = "l (default: ${DEFAULT-VALUE}).")
+		private int latentSize;
+
+		@Option(names = "--autoencoder-size", defaultValue = "512", description = "D (default: ${DEFAULT-VALUE}).")
+		private int autoencoderSize;
+
+		@Option(names = "--autoencoder-intermediate-size", defaultValue = "1280",
+				description = "F (default: ${DEFAULT-VALUE}).")
+		private int autoencoderIntermediateSize;
+
+		@Option(names = "--hidden-size", defaultValue = "512", description = "d (default: ${DEFAULT-VALUE}).")
+		private int hiddenSize;
+
+		@Option(names = "--intermediate-size", defaultValue = "1376", description = "f (default: ${DEFAULT-VALUE}).")
+		private int intermediateSize;
+
+		@Option(names = "--layers", defaultValue = "6", description = "Of the backbone (default: ${DEFAULT-VALUE}).")
+		private int layers;
+
+		@Option(names = "--heads", defaultValue = "8", description = "Of attention (default: ${DEFAULT-VALUE}).")
+		private int heads;
+
+		@Option(names = "--head-blocks", defaultValue = "4", description = "Of the head (default: ${DEFAULT-VALUE}).")
+		private int headBlocks;
+
+		@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
+		private int samples;
+
+		@Option(names = "--targets", defaultValue = "100", description = "M (default: ${DEFAULT-VALUE}).")
+		private int targets;
+
+		@Option(names = "--batch", defaultValue = "4", description = "Sequences (default: ${DEFAULT-VALUE}).")
+		private int batch;
+
+		@Option(names = "--block", defaultValue = "512",
+				description = "Tokens per sequence (default: ${DEFAULT-VALUE}).")
+		private int block;
+
+		@Option(names = "--runs", defaultValue = "10", description = "Timed, after two (default: ${DEFAULT-VALUE}).")
+		private int runs;
+
+		@Mixin
+		private ComputeOptions compute = new ComputeOptions();
+
+		AutoencoderConfig autoencoder() {
+			return AutoencoderConfig.builder(this.vocab)
+				.patchSize(this.patchSize)
+				.latentSize(this.latentSize)
+				.hiddenSize(this.autoencoderSize)
+				.intermediateSize(this.autoencoderIntermediateSize)
+				.build();
+		}
+
+		CalmConfig.Builder model() {
+			return CalmConfig.preset("small")
+				.hiddenSize(this.hiddenSize)
+				.intermediateSize(this.intermediateSize)
+				.layers(this.layers)
+				.heads(this.heads)
+				.headBlocks(this.headBlocks)
+				.samples(this.samples)
+				.targets(this.targets);
+		}
+
+		TrainingOptions options(long steps) {
+			return TrainingOptions
+				.of((options) -> options.steps(steps).batch(this.batch).patches(this.block / this.patchSize));
+		}
+
+		/** Random tokens: what a step costs does not depend on them. */
+		TokenStore data() {
+			return TokenStore.of(new Random(1).ints(16L * this.batch * this.block, 3, this.vocab).toArray());
+		}
+
+	}
+
+	/** Collects the steps' times and ends the training after the last. */
+	private static final class Stopwatch implements TrainingListener {
+
+		private static final int WARMUP = 2;
+
+		private final List<Double> milliseconds = new ArrayList<>();
+
+		private final int runs;
+
+		Stopwatch(int runs) {
+			this.runs = runs;
+		}
+
+		@Override
+		public void onStep(StepMetrics metrics) {
+			if (metrics.step() > WARMUP) {
+				this.milliseconds.add(metrics.milliseconds());
+			}
+			if (this.milliseconds.size() == this.runs) {
+				throw new Enough();
+			}
+		}
+
+		void time(Runnable training) {
+			try {
+				training.run();
+			}
+			catch (Enough ex) {
+				// all is timed; no model is written
+			}
+		}
+
+	}
+
+	private static final class Enough extends RuntimeException {
+
+		private static final long serialVersionUID = 1L;
+
+		Enough() {
+			super("enough", null, false, false);
+		}
+
+	}
+
+	private static Report report(List<Double> milliseconds, double tokens) {
+		List<Double> sorted = new ArrayList<>(milliseconds);
+		Collections.sort(sorted);
+		double median = sorted.get(sorted.size() / 2);
+		return new Report().put("median_ms", median)
+			.put("min_ms", sorted.get(0))
+			.put("tokens_per_s", tokens / median * 1e3)
+			.put("peak_rss_mb", peakResidentMegabytes());
+	}
+
+	/** As Linux counts it; NaN elsewhere. */
+	private static double peakResidentMegabytes() {
+		Path status = Path.of("/proc/self/status");
+		if (!Files.isReadable(status)) {
+			return Double.NaN;
+		}
+		try (Stream<String> lines = Files.lines(status)) {
+			return lines.filter((line) -> line.startsWith("VmHWM:"))
+				.mapToDouble((line) -> Double.parseDouble(line.replaceAll("\\D", "")) / 1024)
+				.findFirst()
+				.orElse(Double.NaN);
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+	/** Times a training step of the autoencoder. */
+	@Command(name = "autoencoder-step", description = "A training step of the autoencoder.")
+	static final class AutoencoderStep extends Subcommand {
+
+		@Mixin
+		private Sizes sizes = new Sizes();
+
+		@Override
+		Report run() {
+			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
+			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
+				AutoencoderTrainer trainer = new AutoencoderTrainer(this.sizes.autoencoder(),
+						this.sizes.options(Integer.MAX_VALUE), this.sizes.compute.training(), List.of(stopwatch));
+				stopwatch.time(() -> trainer.train(data, work.path().resolve("autoencoder"), (directory) -> {
+				}));
+			}
+			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+		}
+
+	}
+
+	/** Times a training step of the language model. */
+	@Command(name = "energy-step", description = "A training step of the language model with the energy head.")
+	static final class EnergyStep extends Subcommand {
+
+		@Mixin
+		private Sizes sizes = new Sizes();
+
+		@Override
+		Report run() {
+			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
+			try (TokenStore data = this.sizes.data(); WorkDirectory work = WorkDirectory.create()) {
+				LanguageModelTrainer trainer = new LanguageModelTrainer(this.sizes.model(),
+						this.sizes.options(Integer.MAX_VALUE), this.sizes.compute.training(), List.of(stopwatch));
+				stopwatch.time(() -> trainer.trainUntrained(this.sizes.autoencoder(), data,
+						work.path().resolve("model"), (directory) -> {
+						}));
+			}
+			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+		}
+
+	}
+
+	/** Times generation. */
+	@Command(name = "generate", description = "Generation at temperature 1, one stream.")
+	static final class Generate extends Subcommand {
+
+		@Mixin
+		private Sizes sizes = new Sizes();
+
+		@Option(names = "--prompt", defaultValue = "32",
+				description = "Tokens of the prompt (default: ${DEFAULT-VALUE}).")
+		private int prompt;
+
+		@Option(names = "--new-tokens", defaultValue = "128", description = "Default: ${DEFAULT-VALUE}.")
+		private int newTokens;
+
+		@Override
+		Report run() {
+			List<Double> milliseconds = new ArrayList<>();
+			long tokens = 0;
+			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
+				Path model = work.path().resolve("model");
+				try (ByteTokenizer tokenizer = new ByteTokenizer()) {
+					new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
+							List.of())
+						.trainUntrained(this.sizes.autoencoder(), data, model, tokenizer::save);
+				}
+				int context = (this.prompt + this.newTokens) / this.sizes.patchSize + 2;
+				String text = "x".repeat(this.prompt - 1); // BOS is the first
+				try (Generator generator = Generator.open(model, context, this.sizes.compute.inference())) {
+					for (int run = -2; run < this.sizes.runs; run++) {
+						long start = System.nanoTime();
+						try (Stream<Chunk> chunks = generator.generate(text, this.newTokens, run)) {
+							tokens = chunks.mapToLong((chunk) -> chunk.tokens().length).sum();
+						}
+						if (run >= 0) {
+							milliseconds.add((System.nanoTime() - start) / 1e6);
+						}
+					}
+				}
+			}
+			return report(milliseconds, tokens).put("new_tokens", tokens);
+		}
+
+	}
+
+}

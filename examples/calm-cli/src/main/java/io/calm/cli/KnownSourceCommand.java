@@ -1,0 +1,173 @@
+package io.calm.cli;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.evaluation.AutoencoderScore;
+import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.MarkovSource;
+import io.calm.graph.ProgramOptions;
+import io.calm.model.CalmConfig;
+import io.calm.text.TokenStore;
+import io.calm.training.AutoencoderTrainer;
+import io.calm.training.LanguageModelTrainer;
+import io.calm.training.TrainingListener;
+import io.calm.training.TrainingOptions;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Trains on a source whose best possible score is known. */
+@Command(name = "known-source", description = "Train on a random Markov source whose ideal Brier-n is known, and tell"
+		+ " how near a configuration comes.")
+final class KnownSourceCommand extends Subcommand {
+
+	/** Ids before the states: PAD, BOS, EOS. */
+	private static final int SPECIAL = 3;
+
+	private static final int EVALUATION_TOKENS = 400_000;
+
+	@Option(names = "--states", defaultValue = "64", description = "States (default: ${DEFAULT-VALUE}).")
+	private int states;
+
+	@Option(names = "--successors", defaultValue = "3", description = "Of each state (default: ${DEFAULT-VALUE}).")
+	private int successors;
+
+	@Option(names = "--seed", defaultValue = "1", description = "Of source and training (default: ${DEFAULT-VALUE}).")
+	private long seed;
+
+	@Option(names = "--steps", defaultValue = "3000",
+			description = "Of the language model (default: ${DEFAULT-VALUE}).")
+	private long steps;
+
+	@Option(names = "--autoencoder-steps", defaultValue = "2000", description = "Default: ${DEFAULT-VALUE}.")
+	private long autoencoderSteps;
+
+	@Option(names = "--hidden-size", defaultValue = "128", description = "d and D (default: ${DEFAULT-VALUE}).")
+	private int hiddenSize;
+
+	@Option(names = "--layers", defaultValue = "2", description = "Of the backbone (default: ${DEFAULT-VALUE}).")
+	private int layers;
+
+	@Option(names = "--heads", defaultValue = "4", description = "Of attention (default: ${DEFAULT-VALUE}).")
+	private int heads;
+
+	@Option(names = "--latent-size", defaultValue = "32", description = "l (default: ${DEFAULT-VALUE}).")
+	private int latentSize;
+
+	@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+	private int patchSize;
+
+	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
+	private int batch;
+
+	@Option(names = "--block", defaultValue = "64", description = "Tokens per sequence (default: ${DEFAULT-VALUE}).")
+	private int block;
+
+	@Option(names = "--learning-rate", defaultValue = "0.001",
+			description = "Of the language model (default: ${DEFAULT-VALUE}).")
+	private double learningRate;
+
+	@Option(names = "--autoencoder-learning-rate", defaultValue = "0.001", description = "Default: ${DEFAULT-VALUE}.")
+	private double autoencoderLearningRate;
+
+	@Option(names = "--decay", defaultValue = "cosine",
+			description = "Of the learning rate: constant or cosine (default: ${DEFAULT-VALUE}).")
+	private TrainingOptions.Decay decay = TrainingOptions.Decay.COSINE;
+
+	@Option(names = "--averaging", defaultValue = "0.995",
+			description = "Decay of the weights' average; 0 for none (default: ${DEFAULT-VALUE}).")
+	private double averaging;
+
+	@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
+	private int samples;
+
+	@Option(names = "--targets", defaultValue = "100", description = "M (default: ${DEFAULT-VALUE}).")
+	private int targets;
+
+	@Option(names = "--head-blocks", defaultValue = "2", description = "Of the head (default: ${DEFAULT-VALUE}).")
+	private int headBlocks;
+
+	@Option(names = "--kl-weight", defaultValue = "0.001", description = "Default: ${DEFAULT-VALUE}.")
+	private double klWeight;
+
+	@Option(names = "--dropout", defaultValue = "0.15", description = "Of the autoencoder (default: ${DEFAULT-VALUE}).")
+	private double dropout;
+
+	@Mixin
+	private ComputeOptions compute = new ComputeOptions();
+
+	@Override
+	Report run() {
+		MarkovSource source = MarkovSource.random(this.states, this.successors, this.seed);
+		int patches = Math.max(2, this.block / this.patchSize);
+		AutoencoderConfig autoencoder = AutoencoderConfig.builder(SPECIAL + this.states)
+			.patchSize(this.patchSize)
+			.latentSize(this.latentSize)
+			.hiddenSize(this.hiddenSize)
+			.intermediateSize(this.hiddenSize * 5 / 2)
+			.klWeight(this.klWeight)
+			.dropout(this.dropout)
+			.build();
+		CalmConfig.Builder model = CalmConfig.preset("nano")
+			.hiddenSize(this.hiddenSize)
+			.layers(this.layers)
+			.heads(this.heads)
+			.headBlocks(this.headBlocks)
+			.samples(this.samples)
+			.targets(this.targets);
+		ProgramOptions program = this.compute.training();
+		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
+		long tokens = Math.max(this.steps, this.autoencoderSteps) * this.batch * this.block + 2L * this.block;
+		Consumer<Path> noFiles = (directory) -> {
+		};
+		try (WorkDirectory work = WorkDirectory.create();
+				TokenStore data = sample(source, Math.toIntExact(Math.min(tokens, 1 << 28)), this.seed + 1);
+				TokenStore unseen = sample(source, EVALUATION_TOKENS, this.seed + 2)) {
+			Path autoencoderDirectory = work.path().resolve("autoencoder");
+			Path modelDirectory = work.path().resolve("model");
+			new AutoencoderTrainer(autoencoder, options(patches, this.autoencoderSteps, this.autoencoderLearningRate),
+					program, listeners)
+				.train(data, autoencoderDirectory, noFiles);
+			long start = System.nanoTime();
+			new LanguageModelTrainer(model, options(patches, this.steps, this.learningRate), program, listeners)
+				.train(autoencoderDirectory, data, modelDirectory, noFiles);
+			double seconds = (System.nanoTime() - start) / 1e9;
+			BrierScore score = new BrierLm(patches, this.batch, 0, this.seed).score(modelDirectory, unseen,
+					this.compute.inference());
+			double[] ideal = new double[BrierScore.LENGTH];
+			Arrays.setAll(ideal, (n) -> source.idealBrier(BrierScore.LENGTH)[n]);
+			return new Report().put("ideal", new Report().put("brier", ideal).put("brierLM", source.idealBrierLm()))
+				.put("measured",
+						new Report().put("brier", score.brier())
+							.put("brierLM", score.brierLm())
+							.put("error", score.error()))
+				.put("share", score.brierLm() / source.idealBrierLm())
+				.put("autoencoderAccuracy",
+						AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.inference(), this.seed)
+							.accuracy())
+				.put("positions", score.positions())
+				.put("steps", this.steps)
+				.put("seconds", seconds);
+		}
+	}
+
+	private TrainingOptions options(int patches, long count, double rate) {
+		return TrainingOptions.of((options) -> options.steps(count)
+			.batch(this.batch)
+			.patches(patches)
+			.learningRate(rate)
+			.decay(this.decay)
+			.averaging(this.averaging)
+			.seed(this.seed));
+	}
+
+	private static TokenStore sample(MarkovSource source, int length, long seed) {
+		return TokenStore.of(Arrays.stream(source.sample(length, seed)).map((state) -> state + SPECIAL).toArray());
+	}
+
+}
