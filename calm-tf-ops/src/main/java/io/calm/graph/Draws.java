@@ -1,6 +1,9 @@
 package io.calm.graph;
 
+import java.util.concurrent.atomic.AtomicLong;
+
 import org.tensorflow.Operand;
+import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt64;
@@ -15,7 +18,7 @@ public final class Draws {
 
 	private final Operand<TInt64> seed;
 
-	private long count;
+	private final AtomicLong count;
 
 	/**
 	 * Draws from a seed.
@@ -23,8 +26,22 @@ public final class Draws {
 	 * @param seed {@code [2]}, fed at every call
 	 */
 	public Draws(Ops tf, Operand<TInt64> seed) {
+		this(tf, seed, new AtomicLong());
+	}
+
+	private Draws(Ops tf, Operand<TInt64> seed, AtomicLong count) {
 		this.tf = tf;
 		this.seed = seed;
+		this.count = count;
+	}
+
+	/**
+	 * The same sequence of draws, made only after other operations have run.
+	 * @param operations that run before
+	 * @return draws that go on where these are
+	 */
+	public Draws after(Iterable<Op> operations) {
+		return new Draws(this.tf.withControlDependencies(operations), this.seed, this.count);
 	}
 
 	/**
@@ -58,7 +75,7 @@ public final class Draws {
 
 	private Operand<TInt64> nextSeed() {
 		// the second number counts steps from 0, draws from the top: they never meet
-		return this.tf.math.add(this.seed, this.tf.constant(new long[] { 0, ++this.count << 48 }));
+		return this.tf.math.add(this.seed, this.tf.constant(new long[] { 0, this.count.incrementAndGet() << 48 }));
 	}
 
 }

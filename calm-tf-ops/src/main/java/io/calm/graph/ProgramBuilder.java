@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -129,13 +130,30 @@ public final class ProgramBuilder implements AutoCloseable {
 	/**
 	 * The gradients of a scalar.
 	 * @param loss a scalar
-	 * @param variables those it depends on
+	 * @param with the values it depends on
 	 * @return its gradient with respect to each, in their order
 	 */
-	public List<Operand<TFloat32>> gradients(Operand<TFloat32> loss, List<Variable> variables) {
-		Output<?>[] with = variables.stream().map((variable) -> variable.value().asOutput()).toArray(Output<?>[]::new);
+	public List<Operand<TFloat32>> gradients(Operand<TFloat32> loss, List<Operand<TFloat32>> with) {
+		return gradients(loss, null, with);
+	}
+
+	/**
+	 * The gradients of something whose own gradient is known: the chain rule's next link.
+	 * @param value any shape
+	 * @param gradient of a scalar with respect to the value, in the same shape
+	 * @param with the values that the value depends on
+	 * @return the scalar's gradient with respect to each, in their order
+	 */
+	public List<Operand<TFloat32>> gradientsThrough(Operand<TFloat32> value, Operand<TFloat32> gradient,
+			List<Operand<TFloat32>> with) {
+		return gradients(value, new Output<?>[] { gradient.asOutput() }, with);
+	}
+
+	private List<Operand<TFloat32>> gradients(Operand<TFloat32> of, Output<?> @Nullable [] given,
+			List<Operand<TFloat32>> with) {
+		Output<?>[] inputs = with.stream().map(Operand::asOutput).toArray(Output<?>[]::new);
 		List<Operand<TFloat32>> gradients = new ArrayList<>();
-		for (Output<?> gradient : this.graph.addGradients(loss.asOutput(), with)) {
+		for (Output<?> gradient : this.graph.addGradients(null, new Output<?>[] { of.asOutput() }, inputs, given)) {
 			gradients.add(gradient.expect(TFloat32.class));
 		}
 		return gradients;

@@ -65,4 +65,13 @@ public final class Variables {
 		return selected;
 	}
 
+	/**
+	 * The values of variables.
+	 * @param variables which
+	 * @return the shared read of each, in their order
+	 */
+	public static List<Operand<TFloat32>> values(List<Variable> variables) {
+		return variables.stream().map(Variable::value).toList();
+	}
+
 }

@@ -60,6 +60,15 @@ public final class CalmNetwork {
 	}
 
 	/**
+	 * Whether a variable is a parameter of the generative head.
+	 * @param name of the variable
+	 * @return false for all others
+	 */
+	public static boolean isHeadParameter(String name) {
+		return name.startsWith("mlp_generator.");
+	}
+
+	/**
 	 * The embeddings of patches.
 	 * @param tokens {@code [R, K]}
 	 * @return {@code [R, d]}

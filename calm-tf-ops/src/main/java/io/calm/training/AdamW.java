@@ -96,21 +96,26 @@ public final class AdamW {
 				this.tf.math.sqrt(this.tf.math.sub(this.tf.constant(1f), beta2Power)));
 		Operand<TFloat32> decay = this.tf.math.mul(learningRate, this.tf.constant((float) this.config.weightDecay()));
 
+		// the norm depends on all gradients, and so does everything that changes a
+		// parameter;
+		// one parameter after the other, so that only one needs room for what lies
+		// between
 		List<Op> operations = new ArrayList<>();
+		Ops ready = this.tf;
 		for (int i = 0; i < parameters.size(); i++) {
 			Variable parameter = parameters.get(i);
-			// the norm depends on all gradients, and so does everything that changes a
-			// parameter
-			Mul<TFloat32> gradient = this.tf.math.mul(gradients.get(i), clip);
-			Ops ready = this.tf.withControlDependencies(gradient);
+			Mul<TFloat32> gradient = ready.math.mul(gradients.get(i), clip);
+			Ops then = this.tf.withControlDependencies(gradient);
 			if (parameter.shape().length > 1) {
-				Op decayed = ready.assignSubVariableOp(parameter.handle(), ready.math.mul(parameter.value(), decay));
-				ready = this.tf.withControlDependencies(gradient, decayed);
+				Op decayed = then.assignSubVariableOp(parameter.handle(), then.math.mul(parameter.value(), decay));
+				then = this.tf.withControlDependencies(decayed);
 			}
-			operations.add(ready.train.resourceApplyAdam(parameter.handle(), moment(FIRST_MOMENT, parameter).handle(),
+			Op updated = then.train.resourceApplyAdam(parameter.handle(), moment(FIRST_MOMENT, parameter).handle(),
 					moment(SECOND_MOMENT, parameter).handle(), beta1Power, beta2Power, learningRate,
 					this.tf.constant((float) this.config.beta1()), this.tf.constant((float) this.config.beta2()),
-					epsilon, gradient));
+					epsilon, gradient);
+			operations.add(updated);
+			ready = this.tf.withControlDependencies(updated);
 		}
 		return operations;
 	}

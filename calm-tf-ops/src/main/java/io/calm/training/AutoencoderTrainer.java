@@ -10,7 +10,9 @@ import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
 import io.calm.checkpoint.ConfigFile;
+import io.calm.graph.Network;
 import io.calm.graph.ProgramOptions;
+import io.calm.graph.Variables;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
@@ -53,12 +55,15 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 	static TrainingProgram program(AutoencoderConfig config, TrainingOptions options, ProgramOptions program) {
 		return TrainingProgram.build(program, options, config.patchSize(),
 				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
-				(network, tokens, documents, draws) -> {
+				(builder, tokens, documents, draws) -> {
+					Network network = builder.network();
 					Autoencoder autoencoder = new Autoencoder(network, "", config);
 					VariationalObjective objective = VariationalObjective.of(network, autoencoder, tokens,
 							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
-					return new TrainingProgram.Objective(objective.loss(), Map.of("cross_entropy",
-							objective.crossEntropy(), "kl", objective.kl(), "accuracy", objective.accuracy()));
+					return new TrainingProgram.Objective(objective.loss(),
+							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
+							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(), "accuracy",
+									objective.accuracy()));
 				});
 	}
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 import io.calm.graph.Call;
@@ -80,15 +81,17 @@ final class TrainingProgram implements AutoCloseable {
 	 * What is minimised.
 	 *
 	 * @param loss a scalar
+	 * @param gradients with respect to some parameters, in their order
 	 * @param metrics further scalars, by name
 	 */
-	record Objective(Operand<TFloat32> loss, Map<String, Operand<TFloat32>> metrics) {
+	record Objective(Operand<TFloat32> loss, Function<List<Variable>, List<Operand<TFloat32>>> gradients,
+			Map<String, Operand<TFloat32>> metrics) {
 	}
 
 	/** Builds an objective from {@code tokens [B·P, K]} and {@code documents [B, P]}. */
 	interface ObjectiveFactory {
 
-		Objective build(Network network, Operand<TInt32> tokens, Operand<TInt32> documents, Draws draws);
+		Objective build(ProgramBuilder builder, Operand<TInt32> tokens, Operand<TInt32> documents, Draws draws);
 
 	}
 
@@ -99,7 +102,7 @@ final class TrainingProgram implements AutoCloseable {
 			Ops tf = network.tf();
 			Feeds feeds = new Feeds(builder.ints((long) options.batch() * options.patches(), patchSize),
 					builder.ints(options.batch(), options.patches()), builder.seed(), builder.floats());
-			Objective objective = factory.build(network, feeds.tokens().value(), feeds.documents().value(),
+			Objective objective = factory.build(builder, feeds.tokens().value(), feeds.documents().value(),
 					new Draws(tf, feeds.seed().value()));
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
 			Map<String, Fetch<float[]>> metrics = new LinkedHashMap<>();
@@ -109,7 +112,7 @@ final class TrainingProgram implements AutoCloseable {
 				.fetching(metrics.values().toArray(Fetch<?>[]::new));
 
 			List<Variable> parameters = network.variables().select(trained);
-			List<Operand<TFloat32>> gradients = builder.gradients(objective.loss(), parameters);
+			List<Operand<TFloat32>> gradients = objective.gradients().apply(parameters);
 			EntryPoint update = forward;
 			List<Variable> sums = List.of();
 			if (options.accumulation() > 1) {
@@ -271,7 +274,10 @@ final class TrainingProgram implements AutoCloseable {
 		averagesFromParameters();
 	}
 
-	void averagesFromParameters() {
+	private void averagesFromParameters() {
+		if (this.options.averaging() == 0) {
+			return;
+		}
 		Map<String, float[]> values = new LinkedHashMap<>();
 		this.program.read(this.parameters, (variable, array) -> values.put(AVERAGE + variable.name(), array));
 		this.program.write(this.program.variables(values::containsKey),

@@ -33,6 +33,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
+import io.calm.graph.Variables;
 import io.calm.head.EnergyLoss;
 import io.calm.training.AdamW;
 import io.calm.training.OptimizerConfig;
@@ -179,7 +180,7 @@ class ReferenceParityTest {
 
 		static Training of(ProgramBuilder builder, Operand<TFloat32> loss, Predicate<String> trained) {
 			List<Variable> parameters = builder.network().variables().select(trained);
-			List<Operand<TFloat32>> gradients = builder.gradients(loss, parameters);
+			List<Operand<TFloat32>> gradients = builder.gradients(loss, Variables.values(parameters));
 			Map<String, Fetch<float[]>> fetches = new LinkedHashMap<>();
 			for (int i = 0; i < parameters.size(); i++) {
 				fetches.put(parameters.get(i).name(), Fetch.floats(gradients.get(i)));
@@ -296,7 +297,7 @@ class ReferenceParityTest {
 			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
 				Fed fed = Fed.of(builder, this.config, patches());
 				List<Variable> parameters = builder.network().variables().select((name) -> true);
-				List<Operand<TFloat32>> gradients = builder.gradients(fed.loss(), parameters);
+				List<Operand<TFloat32>> gradients = builder.gradients(fed.loss(), Variables.values(parameters));
 				AdamW optimizer = new AdamW(builder, OptimizerConfig.DEFAULT);
 				Operand<TFloat32> squared = optimizer.squaredNorms(gradients);
 				Fetch<float[]> loss = Fetch.floats(fed.loss());
