@@ -16,6 +16,7 @@ import io.calm.model.CalmNetwork;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.math.Add;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TNumber;
@@ -60,8 +61,7 @@ final class NextPatchObjective {
 		List<Variable> headParameters = network.variables().select(CalmNetwork::isHeadParameter);
 		List<Operand<TFloat32>> losses = new ArrayList<>();
 		List<Operand<TFloat32>> hiddenGradients = new ArrayList<>();
-		List<List<Operand<TFloat32>>> headGradients = new ArrayList<>();
-		headParameters.forEach((parameter) -> headGradients.add(new ArrayList<>()));
+		List<Operand<TFloat32>> headGradients = new ArrayList<>(Variables.values(headParameters));
 		List<Op> previous = List.of();
 		int step = Math.max(1, ROWS / config.head().samples());
 		for (int from = 0; from < count; from += step) {
@@ -76,11 +76,15 @@ final class NextPatchObjective {
 			List<Operand<TFloat32>> with = new ArrayList<>(Variables.values(headParameters));
 			with.add(some);
 			List<Operand<TFloat32>> gradients = builder.gradients(loss, with);
-			for (int i = 0; i < headParameters.size(); i++) {
-				headGradients.get(i).add(gradients.get(i));
-			}
 			hiddenGradients.add(gradients.get(headParameters.size()));
-			previous = List.of((Op) then.identity(gradients.get(headParameters.size())));
+			// summed as they come, so that only the sum has to be kept
+			List<Op> sums = new ArrayList<>();
+			for (int i = 0; i < headParameters.size(); i++) {
+				Add<TFloat32> sum = tf.math.add((from == 0) ? tf.constant(0f) : headGradients.get(i), gradients.get(i));
+				sums.add(sum);
+				headGradients.set(i, sum);
+			}
+			previous = sums;
 		}
 		Operand<TFloat32> hiddenGradient = tf.concat(hiddenGradients, tf.constant(0)); // [count,
 																						// d]
@@ -92,7 +96,7 @@ final class NextPatchObjective {
 					Variables.values(others));
 			return parameters.stream()
 				.map((parameter) -> headParameters.contains(parameter)
-						? tf.math.addN(headGradients.get(headParameters.indexOf(parameter)))
+						? headGradients.get(headParameters.indexOf(parameter))
 						: otherGradients.get(others.indexOf(parameter)))
 				.toList();
 		}, Map.of());
