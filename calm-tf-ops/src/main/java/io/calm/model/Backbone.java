@@ -23,6 +23,8 @@ final class Backbone {
 
 	private final Network network;
 
+	private final String name;
+
 	private final BackboneConfig config;
 
 	private final List<Block> blocks = new ArrayList<>();
@@ -31,6 +33,7 @@ final class Backbone {
 
 	Backbone(Network network, String name, BackboneConfig config) {
 		this.network = network;
+		this.name = name;
 		this.config = config;
 		for (int i = 0; i < config.layers(); i++) {
 			this.blocks.add(new Block(network, name + ".layers." + i, config));
@@ -39,23 +42,41 @@ final class Backbone {
 	}
 
 	/**
-	 * Whole sequences.
-	 * @param x the embeddings {@code [B·P, d]}
+	 * Whole sequences, layer by layer: the blocks, then the norm.
 	 * @param documents {@code [B, P]}: positions of different documents do not see each
 	 * other
-	 * @return the hidden states {@code [B·P, d]}
+	 * @return functions from {@code [B·P, d]} to {@code [B·P, d]}; the last one gives the
+	 * hidden states
 	 */
-	Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TInt32> documents) {
+	List<CalmNetwork.Layer> layers(Operand<TInt32> documents) {
 		Ops tf = this.network.tf();
 		RotaryEmbedding rotary = RotaryEmbedding.table(tf, (int) documents.shape().get(1), this.config.headSize(),
 				this.config.ropeTheta());
 		Operand<TFloat32> mask = CausalAttention.documentMask(tf, documents);
-		Operand<TFloat32> result = x;
-		for (Block block : this.blocks) {
-			Operand<TFloat32> mixed = block.attention().apply(block.attentionNorm().apply(result), rotary, mask);
-			result = block.feedForward(tf, tf.math.add(result, mixed));
+		List<CalmNetwork.Layer> layers = new ArrayList<>();
+		for (int i = 0; i < this.blocks.size(); i++) {
+			Block block = this.blocks.get(i);
+			layers.add(new CalmNetwork.Layer(this.name + ".layers." + i + ".", (x) -> {
+				Operand<TFloat32> mixed = block.attention().apply(block.attentionNorm().apply(x), rotary, mask);
+				return block.feedForward(tf, tf.math.add(x, mixed));
+			}));
 		}
-		return this.norm.apply(result);
+		layers.add(new CalmNetwork.Layer(this.name + ".norm.", this.norm::apply));
+		return layers;
+	}
+
+	/**
+	 * Whole sequences.
+	 * @param x the embeddings {@code [B·P, d]}
+	 * @param documents {@code [B, P]}
+	 * @return the hidden states {@code [B·P, d]}
+	 */
+	Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TInt32> documents) {
+		Operand<TFloat32> result = x;
+		for (CalmNetwork.Layer layer : layers(documents)) {
+			result = layer.function().apply(result);
+		}
+		return result;
 	}
 
 	/**

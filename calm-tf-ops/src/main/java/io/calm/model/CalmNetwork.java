@@ -1,5 +1,8 @@
 package io.calm.model;
 
+import java.util.List;
+import java.util.function.UnaryOperator;
+
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.Posterior;
@@ -60,6 +63,15 @@ public final class CalmNetwork {
 	}
 
 	/**
+	 * Whether a variable is a parameter of the patch embedding.
+	 * @param name of the variable
+	 * @return false for all others
+	 */
+	public static boolean isEmbeddingParameter(String name) {
+		return name.startsWith("embed_proj.") || name.startsWith("transformer.embed_tokens.");
+	}
+
+	/**
 	 * Whether a variable is a parameter of the generative head.
 	 * @param name of the variable
 	 * @return false for all others
@@ -86,6 +98,26 @@ public final class CalmNetwork {
 	 */
 	public Operand<TFloat32> hiddenStates(Operand<TInt32> tokens, Operand<TInt32> documents) {
 		return this.backbone.apply(this.embedding.apply(tokens), documents);
+	}
+
+	/**
+	 * A layer of the backbone.
+	 *
+	 * @param prefix of its parameters' names
+	 * @param function from {@code [B·P, d]} to {@code [B·P, d]}; can be built several
+	 * times
+	 */
+	public record Layer(String prefix, UnaryOperator<Operand<TFloat32>> function) {
+	}
+
+	/**
+	 * The backbone layer by layer: from the embeddings of patches to their hidden states.
+	 * @param documents {@code [B, P]}: patches of different documents do not see each
+	 * other
+	 * @return the layers in their order
+	 */
+	public List<Layer> layers(Operand<TInt32> documents) {
+		return this.backbone.layers(documents);
 	}
 
 	/**
