@@ -3,26 +3,23 @@ package io.calm;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 
-import io.calm.generation.Generator;
-import io.calm.graph.ProgramOptions;
+import io.calm.generation.GenerationEngine;
 
 /**
  * Continuous autoregressive language models (Shao et al., arXiv 2510.27688) in a few
  * lines:
  *
  * <pre>{@code
- * try (Generator model = Calm.train((t) -> t.corpus(Path.of("tickets.jsonl"))
+ * try (GenerationEngine model = Calm.train((t) -> t.corpus(Path.of("tickets.jsonl"))
  *     .tokenizer(Path.of("tokenizer.json"))
  *     .autoencoder((shape) -> shape.latentSize(128), (training) -> training.steps(2_000))
  *     .languageModel("micro", (shape) -> shape.samples(8), (training) -> training.steps(5_000))
  *     .output(Path.of("model")))) {
- *   model.generate("The customer reports", 64, 1).forEach((chunk) -> System.out.print(chunk.text()));
+ *   model.generate("The customer reports", (g) -> g.temperature(0.5).maxNewTokens(64)).forEach((chunk) -> System.out.print(chunk.text()));
  * }
  * }</pre>
  */
 public final class Calm {
-
-	private static final int CONTEXT = 512;
 
 	private Calm() {
 	}
@@ -34,7 +31,7 @@ public final class Calm {
 	 * defaults
 	 * @return the model; close it
 	 */
-	public static Generator train(Consumer<CalmTraining> training) {
+	public static GenerationEngine train(Consumer<CalmTraining> training) {
 		CalmTraining options = new CalmTraining();
 		training.accept(options);
 		return open(options.run());
@@ -46,8 +43,9 @@ public final class Calm {
 	 * @param directory of a CALM language model with its tokenizer
 	 * @return the model; close it
 	 */
-	public static Generator open(Path directory) {
-		return Generator.open(directory, CONTEXT, ProgramOptions.DEFAULT);
+	public static GenerationEngine open(Path directory) {
+		return GenerationEngine.open(directory, (options) -> {
+		});
 	}
 
 }

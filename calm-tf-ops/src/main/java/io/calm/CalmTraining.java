@@ -1,7 +1,6 @@
 package io.calm;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,6 +11,7 @@ import java.util.stream.Stream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
+import io.calm.evaluation.BrierLm;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CalmConfig;
@@ -20,6 +20,7 @@ import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -32,7 +33,12 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CalmTraining {
 
+	/** What an evaluation during a training looks at, for an error of a few per cent. */
+	private static final long EVALUATED_POSITIONS = 16_384;
+
 	private @Nullable Corpus corpus;
+
+	private @Nullable Corpus unseen;
 
 	private @Nullable Path tokenizerPath;
 
@@ -78,6 +84,16 @@ public final class CalmTraining {
 	 */
 	public CalmTraining corpus(Corpus corpus) {
 		this.corpus = corpus;
+		return this;
+	}
+
+	/**
+	 * Text to score the models on, every {@link TrainingOptions#evaluateEvery()} steps.
+	 * @param unseen text that is not trained on; without it, nothing is scored
+	 * @return this
+	 */
+	public CalmTraining evaluation(Corpus unseen) {
+		this.unseen = unseen;
 		return this;
 	}
 
@@ -170,25 +186,33 @@ public final class CalmTraining {
 		this.modelShape.accept(model);
 		TrainingOptions autoencoderOptions = TrainingOptions.of(this.autoencoderTraining);
 		TrainingOptions modelOptions = TrainingOptions.of(this.modelTraining);
+		Path work = target.resolveSibling(target.getFileName() + ".training");
 		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
 			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
-		try (TokenStore data = TokenStore.of(text, tokens)) {
+		try (TokenStore data = TokenStore.of(text, tokens);
+				TokenStore held = (this.unseen != null) ? TokenStore.of(this.unseen, tokens) : null) {
 			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
 				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
 			this.autoencoderShape.accept(shape);
-			Path work = target.resolveSibling(target.getFileName() + ".training");
 			Path autoencoder = work.resolve("autoencoder");
 			Path languageModel = work.resolve("language-model");
-			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners).train(data,
-					autoencoder, tokens::save);
-			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners).train(autoencoder, data,
-					languageModel, tokens::save);
+			Evaluation accuracy = (held != null) ? Evaluation.ofAutoencoder(held, this.program) : Evaluation.NONE;
+			Evaluation brierLm = (held != null) ? Evaluation.ofLanguageModel(held,
+					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
+			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
+				.train(data, autoencoder, tokens::save);
+			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
+					data, languageModel, tokens::save);
 			ModelDirectory.write(target, (directory) -> {
 				copyModel(languageModel, directory);
 				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
 			});
 			delete(work);
 			return target;
+		}
+		catch (RuntimeException ex) {
+			deleteEmpty(work);
+			throw ex;
 		}
 		finally {
 			if (this.tokenizer == null) {
@@ -214,7 +238,20 @@ public final class CalmTraining {
 			}
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("Cannot copy " + from + " to " + to + ": " + ex.getMessage(), ex);
+			throw new InvalidInputException(to.toString(), "cannot be written from " + from + " (" + ex + ")",
+					"check the free space and the permissions there, and start the same training again", ex);
+		}
+	}
+
+	/** The parent of checkpoints of which not even the first could be written. */
+	private static void deleteEmpty(Path directory) {
+		try {
+			if (Files.isDirectory(directory)) {
+				Files.delete(directory);
+			}
+		}
+		catch (IOException ex) {
+			// it holds checkpoints, from which the training can go on
 		}
 	}
 
@@ -225,7 +262,8 @@ public final class CalmTraining {
 			}
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("Cannot delete " + directory + ": " + ex.getMessage(), ex);
+			throw new InvalidInputException(directory.toString(),
+					"cannot be deleted, though the model is finished (" + ex + ")", "delete it by hand", ex);
 		}
 	}
 

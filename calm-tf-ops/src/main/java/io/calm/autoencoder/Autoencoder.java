@@ -103,13 +103,11 @@ public final class Autoencoder {
 	 * @return {@code [R·K, V]}
 	 */
 	public Operand<TFloat32> decode(Operand<TFloat32> latents) {
-		long patches = latents.shape().get(0);
 		int half = this.decoderLayers.size() / 2;
 		// [R, D]
 		Operand<TFloat32> perPatch = through(this.decoderLayers.subList(0, half), this.latentToHidden.apply(latents));
 		// [R·K, D]
-		Operand<TFloat32> perToken = this.network.reshape(this.expand.apply(perPatch),
-				patches * this.config.patchSize(), this.config.hiddenSize());
+		Operand<TFloat32> perToken = this.network.reshape(this.expand.apply(perPatch), -1, this.config.hiddenSize());
 		perToken = through(this.decoderLayers.subList(half, 2 * half), perToken);
 		return this.network.matMulTransposed(this.decoderNorm.apply(perToken), this.embedding.table());
 	}
@@ -122,7 +120,7 @@ public final class Autoencoder {
 	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
 		Ops tf = this.network.tf();
 		Operand<TInt32> best = tf.math.argMax(decode(latents), tf.constant(1), TInt32.class); // [R·K]
-		return tf.reshape(best, tf.constant(new long[] { latents.shape().get(0), this.config.patchSize() }));
+		return tf.reshape(best, tf.constant(new long[] { -1, this.config.patchSize() }));
 	}
 
 	private List<ResidualLayer> layers(String prefix, int count) {

@@ -25,6 +25,9 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 		int encoderLayers, int decoderLayers, double dropout, double klWeight, double klClamp, double normEpsilon,
 		double initializerRange, int padId, int bosId, int eosId) {
 
+	/** Products of larger sizes overflow in TensorFlow, which then ends the process. */
+	private static final int LARGEST = 1 << 24;
+
 	/** Checks the numbers. */
 	public AutoencoderConfig {
 		positive("vocab_size", vocabularySize);
@@ -54,8 +57,8 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 	}
 
 	private static void positive(String name, int value) {
-		if (value < 1) {
-			throw invalid(name, "is " + value, "choose a positive number");
+		if (value < 1 || value > LARGEST) {
+			throw invalid(name, "is " + value, "choose a number from 1 to " + LARGEST);
 		}
 	}
 

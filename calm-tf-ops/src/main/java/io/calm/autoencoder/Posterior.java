@@ -3,6 +3,7 @@ package io.calm.autoencoder;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /**
  * What the encoder says of patches: independent normal distributions of their latent
@@ -20,6 +21,18 @@ public record Posterior(Operand<TFloat32> mean, Operand<TFloat32> logDeviation) 
 	 */
 	public Operand<TFloat32> deviation(Ops tf) {
 		return tf.math.exp(this.logDeviation);
+	}
+
+	/**
+	 * Samples of each patch's latent vector, {@code μ + σ·noise}.
+	 * @param tf where to build
+	 * @param noise standard normal, {@code [R, N, l]}
+	 * @return {@code [R, N, l]}
+	 */
+	public Operand<TFloat32> sample(Ops tf, Operand<TFloat32> noise) {
+		Operand<TInt32> samples = tf.constant(1);
+		return tf.math.add(tf.expandDims(this.mean, samples),
+				tf.math.mul(tf.expandDims(deviation(tf), samples), noise));
 	}
 
 	/**

@@ -2,7 +2,6 @@ package io.calm.checkpoint;
 
 import java.io.IOException;
 import java.io.StringReader;
-import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -81,7 +80,7 @@ public final class ConfigFile {
 	 * overwritten.
 	 * @param file where to write
 	 * @param settings numbers, texts, truth values, and lists and maps of these
-	 * @throws UncheckedIOException if the file cannot be written, with its path
+	 * @throws InvalidInputException if the file cannot be written, with its path
 	 */
 	public static void write(Path file, Map<String, Object> settings) {
 		String json = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create().toJson(settings);

@@ -1,7 +1,6 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -79,14 +78,25 @@ public final class ModelDirectory {
 		}
 	}
 
-	private static ModelDirectory openAtOnce(Path path) {
+	/**
+	 * Whether there is a directory to go on from. If a crash has interrupted
+	 * {@link #write} at the one moment at which it is missing, it is put back first.
+	 * @param path the directory of a model, or of none yet
+	 * @return whether it exists, with whatever in it
+	 * @throws InvalidInputException if it cannot be put back
+	 */
+	public static boolean exists(Path path) {
 		try {
 			recover(followed(path));
 		}
 		catch (IOException ex) {
 			throw OpenFile.unreadable(path, ex);
 		}
-		if (!Files.isDirectory(path)) {
+		return Files.isDirectory(path);
+	}
+
+	private static ModelDirectory openAtOnce(Path path) {
+		if (!exists(path)) {
 			throw OpenFile.invalid(path, Files.exists(path) ? "is not a directory" : "does not exist",
 					"give the directory of a model, which holds " + CONFIG);
 		}
@@ -191,11 +201,10 @@ public final class ModelDirectory {
 	 * @param content writes the files of the model into the directory that it is given;
 	 * if it throws, what it wrote is deleted, the old directory stays as it was, and the
 	 * exception goes on
-	 * @throws InvalidInputException if the target exists but is neither empty nor a model
+	 * @throws InvalidInputException if the target exists but is neither empty nor a
+	 * model, or the disk fails or is full; the old directory stays as it was
 	 * @throws IllegalStateException if there is no {@code config.json} or no weights in
 	 * what {@code content} wrote; the old directory stays as it was
-	 * @throws UncheckedIOException if the disk fails or is full, with the path; the old
-	 * directory stays as it was
 	 */
 	public static void write(Path target, Consumer<Path> content) {
 		try {

@@ -1,7 +1,6 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -118,8 +117,9 @@ final class OpenFile implements AutoCloseable {
 				"check its permissions and the disk", cause);
 	}
 
-	static UncheckedIOException unwritable(Path path, IOException cause) {
-		return new UncheckedIOException(path + ": cannot be written: " + reason(cause), cause);
+	static InvalidInputException unwritable(Path path, IOException cause) {
+		return new InvalidInputException(path.toString(), "cannot be written: " + reason(cause),
+				"check the free space and the permissions there, or choose another place", cause);
 	}
 
 	/** The message of many a subclass is but a path, or null. */

@@ -1,7 +1,6 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -20,6 +19,7 @@ import java.util.zip.CRC32C;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.calm.input.InvalidInputException;
 
 /**
  * Writes a safetensors file, one tensor after the other, so that the weights need never
@@ -73,7 +73,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 	 * @return the writer, which the caller closes
 	 * @throws IllegalArgumentException if a name occurs twice, a type is another, or a
 	 * tensor would not begin at a multiple of its elements' size
-	 * @throws UncheckedIOException if the file cannot be written, with its path
+	 * @throws InvalidInputException if the file cannot be written, with its path
 	 */
 	public static SafetensorsWriter create(Path file, List<TensorEntry> tensors) {
 		check(tensors);
@@ -148,7 +148,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 	 * @return this writer
 	 * @throws IllegalArgumentException if another tensor is the next, or it has another
 	 * type or size
-	 * @throws UncheckedIOException if the file cannot be written, with its path
+	 * @throws InvalidInputException if the file cannot be written, with its path
 	 */
 	public SafetensorsWriter write(String name, FloatBuffer values) {
 		TensorEntry tensor = next(name, values);
@@ -176,7 +176,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 	 * @return this writer
 	 * @throws IllegalArgumentException if another tensor is the next, or it has another
 	 * type or size
-	 * @throws UncheckedIOException if the file cannot be written, with its path
+	 * @throws InvalidInputException if the file cannot be written, with its path
 	 */
 	public SafetensorsWriter write(String name, LongBuffer values) {
 		TensorEntry tensor = next(name, values);
@@ -229,7 +229,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 	 * Completes the file and waits until it is on the disk. If not all tensors have been
 	 * written, the file is removed.
 	 * @throws IllegalStateException if not all tensors have been written
-	 * @throws UncheckedIOException if the file cannot be written, with its path
+	 * @throws InvalidInputException if the file cannot be written, with its path
 	 */
 	@Override
 	public void close() {

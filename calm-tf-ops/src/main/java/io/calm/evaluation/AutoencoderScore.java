@@ -56,6 +56,7 @@ public record AutoencoderScore(double accuracy, double noisyAccuracy, long token
 			AutoencoderConfig config = alone ? ModelFiles.autoencoder(model) : ModelFiles.autoencoderOf(model, weights);
 			Ops tf = builder.network().tf();
 			Autoencoder autoencoder = new Autoencoder(builder.network(), alone ? "" : CalmNetwork.AUTOENCODER, config);
+			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			Input<TInt32, int[]> tokens = builder.ints(PATCHES, config.patchSize());
 			Input<TInt64, long[]> draw = builder.seed();
 			Posterior posterior = autoencoder.encode(tokens.value());

@@ -48,11 +48,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	public BrierScore score(Path directory, TokenStore data, ProgramOptions options) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			if (ModelFiles.Kind.of(directory, weights) != ModelFiles.Kind.ENERGY) {
-				throw new InvalidInputException(directory.toString(), "is no CALM model with an energy head",
-						"give the directory of one");
-			}
-			CalmConfig config = ModelFiles.calm(model);
+			CalmConfig config = ModelFiles.calm(model, weights);
 			if (config.patchSize() < BrierScore.LENGTH) {
 				throw new InvalidInputException(directory.toString(),
 						"has a patch size of " + config.patchSize() + ", and BrierLM is available from 4 on",
@@ -60,6 +56,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 			}
 			AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
+			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			Input<TInt32, int[]> tokens = builder.ints((long) this.batch * this.patches, config.patchSize());
 			Input<TInt32, int[]> documents = builder.ints(this.batch, this.patches);
 			Input<TInt64, long[]> draw = builder.seed();
@@ -80,7 +77,8 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 						.feed(documents, block.documents())
 						.feed(draw, new long[] { this.seed, i })
 						.run()) {
-						scored += add(brier, block, call.get(drawn), config.padId());
+						long rest = (this.limit == 0) ? Long.MAX_VALUE : this.limit - scored;
+						scored += add(brier, block, call.get(drawn), config.padId(), rest);
 					}
 				}
 				return brier.score();
@@ -89,10 +87,10 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	}
 
 	/** Compares the draws after each patch with the next patch of the same document. */
-	private static long add(Brier brier, TokenBatch block, int[] drawn, int padId) {
+	private static long add(Brier brier, TokenBatch block, int[] drawn, int padId, long limit) {
 		int size = block.patchSize();
 		long scored = 0;
-		for (int i = 0; i < block.documents().length - 1; i++) {
+		for (int i = 0; i < block.documents().length - 1 && scored < limit; i++) {
 			boolean sameDocument = (i + 1) % block.patches() != 0 && block.documents()[i] != 0
 					&& block.documents()[i] == block.documents()[i + 1];
 			int[] truth = first(block.tokens(), (i + 1) * size);

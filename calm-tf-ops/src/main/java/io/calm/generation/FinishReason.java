@@ -5,7 +5,11 @@ public enum FinishReason {
 
 	/** The model ended the document. */
 	END,
+	/** One of the request's stop strings was generated. */
+	STOP,
 	/** The asked number of tokens, or the context, is used up. */
-	LENGTH
+	LENGTH,
+	/** The request's deadline has passed. */
+	DEADLINE
 
 }

@@ -1,11 +1,11 @@
 package io.calm.graph;
 
+import java.util.Arrays;
 import java.util.List;
 
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Stack;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -91,41 +91,36 @@ public final class CausalAttention {
 		Operand<TFloat32> q = rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads));
 		Operand<TFloat32> k = rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads));
 		Operand<TFloat32> v = split(this.value.apply(x), batch, positions, this.keyHeads);
-		Operand<TFloat32> mixed = attend(q, shared(k, batch, positions), shared(v, batch, positions), mask);
+		Operand<TFloat32> mixed = attend(q, shared(k), shared(v), mask);
 		Operand<TFloat32> merged = this.network.tf().linalg.transpose(mixed,
 				this.network.tf().constant(new int[] { 0, 2, 1, 3 }));
 		return this.output.apply(this.network.reshape(merged, batch * positions, (long) this.heads * this.headSize));
 	}
 
 	/**
-	 * Attention of one new position per slot to itself and those in its cache, to which
-	 * it is added.
-	 * @param x {@code [S, size]}
-	 * @param rotary the tables {@code [S, 1, headSize]} at the slots' positions
-	 * @param positions {@code [S]}, where in its cache each slot stands
-	 * @param keys the cache {@code [S, C, keyHeads · headSize]}
+	 * Attention of new positions of some slots to themselves and to those in the slots'
+	 * caches, to which they are added. {@code A} counts slots, each with {@code Q} new
+	 * positions.
+	 * @param x {@code [A·Q, size]}
+	 * @param rotary the tables {@code [A·Q, 1, headSize]} at the new positions
+	 * @param places where the new positions stand and what they see
+	 * @param keys the cache, in pages: {@code [pages, B, keyHeads · headSize]}
 	 * @param values likewise
-	 * @return {@code [S, size]}
+	 * @return {@code [A·Q, size]}
 	 */
-	public Operand<TFloat32> applyCached(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TInt32> positions,
-			Variable keys, Variable values) {
-		Ops tf = this.network.tf();
-		long slots = keys.shape()[0];
-		long context = keys.shape()[1];
+	public Operand<TFloat32> applyCached(Operand<TFloat32> x, RotaryEmbedding rotary, CachePlaces places, Variable keys,
+			Variable values) {
 		Operand<TFloat32> q = rotary.rotate(this.network,
-				this.network.reshape(this.query.apply(x), slots, this.heads, this.headSize));
+				this.network.reshape(this.query.apply(x), -1, this.heads, this.headSize));
 		Operand<TFloat32> k = rotary.rotate(this.network,
-				this.network.reshape(this.key.apply(x), slots, this.keyHeads, this.headSize));
-		Operand<TFloat32> allKeys = remember(keys, positions, this.network.reshape(k, slots, keys.shape()[2]));
-		Operand<TFloat32> allValues = remember(values, positions, this.value.apply(x));
-		Operand<TFloat32> past = tf.dtypes
-			.cast(tf.math.greater(tf.range(tf.constant(0), tf.constant((int) context), tf.constant(1)),
-					tf.reshape(positions, tf.constant(new long[] { slots, 1 }))), TFloat32.class);
-		Operand<TFloat32> mask = this.network.reshape(tf.math.mul(past, tf.constant(MASKED)), slots, 1, 1, context);
-		Operand<TFloat32> mixed = attend(this.network.reshape(q, slots, this.heads, 1, this.headSize),
-				shared(split(allKeys, slots, context, this.keyHeads), slots, context),
-				shared(split(allValues, slots, context, this.keyHeads), slots, context), mask);
-		return this.output.apply(this.network.reshape(mixed, slots, (long) this.heads * this.headSize));
+				this.network.reshape(this.key.apply(x), -1, this.keyHeads, this.headSize));
+		long keySize = (long) this.keyHeads * this.headSize;
+		Operand<TFloat32> pastKeys = remember(keys, places, this.network.reshape(k, -1, keySize));
+		Operand<TFloat32> pastValues = remember(values, places, this.value.apply(x));
+		Operand<TFloat32> mixed = attend(
+				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)), shared(pastKeys),
+				shared(pastValues), places.mask());
+		return this.output.apply(this.network.reshape(heads(mixed), -1, (long) this.heads * this.headSize));
 	}
 
 	/** softmax(q·kᵀ/√headSize + mask)·v, all {@code [B, heads, rows, headSize]}. */
@@ -143,28 +138,41 @@ public final class CausalAttention {
 		return this.network.tf().linalg.transpose(separate, this.network.tf().constant(new int[] { 0, 2, 1, 3 }));
 	}
 
+	/** Swaps positions and heads of {@code [B, ·, ·, headSize]}. */
+	private Operand<TFloat32> heads(Operand<TFloat32> x) {
+		return this.network.tf().linalg.transpose(x, this.network.tf().constant(new int[] { 0, 2, 1, 3 }));
+	}
+
 	/**
 	 * Gives every query head its head of keys: {@code [B, keyHeads, P, headSize]} to
 	 * {@code [B, heads, P, headSize]}.
 	 */
-	private Operand<TFloat32> shared(Operand<TFloat32> x, long batch, long positions) {
+	private Operand<TFloat32> shared(Operand<TFloat32> x) {
 		if (this.keyHeads == this.heads) {
 			return x;
 		}
-		long group = this.heads / this.keyHeads;
-		Operand<TFloat32> one = this.network.reshape(x, batch, this.keyHeads, 1, positions, this.headSize);
-		Operand<TFloat32> many = this.network.tf()
-			.tile(one, this.network.tf().constant(new long[] { 1, 1, group, 1, 1 }));
-		return this.network.reshape(many, batch, this.heads, positions, this.headSize);
+		Ops tf = this.network.tf();
+		int[] owner = new int[this.heads];
+		Arrays.setAll(owner, (head) -> head / (this.heads / this.keyHeads));
+		return tf.gather(x, tf.constant(owner), tf.constant(1));
 	}
 
-	/** Writes one row per slot into a cache and reads the cache after that. */
-	private Operand<TFloat32> remember(Variable cache, Operand<TInt32> positions, Operand<TFloat32> rows) {
+	/**
+	 * Writes new rows into a cache and reads the slots' pages after that.
+	 * @return {@code [A, keyHeads, n·B, headSize]}
+	 */
+	private Operand<TFloat32> remember(Variable cache, CachePlaces places, Operand<TFloat32> rows) {
 		Ops tf = this.network.tf();
-		Operand<TInt32> slots = tf.range(tf.constant(0), tf.constant((int) cache.shape()[0]), tf.constant(1));
-		Operand<TInt32> places = tf.stack(List.of(slots, positions), Stack.axis(1L));
-		Op written = tf.resourceScatterNdUpdate(cache.handle(), places, rows);
-		return tf.withControlDependencies(written).readVariableOp(cache.handle(), TFloat32.class);
+		Op written = tf.resourceScatterNdUpdate(cache.handle(), places.writes(), rows);
+		// a read of the variable would copy all of it
+		Operand<TFloat32> pages = tf.withControlDependencies(written)
+			.resourceGather(cache.handle(), places.pages(), TFloat32.class); // [A, n, B,
+																				// ·]
+		Operand<TInt32> count = tf.shape(places.pages());
+		Operand<TInt32> shape = tf
+			.concat(List.of(tf.slice(count, tf.constant(new int[] { 0 }), tf.constant(new int[] { 1 })),
+					tf.constant(new int[] { -1, this.keyHeads, this.headSize })), tf.constant(0));
+		return heads(tf.reshape(pages, shape));
 	}
 
 }

@@ -1,7 +1,6 @@
 package io.calm.graph;
 
 import io.calm.input.InvalidInputException;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
@@ -18,8 +17,6 @@ public enum Device {
 	/** A GPU; a clear error where TensorFlow finds none. */
 	GPU;
 
-	private static final Logger logger = LoggerFactory.getLogger(Device.class);
-
 	/**
 	 * Decides between CPU and GPU on this machine.
 	 * @return {@link #CPU} or {@link #GPU}
@@ -33,7 +30,8 @@ public enum Device {
 		}
 		Device device = (this == CPU || !NativeRuntime.hasGpu()) ? CPU : GPU;
 		if (this == AUTO) {
-			logger.info("Computing on the {}", device);
+			// no constant: loading this type, as an option's, must not start the logging
+			LoggerFactory.getLogger(Device.class).info("Computing on the {}", device);
 		}
 		return device;
 	}
@@ -46,6 +44,7 @@ public enum Device {
 		else {
 			config.putDeviceCount("GPU", 0);
 		}
+		config.setInterOpParallelismThreads(Integer.getInteger("inter", 0));
 		return config;
 	}
 

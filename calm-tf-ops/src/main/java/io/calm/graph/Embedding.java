@@ -40,10 +40,9 @@ public final class Embedding {
 	 */
 	public Operand<TFloat32> apply(Operand<TInt32> tokens) {
 		Ops tf = this.network.tf();
-		long count = tokens.shape().size();
-		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { count }));
+		Operand<TInt32> flat = tf.reshape(tokens, tf.constant(new long[] { -1 }));
 		Operand<TFloat32> vectors = tf.gather(this.table.value(), flat, tf.constant(0));
-		Operand<TBool> pad = tf.math.equal(tf.reshape(flat, tf.constant(new long[] { count, 1 })),
+		Operand<TBool> pad = tf.math.equal(tf.reshape(flat, tf.constant(new long[] { -1, 1 })),
 				tf.constant(this.padId));
 		return tf.select(pad, tf.stopGradient(vectors), vectors);
 	}

@@ -1,5 +1,7 @@
 package io.calm.graph;
 
+import java.util.Arrays;
+
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
@@ -33,9 +35,8 @@ public final class Input<T extends TType, A> {
 	}
 
 	static Input<TInt32, int[]> ints(Ops tf, long... shape) {
-		Shape fixed = Shape.of(shape);
-		return new Input<>(tf.placeholder(TInt32.class, Placeholder.shape(fixed)),
-				(array) -> TInt32.tensorOf(fixed, DataBuffers.of(array)));
+		return new Input<>(tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(shape))),
+				(array) -> TInt32.tensorOf(shapeOf(array.length, shape), DataBuffers.of(array)));
 	}
 
 	static Input<TInt64, long[]> longs(Ops tf, long... shape) {
@@ -45,9 +46,18 @@ public final class Input<T extends TType, A> {
 	}
 
 	static Input<TFloat32, float[]> floats(Ops tf, long... shape) {
-		Shape fixed = Shape.of(shape);
-		return new Input<>(tf.placeholder(TFloat32.class, Placeholder.shape(fixed)),
-				(array) -> TFloat32.tensorOf(fixed, DataBuffers.of(array)));
+		return new Input<>(tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(shape))),
+				(array) -> TFloat32.tensorOf(shapeOf(array.length, shape), DataBuffers.of(array)));
+	}
+
+	/** The first dimension may be -1: as many rows as are fed. */
+	private static Shape shapeOf(int length, long... shape) {
+		if (shape.length == 0 || shape[0] >= 0) {
+			return Shape.of(shape);
+		}
+		long[] fed = shape.clone();
+		fed[0] = length / Arrays.stream(shape).skip(1).reduce(1, Math::multiplyExact);
+		return Shape.of(fed);
 	}
 
 	/**

@@ -15,7 +15,7 @@ public final class LayerNorm {
 
 	private final Variable bias;
 
-	private final float epsilon;
+	private final double epsilon;
 
 	/**
 	 * Declares the norm.
@@ -28,7 +28,7 @@ public final class LayerNorm {
 		this.network = network;
 		this.weight = network.variables().declare(name + ".weight", Initializer.ONES, size);
 		this.bias = network.variables().declare(name + ".bias", Initializer.ZEROS, size);
-		this.epsilon = (float) epsilon;
+		this.epsilon = epsilon;
 	}
 
 	/**
@@ -38,10 +38,8 @@ public final class LayerNorm {
 	 */
 	public Operand<TFloat32> apply(Operand<TFloat32> x) {
 		Ops tf = this.network.tf();
-		Operand<TFloat32> centred = tf.math.sub(x, this.network.meanOfLast(x));
-		Operand<TFloat32> variance = this.network.meanOfLast(tf.math.square(centred));
-		Operand<TFloat32> scale = tf.math.rsqrt(tf.math.add(variance, tf.constant(this.epsilon)));
-		return tf.math.add(tf.math.mul(tf.math.mul(centred, scale), this.weight.value()), this.bias.value());
+		return tf.math.add(tf.math.mul(this.network.standardize(x, this.epsilon), this.weight.value()),
+				this.bias.value());
 	}
 
 }

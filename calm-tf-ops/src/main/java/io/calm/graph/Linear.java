@@ -1,5 +1,8 @@
 package io.calm.graph;
 
+import java.util.HashMap;
+import java.util.Map;
+
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
@@ -15,10 +18,14 @@ public final class Linear {
 
 	private final @Nullable Variable bias;
 
+	/** Sliced once, however often it is used. */
+	private final Map<Long, Operand<TFloat32>> columns = new HashMap<>();
+
 	private Linear(Network network, Variable weight, @Nullable Variable bias) {
 		this.network = network;
 		this.weight = weight;
 		this.bias = bias;
+		network.usedInProductsOnly(weight);
 	}
 
 	/**
@@ -72,14 +79,15 @@ public final class Linear {
 
 	/**
 	 * Applies the columns {@code [from, from + size)} of {@code W} to rows, without the
-	 * bias: one term of a map whose input is a concatenation.
+	 * bias: one term of a map whose input is a concatenation. Terms do not overlap.
 	 * @param x {@code [rows, size]}
 	 * @param from the first column of {@code W}
 	 * @param size how many
 	 * @return {@code [rows, out]}
 	 */
 	public Operand<TFloat32> applyColumns(Operand<TFloat32> x, long from, long size) {
-		return this.network.matMulTransposed(x, this.network.columns(this.weight.value(), from, size));
+		return this.network.matMulTransposed(x,
+				this.columns.computeIfAbsent(from, (first) -> this.network.columns(this.weight.value(), first, size)));
 	}
 
 	/**

@@ -4,6 +4,7 @@ import com.sun.jna.Function;
 import com.sun.jna.Platform;
 import io.calm.input.InvalidInputException;
 import org.bytedeco.javacpp.BytePointer;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TFE_Context;
 import org.tensorflow.internal.c_api.TFE_ContextOptions;
@@ -17,6 +18,8 @@ import org.tensorflow.internal.c_api.global.tensorflow;
  */
 final class NativeRuntime {
 
+	private static final @Nullable LinkageError MISSING;
+
 	private static final boolean GPU;
 
 	static {
@@ -26,16 +29,8 @@ final class NativeRuntime {
 		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
 		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
 		quietUnlessConfigured();
-		try {
-			TensorFlow.version();
-		}
-		catch (UnsatisfiedLinkError | NoClassDefFoundError ex) {
-			throw new InvalidInputException("TensorFlow",
-					"its native library for this platform (" + System.getProperty("os.name") + ", "
-							+ System.getProperty("os.arch") + ") is not on the class path",
-					"add org.tensorflow:tensorflow-core-native with the classifier for it, such as linux-x86_64", ex);
-		}
-		GPU = findGpu();
+		MISSING = tryToLoad();
+		GPU = MISSING == null && findGpu();
 	}
 
 	private NativeRuntime() {
@@ -44,9 +39,27 @@ final class NativeRuntime {
 	/**
 	 * Loads the natives if that has not happened yet; to be called before any TensorFlow
 	 * class is touched.
+	 * @throws InvalidInputException if there are none for this platform
 	 */
 	static void load() {
-		// the static initialiser does it
+		// the static initialiser did it, but what it throws would not be this exception
+		if (MISSING != null) {
+			throw new InvalidInputException("TensorFlow",
+					"its native library for this platform (" + System.getProperty("os.name") + ", "
+							+ System.getProperty("os.arch") + ") is not on the class path",
+					"add org.tensorflow:tensorflow-core-native with the classifier for it, such as linux-x86_64",
+					MISSING);
+		}
+	}
+
+	private static @Nullable LinkageError tryToLoad() {
+		try {
+			TensorFlow.version();
+			return null;
+		}
+		catch (LinkageError ex) {
+			return ex;
+		}
 	}
 
 	static boolean hasGpu() {

@@ -18,21 +18,34 @@ import org.tensorflow.types.TFloat32;
  * @param tf TensorFlow's operations
  * @param variables where parameters are declared
  * @param precision the number format of matrix products
+ * @param weightsKept whether weights are converted once and for all, because they do not
+ * change
  */
-public record Network(Ops tf, Variables variables, Precision precision) {
+public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept) {
 
 	/**
 	 * The product {@code x · wᵀ} in this network's precision.
 	 * @param x {@code [rows, in]}
-	 * @param w {@code [out, in]}, the layout of the reference
+	 * @param w {@code [out, in]}, the layout of the reference; weights
 	 * @return {@code [rows, out]}
 	 */
 	public Operand<TFloat32> matMulTransposed(Operand<TFloat32> x, Operand<TFloat32> w) {
 		if (this.precision == Precision.FP32) {
 			return this.tf.linalg.matMul(x, w, MatMul.transposeB(true));
 		}
-		Operand<TBfloat16> product = this.tf.linalg.matMul(bfloat16(x), bfloat16(w), MatMul.transposeB(true));
+		Operand<TBfloat16> weights = this.weightsKept ? this.variables.kept(w) : bfloat16(w);
+		Operand<TBfloat16> product = this.tf.linalg.matMul(bfloat16(x), weights, MatMul.transposeB(true));
 		return this.tf.dtypes.cast(product, TFloat32.class);
+	}
+
+	/**
+	 * Says that weights are used in products only: where these compute with copies, the
+	 * weights themselves are freed.
+	 */
+	void usedInProductsOnly(Variable weights) {
+		if (this.weightsKept && this.precision == Precision.BF16) {
+			this.variables.release(weights);
+		}
 	}
 
 	/**
@@ -93,6 +106,17 @@ public record Network(Ops tf, Variables variables, Precision precision) {
 	}
 
 	/**
+	 * A row, as a matrix of one row.
+	 * @param x {@code [rows, n]}
+	 * @param index which
+	 * @return {@code [1, n]}
+	 */
+	public Operand<TFloat32> row(Operand<TFloat32> x, int index) {
+		return this.tf.slice(x, this.tf.constant(new int[] { index, 0 }),
+				this.tf.constant(new int[] { 1, Math.toIntExact(x.shape().get(1)) }));
+	}
+
+	/**
 	 * The mean over the last axis, which is kept with size 1.
 	 * @param x {@code [..., n]}
 	 * @return {@code [..., 1]}
@@ -108,6 +132,20 @@ public record Network(Ops tf, Variables variables, Precision precision) {
 	 */
 	public Operand<TFloat32> sumOfLast(Operand<TFloat32> x) {
 		return this.tf.sum(x, this.tf.constant(new int[] { x.shape().numDimensions() - 1 }), Sum.keepDims(true));
+	}
+
+	/**
+	 * Layer norm without weight and bias: {@code (x − mean) / √(var + ε)} over the last
+	 * axis.
+	 * @param x {@code [..., n]}
+	 * @param epsilon added to the variance
+	 * @return the same shape
+	 */
+	public Operand<TFloat32> standardize(Operand<TFloat32> x, double epsilon) {
+		Operand<TFloat32> centred = this.tf.math.sub(x, meanOfLast(x));
+		Operand<TFloat32> variance = meanOfLast(this.tf.math.square(centred));
+		return this.tf.math.mul(centred,
+				this.tf.math.rsqrt(this.tf.math.add(variance, this.tf.constant((float) epsilon))));
 	}
 
 	private Operand<TBfloat16> bfloat16(Operand<TFloat32> x) {

@@ -33,13 +33,19 @@ public final class Program implements AutoCloseable {
 
 	private final Input<TInt64, long[]> initialSeed;
 
+	private final List<String> keeping;
+
+	private final List<String> releasing;
+
 	Program(Graph graph, Session session, Device device, Map<Variable, Access> variables,
-			Input<TInt64, long[]> initialSeed) {
+			Input<TInt64, long[]> initialSeed, List<String> keeping, List<String> releasing) {
 		this.graph = graph;
 		this.session = session;
 		this.device = device;
 		this.variables = variables;
 		this.initialSeed = initialSeed;
+		this.keeping = keeping;
+		this.releasing = releasing;
 	}
 
 	/**
@@ -119,6 +125,20 @@ public final class Program implements AutoCloseable {
 		}
 		finally {
 			tensors.forEach(Tensor::close);
+		}
+	}
+
+	/**
+	 * Converts weights that do not change any more, and frees those that only their
+	 * copies are needed of; to be called when they are set.
+	 */
+	public void keepWeights() {
+		for (List<String> operations : List.of(this.keeping, this.releasing)) {
+			if (!operations.isEmpty()) {
+				Session.Runner runner = this.session.runner();
+				operations.forEach(runner::addTarget);
+				runner.run().close();
+			}
 		}
 	}
 

@@ -26,6 +26,8 @@ public final class ProgramBuilder implements AutoCloseable {
 
 	private final ProgramOptions options;
 
+	private final boolean weightsKept;
+
 	private final Device device;
 
 	private final Graph graph;
@@ -37,16 +39,31 @@ public final class ProgramBuilder implements AutoCloseable {
 	private final Input<TInt64, long[]> initialSeed;
 
 	/**
-	 * Begins a program.
+	 * Begins a program whose weights may change.
 	 * @param options device, precision and fusion
 	 */
 	public ProgramBuilder(ProgramOptions options) {
+		this(options, false);
+	}
+
+	private ProgramBuilder(ProgramOptions options, boolean weightsKept) {
 		this.options = options;
+		this.weightsKept = weightsKept;
 		this.device = options.device().resolve();
 		this.graph = new Graph();
 		this.tf = Ops.create(this.graph);
 		this.variables = new Variables(this.tf);
 		this.initialSeed = Input.longs(this.tf, 2);
+	}
+
+	/**
+	 * Begins a program whose weights do not change: they are converted to the precision
+	 * of the products once, by {@link Program#keepWeights()}.
+	 * @param options device, precision and fusion
+	 * @return the builder
+	 */
+	public static ProgramBuilder ofKeptWeights(ProgramOptions options) {
+		return new ProgramBuilder(options, true);
 	}
 
 	/**
@@ -59,7 +76,7 @@ public final class ProgramBuilder implements AutoCloseable {
 		Graph compiled = new Graph();
 		compiled.importGraphDef(fuses() ? Fusion.mark(this.graph.toGraphDef()) : this.graph.toGraphDef());
 		return new Program(compiled, new Session(compiled, this.device.config().build()), this.device, access,
-				this.initialSeed);
+				this.initialSeed, this.variables.keeping(), this.variables.releasing());
 	}
 
 	@Override
@@ -90,12 +107,12 @@ public final class ProgramBuilder implements AutoCloseable {
 	 * @return operations, variables and precision
 	 */
 	public Network network() {
-		return new Network(this.tf, this.variables, this.options.precision());
+		return new Network(this.tf, this.variables, this.options.precision(), this.weightsKept);
 	}
 
 	/**
 	 * Declares an input of integers.
-	 * @param shape static
+	 * @param shape the first dimension may be -1: as many rows as are fed
 	 * @return the input
 	 */
 	public Input<TInt32, int[]> ints(long... shape) {
@@ -104,7 +121,7 @@ public final class ProgramBuilder implements AutoCloseable {
 
 	/**
 	 * Declares an input of numbers.
-	 * @param shape static
+	 * @param shape the first dimension may be -1: as many rows as are fed
 	 * @return the input
 	 */
 	public Input<TFloat32, float[]> floats(long... shape) {

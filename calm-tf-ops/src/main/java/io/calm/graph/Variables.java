@@ -11,6 +11,7 @@ import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.VarHandleOp;
+import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -22,6 +23,13 @@ public final class Variables {
 	private final Ops tf;
 
 	private final Map<String, Variable> byName = new LinkedHashMap<>();
+
+	/** Copies of weights in bf16, by the value they are copied from. */
+	private final Map<Operand<TFloat32>, Operand<TBfloat16>> kept = new LinkedHashMap<>();
+
+	private final List<String> keeping = new ArrayList<>();
+
+	private final List<String> releasing = new ArrayList<>();
 
 	Variables(Ops tf) {
 		this.tf = tf;
@@ -48,6 +56,39 @@ public final class Variables {
 		Variable variable = new Variable(name, shape.clone(), initializer, handle, value);
 		this.byName.put(name, variable);
 		return variable;
+	}
+
+	/**
+	 * A copy of weights in bf16 that is made once, when {@link Program#keepWeights} is
+	 * called, instead of at every call.
+	 * @param weights computed from variables only
+	 * @return the copy
+	 */
+	Operand<TBfloat16> kept(Operand<TFloat32> weights) {
+		return this.kept.computeIfAbsent(weights, (value) -> {
+			VarHandleOp handle = this.tf.varHandleOp(TBfloat16.class, value.shape(),
+					VarHandleOp.sharedName("kept." + this.kept.size()));
+			this.keeping.add(this.tf.assignVariableOp(handle, this.tf.dtypes.cast(value, TBfloat16.class)).op().name());
+			return this.tf.readVariableOp(handle, TBfloat16.class);
+		});
+	}
+
+	/**
+	 * Frees a variable of which only copies are needed, once they are made.
+	 * @param variable nothing but products with its copies may use it
+	 */
+	void release(Variable variable) {
+		this.releasing.add(this.tf.destroyResourceOp(variable.handle()).op().name());
+	}
+
+	/** The operations that make the copies. */
+	List<String> keeping() {
+		return this.keeping;
+	}
+
+	/** The operations that free what was copied. */
+	List<String> releasing() {
+		return this.releasing;
 	}
 
 	/**

@@ -1,5 +1,6 @@
 package io.calm.head;
 
+import io.calm.graph.Network;
 import io.calm.input.InvalidInputException;
 
 /**
@@ -15,7 +16,7 @@ import io.calm.input.InvalidInputException;
  * @param initializerRange standard deviation of the first weights
  */
 public record EnergyConfig(int hiddenSize, int latentSize, int noiseSize, int blocks, int samples, int targets,
-		double alpha, double initializerRange) {
+		double alpha, double initializerRange) implements HeadConfig {
 
 	/** Checks the numbers. */
 	public EnergyConfig {
@@ -30,6 +31,76 @@ public record EnergyConfig(int hiddenSize, int latentSize, int noiseSize, int bl
 			throw new InvalidInputException("energy head, alpha", "is " + alpha,
 					"choose a value strictly between 0 and 2, where the energy score is strictly proper");
 		}
+	}
+
+	@Override
+	public Noise noise() {
+		return new Noise(Noise.Distribution.UNIFORM, this.noiseSize);
+	}
+
+	@Override
+	public EnergyHead declare(Network network) {
+		return new EnergyHead(network, "mlp_generator", this);
+	}
+
+	/** Builds the configuration. */
+	public static final class Builder implements HeadConfig.Builder {
+
+		private int noiseSize = 64;
+
+		private int samples = 8;
+
+		private int targets = 100;
+
+		private double alpha = 1;
+
+		/**
+		 * The size of the noise vector.
+		 * @param noiseSize 64 by default
+		 * @return this
+		 */
+		public Builder noiseSize(int noiseSize) {
+			this.noiseSize = noiseSize;
+			return this;
+		}
+
+		/**
+		 * N, model samples per patch in training.
+		 * @param samples 8 by default, at least 2
+		 * @return this
+		 */
+		@Override
+		public Builder samples(int samples) {
+			this.samples = samples;
+			return this;
+		}
+
+		/**
+		 * M, samples of the posterior per patch in training.
+		 * @param targets 100 by default
+		 * @return this
+		 */
+		public Builder targets(int targets) {
+			this.targets = targets;
+			return this;
+		}
+
+		/**
+		 * The exponent of the energy score.
+		 * @param alpha 1 by default, in (0, 2)
+		 * @return this
+		 */
+		public Builder alpha(double alpha) {
+			this.alpha = alpha;
+			return this;
+		}
+
+		@Override
+		public EnergyConfig build(int hiddenSize, int latentSize, int blocks) {
+			return new EnergyConfig(hiddenSize, latentSize, this.noiseSize, blocks, this.samples, this.targets,
+					this.alpha, 0.02);
+		}
+
 	}
 
 }

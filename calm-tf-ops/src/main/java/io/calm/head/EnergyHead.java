@@ -1,6 +1,7 @@
 package io.calm.head;
 
 import java.util.List;
+import java.util.function.BinaryOperator;
 import java.util.stream.IntStream;
 
 import io.calm.autoencoder.Posterior;
@@ -12,6 +13,7 @@ import io.calm.graph.Network;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /**
  * The energy head (section 4.2 of the paper): one pass of a residual MLP turns uniform
@@ -72,8 +74,7 @@ public final class EnergyHead implements GenerativeHead {
 	@Override
 	public Operand<TFloat32> loss(Operand<TFloat32> hidden, Posterior target, Draws draws) {
 		long patches = hidden.shape().get(0);
-		Operand<TFloat32> samples = sample(hidden,
-				draws.uniform(patches, this.config.samples(), this.config.noiseSize()));
+		Operand<TFloat32> samples = sample(hidden, this.config.samples(), draws);
 		Operand<TFloat32> noise = draws.normal(patches, this.config.targets(), this.config.latentSize());
 		return EnergyLoss.of(this.network,
 				this.network.reshape(samples, patches, this.config.samples(), this.config.latentSize()), target, noise,
@@ -81,28 +82,42 @@ public final class EnergyHead implements GenerativeHead {
 	}
 
 	@Override
-	public Operand<TFloat32> sample(Operand<TFloat32> hidden, int samples, Draws draws) {
-		return sample(hidden, draws.uniform(hidden.shape().get(0), samples, this.config.noiseSize()));
+	public Operand<TFloat32> sample(Operand<TFloat32> hidden, int samples, Operand<TFloat32> uniform) {
+		long patches = hidden.shape().get(0);
+		long width = this.config.hiddenSize();
+		return sample(hidden, uniform,
+				(perSample, perPatch) -> this.network
+					.reshape(this.network.tf().math.add(this.network.reshape(perSample, patches, samples, width),
+							this.network.reshape(perPatch, patches, 1, width)), patches * samples, width));
+	}
+
+	@Override
+	public Operand<TFloat32> sample(Operand<TFloat32> hidden, Operand<TInt32> owners, Operand<TFloat32> uniform) {
+		Ops tf = this.network.tf();
+		return sample(hidden, uniform,
+				(perSample, perPatch) -> tf.math.add(perSample, tf.gather(perPatch, owners, tf.constant(0))));
+	}
+
+	@Override
+	public EnergyConfig config() {
+		return this.config;
 	}
 
 	/**
-	 * Turns noise into samples.
-	 * @param hidden the hidden states {@code [R, d]}
-	 * @param uniform noise in [0, 1), {@code [R, N, noise]}
-	 * @return {@code [R·N, l]}
+	 * One pass of the network.
+	 * @param plus adds what is known of patches {@code [R, d]} to their samples
+	 * {@code [n, d]}
 	 */
-	public Operand<TFloat32> sample(Operand<TFloat32> hidden, Operand<TFloat32> uniform) {
+	private Operand<TFloat32> sample(Operand<TFloat32> hidden, Operand<TFloat32> uniform,
+			BinaryOperator<Operand<TFloat32>> plus) {
 		Ops tf = this.network.tf();
-		long patches = hidden.shape().get(0);
-		long samples = uniform.shape().get(1);
-		Operand<TFloat32> noise = tf.math.sub(this.network.reshape(uniform, patches * samples, this.config.noiseSize()),
-				tf.constant(0.5f));
-		Operand<TFloat32> x = this.noiseNorm.apply(this.noiseEmbedding.apply(noise)); // [R·N,
-																						// d]
-		Operand<TFloat32> h = this.hiddenNorm.apply(this.hiddenEmbedding.apply(hidden)); // [R,
-																							// d]
+		Operand<TFloat32> noise = tf.math.sub(uniform, tf.constant(0.5f));
+		// [n, d]
+		Operand<TFloat32> x = this.noiseNorm.apply(this.noiseEmbedding.apply(noise));
+		// [R, d]
+		Operand<TFloat32> h = this.hiddenNorm.apply(this.hiddenEmbedding.apply(hidden));
 		for (Block block : this.blocks) {
-			x = block.apply(x, h, samples);
+			x = block.apply(x, h, plus);
 		}
 		Operand<TFloat32> u = this.network.silu(this.finalHidden.apply(this.finalNorm.apply(x)));
 		return this.finalOutput.apply(u);
@@ -138,18 +153,14 @@ public final class EnergyHead implements GenerativeHead {
 			this.down = Linear.withBias(network, name + ".down_proj", width, width);
 		}
 
-		/** {@code x [R·N, d]} and {@code h [R, d]} to {@code [R·N, d]}. */
-		Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TFloat32> h, long samples) {
+		/** {@code x [n, d]} and {@code h [R, d]} to {@code [n, d]}. */
+		Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TFloat32> h, BinaryOperator<Operand<TFloat32>> plus) {
 			Ops tf = this.network.tf();
-			long patches = h.shape().get(0);
-			Operand<TFloat32> fromSamples = this.first.applyColumns(this.norm.apply(x), 0, this.width); // [R·N,
-																										// d]
-			Operand<TFloat32> fromHidden = this.first.biased(this.first.applyColumns(h, this.width, this.width)); // [R,
-																													// d]
-			Operand<TFloat32> sum = tf.math.add(this.network.reshape(fromSamples, patches, samples, this.width),
-					this.network.reshape(fromHidden, patches, 1, this.width));
-			Operand<TFloat32> u = this.network.silu(this.network.reshape(sum, patches * samples, this.width));
-			u = this.third.apply(this.network.silu(this.second.apply(u))); // [R·N, 2d]
+			// W0·[LN(x) ; h] = Wx·LN(x) + (Wh·h + b), the latter once per patch
+			Operand<TFloat32> perSample = this.first.applyColumns(this.norm.apply(x), 0, this.width);
+			Operand<TFloat32> perPatch = this.first.biased(this.first.applyColumns(h, this.width, this.width));
+			Operand<TFloat32> u = this.network.silu(plus.apply(perSample, perPatch));
+			u = this.third.apply(this.network.silu(this.second.apply(u))); // [n, 2d]
 			Operand<TFloat32> gate = this.network.silu(this.network.columns(u, 0, this.width));
 			Operand<TFloat32> gated = tf.math.mul(gate, this.network.columns(u, this.width, this.width));
 			return tf.math.add(x, this.down.apply(gated));

@@ -12,6 +12,10 @@ public final class InvalidInputException extends RuntimeException {
 
 	private static final long serialVersionUID = 1L;
 
+	private final String problem;
+
+	private final String action;
+
 	/**
 	 * An error with its three parts.
 	 * @param where the file, option or value that cannot be used
@@ -31,6 +35,41 @@ public final class InvalidInputException extends RuntimeException {
 	 */
 	public InvalidInputException(String where, String problem, String action, @Nullable Throwable cause) {
 		super(oneLine(where + ": " + problem + "; " + action), cause);
+		this.problem = oneLine(where + ": " + problem);
+		this.action = oneLine(action);
+	}
+
+	private InvalidInputException(String file, InvalidInputException cause) {
+		super(oneLine(file + ": " + cause.getMessage()), cause);
+		this.problem = oneLine(file + ": " + cause.problem);
+		this.action = cause.action;
+	}
+
+	/**
+	 * The first two parts of the message, for applications that show them apart.
+	 * @return where, and what is wrong
+	 */
+	public String problem() {
+		return this.problem;
+	}
+
+	/**
+	 * The last part of the message.
+	 * @return what to do about it
+	 */
+	public String action() {
+		return this.action;
+	}
+
+	/**
+	 * The same error with the file in which the value stands, for values that are checked
+	 * by code that knows no files.
+	 * @param file where the value stands
+	 * @return an error that names the file first; this one if it does so already
+	 */
+	public InvalidInputException in(String file) {
+		String message = String.valueOf(getMessage());
+		return message.startsWith(file) ? this : new InvalidInputException(file, this);
 	}
 
 	private static String oneLine(String message) {

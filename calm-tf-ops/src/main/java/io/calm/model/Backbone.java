@@ -3,6 +3,7 @@ package io.calm.model;
 import java.util.ArrayList;
 import java.util.List;
 
+import io.calm.graph.CachePlaces;
 import io.calm.graph.CausalAttention;
 import io.calm.graph.Initializer;
 import io.calm.graph.Network;
@@ -80,33 +81,30 @@ final class Backbone {
 	}
 
 	/**
-	 * One new position per slot.
-	 * @param x the embeddings {@code [S, d]}
-	 * @param positions {@code [S]}
-	 * @param context C, positions in a slot's cache
-	 * @return the hidden states {@code [S, d]}
+	 * New positions of some slots.
+	 * @param x the embeddings {@code [A·Q, d]}
+	 * @param places where they stand
+	 * @param cache how large the cache is
+	 * @return the hidden states {@code [A·Q, d]}
 	 */
-	Operand<TFloat32> applyCached(Operand<TFloat32> x, Operand<TInt32> positions, int context) {
+	Operand<TFloat32> applyCached(Operand<TFloat32> x, CachePlaces places, CacheConfig cache) {
 		Ops tf = this.network.tf();
-		long slots = positions.shape().get(0);
-		long keySize = (long) this.config.keyHeads() * this.config.headSize();
-		RotaryEmbedding rotary = RotaryEmbedding.table(tf, context, this.config.headSize(), this.config.ropeTheta())
-			.at(tf, positions);
+		long[] shape = { (long) cache.slots() * cache.pagesPerSlot(), CacheConfig.PAGE,
+				(long) this.config.keyHeads() * this.config.headSize() };
+		RotaryEmbedding rotary = RotaryEmbedding
+			.table(tf, cache.context(), this.config.headSize(), this.config.ropeTheta())
+			.at(tf, places.positions());
 		Operand<TFloat32> result = x;
 		for (int i = 0; i < this.blocks.size(); i++) {
 			Block block = this.blocks.get(i);
-			Variable keys = cache("keys", i, slots, context, keySize);
-			Variable values = cache("values", i, slots, context, keySize);
+			Variable keys = this.network.variables().declare(CalmNetwork.CACHE + "keys." + i, Initializer.ZEROS, shape);
+			Variable values = this.network.variables()
+				.declare(CalmNetwork.CACHE + "values." + i, Initializer.ZEROS, shape);
 			Operand<TFloat32> mixed = block.attention()
-				.applyCached(block.attentionNorm().apply(result), rotary, positions, keys, values);
+				.applyCached(block.attentionNorm().apply(result), rotary, places, keys, values);
 			result = block.feedForward(tf, tf.math.add(result, mixed));
 		}
 		return this.norm.apply(result);
-	}
-
-	private Variable cache(String what, int layer, long slots, int context, long keySize) {
-		return this.network.variables()
-			.declare(CalmNetwork.CACHE + what + "." + layer, Initializer.ZEROS, slots, context, keySize);
 	}
 
 	private record Block(RmsNorm attentionNorm, CausalAttention attention, RmsNorm mlpNorm, SwiGlu mlp) {

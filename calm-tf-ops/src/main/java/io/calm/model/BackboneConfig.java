@@ -27,6 +27,8 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		positive("num_attention_heads", heads);
 		positive("num_key_value_heads", keyHeads);
 		positive("max_position_embeddings", positions);
+		positive("rope_theta", ropeTheta);
+		positive("rms_norm_eps", normEpsilon);
 		if (heads % keyHeads != 0) {
 			throw new InvalidInputException("model, num_key_value_heads",
 					"is " + keyHeads + " where there are " + heads + " attention heads",
@@ -38,8 +40,8 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		}
 	}
 
-	private static void positive(String name, int value) {
-		if (value < 1) {
+	private static void positive(String name, Number value) {
+		if (!(value.doubleValue() > 0)) {
 			throw new InvalidInputException("model, " + name, "is " + value, "choose a positive number");
 		}
 	}

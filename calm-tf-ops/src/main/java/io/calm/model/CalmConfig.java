@@ -1,7 +1,12 @@
 package io.calm.model;
 
+import java.util.function.Consumer;
+
 import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.head.DiffusionConfig;
 import io.calm.head.EnergyConfig;
+import io.calm.head.FlowConfig;
+import io.calm.head.HeadConfig;
 import io.calm.input.InvalidInputException;
 
 /**
@@ -15,7 +20,7 @@ import io.calm.input.InvalidInputException;
  * @param bosId the id that begins a document
  * @param eosId the id that ends a document
  */
-public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, EnergyConfig head, int padId,
+public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, int padId,
 		int bosId, int eosId) {
 
 	/** Checks that the parts fit. */
@@ -23,9 +28,15 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		if (patchSize < 1) {
 			throw new InvalidInputException("model, patch_size", "is " + patchSize, "choose a positive number");
 		}
-		if (padId < 0 || padId >= vocabularySize) {
-			throw new InvalidInputException("model, pad_token_id",
-					"is " + padId + " where the vocabulary has " + vocabularySize + " ids",
+		inVocabulary("pad_token_id", padId, vocabularySize);
+		inVocabulary("bos_token_id", bosId, vocabularySize);
+		inVocabulary("eos_token_id", eosId, vocabularySize);
+	}
+
+	private static void inVocabulary(String name, int id, int vocabularySize) {
+		if (id < 0 || id >= vocabularySize) {
+			throw new InvalidInputException("model, " + name,
+					"is " + id + " where the vocabulary has " + vocabularySize + " ids",
 					"choose an id of the vocabulary");
 		}
 	}
@@ -71,13 +82,13 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 
 		private int positions = 2048;
 
-		private int noiseSize = 64;
+		private final EnergyConfig.Builder energy = new EnergyConfig.Builder();
 
-		private int samples = 8;
+		private final FlowConfig.Builder flow = new FlowConfig.Builder();
 
-		private int targets = 100;
+		private final DiffusionConfig.Builder diffusion = new DiffusionConfig.Builder();
 
-		private double alpha = 1;
+		private HeadConfig.Builder head = this.energy;
 
 		private Builder() {
 		}
@@ -162,32 +173,68 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		}
 
 		/**
-		 * The size of the head's noise.
+		 * Chooses the energy head, as is the default.
+		 * @param settings sets what differs from the paper
+		 * @return this
+		 */
+		public Builder energyHead(Consumer<EnergyConfig.Builder> settings) {
+			settings.accept(this.energy);
+			this.head = this.energy;
+			return this;
+		}
+
+		/**
+		 * Chooses the flow-matching head.
+		 * @param settings sets what differs from the paper
+		 * @return this
+		 */
+		public Builder flowHead(Consumer<FlowConfig.Builder> settings) {
+			settings.accept(this.flow);
+			this.head = this.flow;
+			return this;
+		}
+
+		/**
+		 * Chooses the diffusion head.
+		 * @param settings sets what differs from the paper
+		 * @return this
+		 */
+		public Builder diffusionHead(Consumer<DiffusionConfig.Builder> settings) {
+			settings.accept(this.diffusion);
+			this.head = this.diffusion;
+			return this;
+		}
+
+		/**
+		 * The size of the energy head's noise.
 		 * @param noiseSize 64 by default
 		 * @return this
 		 */
 		public Builder noiseSize(int noiseSize) {
-			this.noiseSize = noiseSize;
+			this.energy.noiseSize(noiseSize);
 			return this;
 		}
 
 		/**
-		 * N, model samples per patch in training.
+		 * N, how often the head is evaluated for each patch in training, whichever head
+		 * it is.
 		 * @param samples 8 by default
 		 * @return this
 		 */
 		public Builder samples(int samples) {
-			this.samples = samples;
+			this.energy.samples(samples);
+			this.flow.samples(samples);
+			this.diffusion.samples(samples);
 			return this;
 		}
 
 		/**
-		 * M, samples of the posterior per patch in training.
+		 * M, samples of the posterior per patch in training of the energy head.
 		 * @param targets 100 by default
 		 * @return this
 		 */
 		public Builder targets(int targets) {
-			this.targets = targets;
+			this.energy.targets(targets);
 			return this;
 		}
 
@@ -197,7 +244,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder alpha(double alpha) {
-			this.alpha = alpha;
+			this.energy.alpha(alpha);
 			return this;
 		}
 
@@ -215,8 +262,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			}
 			BackboneConfig backbone = new BackboneConfig(this.hiddenSize, this.intermediateSize, this.layers,
 					this.heads, this.keyHeads, this.hiddenSize / this.heads, this.positions, 1e4, 1e-6, 0.02);
-			EnergyConfig head = new EnergyConfig(this.hiddenSize, autoencoder.latentSize(), this.noiseSize,
-					this.headBlocks, this.samples, this.targets, this.alpha, 0.02);
+			HeadConfig head = this.head.build(this.hiddenSize, autoencoder.latentSize(), this.headBlocks);
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head,
 					autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
 		}

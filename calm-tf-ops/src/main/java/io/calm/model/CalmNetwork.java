@@ -6,8 +6,9 @@ import java.util.function.UnaryOperator;
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.Posterior;
+import io.calm.graph.CachePlaces;
 import io.calm.graph.Network;
-import io.calm.head.EnergyHead;
+import io.calm.head.GenerativeHead;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -36,7 +37,7 @@ public final class CalmNetwork {
 
 	private final Backbone backbone;
 
-	private final EnergyHead head;
+	private final GenerativeHead head;
 
 	/**
 	 * Declares the network.
@@ -50,7 +51,7 @@ public final class CalmNetwork {
 		this.autoencoder = new Autoencoder(network, AUTOENCODER, autoencoder);
 		this.embedding = new PatchEmbedding(network, config);
 		this.backbone = new Backbone(network, "transformer", config.backbone());
-		this.head = new EnergyHead(network, "mlp_generator", config.head());
+		this.head = config.head().declare(network);
 	}
 
 	/**
@@ -59,7 +60,7 @@ public final class CalmNetwork {
 	 * @return false for the autoencoder and for what is no parameter
 	 */
 	public static boolean isParameter(String name) {
-		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || name.startsWith("mlp_generator.");
+		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || isHeadParameter(name);
 	}
 
 	/**
@@ -77,7 +78,7 @@ public final class CalmNetwork {
 	 * @return false for all others
 	 */
 	public static boolean isHeadParameter(String name) {
-		return name.startsWith("mlp_generator.");
+		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.");
 	}
 
 	/**
@@ -121,14 +122,14 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * The hidden states of one new patch per slot, which joins the slot's cache.
-	 * @param tokens {@code [S, K]}
-	 * @param positions {@code [S]}, in patches
-	 * @param context C, patches in a slot's cache
-	 * @return {@code [S, d]}
+	 * The hidden states of new patches of some slots, which join the slots' caches.
+	 * @param tokens {@code [A·Q, K]}
+	 * @param places where the patches stand
+	 * @param cache how large the cache is
+	 * @return {@code [A·Q, d]}
 	 */
-	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, Operand<TInt32> positions, int context) {
-		return this.backbone.applyCached(this.embedding.apply(tokens), positions, context);
+	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
+		return this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
 	}
 
 	/**
@@ -155,7 +156,7 @@ public final class CalmNetwork {
 	 * The generative head.
 	 * @return the head
 	 */
-	public EnergyHead head() {
+	public GenerativeHead head() {
 		return this.head;
 	}
 

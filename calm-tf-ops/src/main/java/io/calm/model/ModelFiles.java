@@ -4,10 +4,13 @@ import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ConfigFile;
@@ -18,7 +21,11 @@ import io.calm.checkpoint.TensorEntry;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Program;
 import io.calm.graph.Variable;
+import io.calm.head.DiffusionConfig;
 import io.calm.head.EnergyConfig;
+import io.calm.head.FlowConfig;
+import io.calm.head.HeadConfig;
+import io.calm.head.Solver;
 import io.calm.input.InvalidInputException;
 
 /**
@@ -31,6 +38,8 @@ public final class ModelFiles {
 	/** The configuration's file. */
 	public static final String CONFIG = "config.json";
 
+	private static final String LEFT_PADDED = "left_padded";
+
 	/** The weights' file. */
 	public static final String WEIGHTS = "model.safetensors";
 
@@ -39,7 +48,20 @@ public final class ModelFiles {
 
 	private static final String HEAD = "mlp_generator.";
 
+	private static final String NETWORK = "generative_head.net.";
+
+	private static final String STEPS = "num_sampling_steps";
+
+	private static final String BOUND = "latent_bound";
+
+	private static final String SOLVER = "solver";
+
 	private static final int LARGEST = 1 << 24;
+
+	/**
+	 * Layers: more cost memory and time before the weights show that they are not there.
+	 */
+	private static final int DEEPEST = 1024;
 
 	private ModelFiles() {
 	}
@@ -54,8 +76,10 @@ public final class ModelFiles {
 		AUTOENCODER,
 		/** A CALM language model with an energy head. */
 		ENERGY,
-		/** A CALM language model with a flow-matching or diffusion head. */
-		DENOISING,
+		/** A CALM language model with a flow-matching head. */
+		FLOW,
+		/** A CALM language model with a diffusion head. */
+		DIFFUSION,
 		/** A baseline Transformer. */
 		BASELINE;
 
@@ -72,8 +96,11 @@ public final class ModelFiles {
 					|| entries.containsKey("generative_head.noise_embd.weight")) {
 				return ENERGY;
 			}
-			if (entries.containsKey("generative_head.net.input_proj.weight")) {
-				return DENOISING;
+			TensorEntry input = entries.get(NETWORK + "input_proj.weight");
+			TensorEntry output = entries.get(NETWORK + "final_layer.linear.weight");
+			if (input != null && output != null && input.shape().size() == 2 && output.shape().size() == 2) {
+				// from l numbers to l, or to twice as many where variances are learned
+				return input.shape().get(1).equals(output.shape().get(0)) ? FLOW : DIFFUSION;
 			}
 			if (entries.containsKey("encoder.embed_tokens.weight")) {
 				return AUTOENCODER;
@@ -86,6 +113,14 @@ public final class ModelFiles {
 					"give the directory of a model that this library or the reference implementation wrote");
 		}
 
+		/**
+		 * Whether it is a CALM language model, whatever its head.
+		 * @return false for autoencoders and baselines
+		 */
+		public boolean isCalm() {
+			return this == ENERGY || this == FLOW || this == DIFFUSION;
+		}
+
 	}
 
 	/**
@@ -95,12 +130,17 @@ public final class ModelFiles {
 	 */
 	public static AutoencoderConfig autoencoder(ModelDirectory directory) {
 		ConfigFile config = directory.config();
-		return new AutoencoderConfig(size(config, "vocab_size"), size(config, "patch_size"),
-				size(config, "hidden_size"), size(config, "intermediate_size"), size(config, "latent_size"),
-				config.integer("num_encoder_layers", 1, 4096), config.integer("num_decoder_layers", 1, 4096),
-				config.number("ae_dropout", 0.15), config.number("kl_weight", 1e-3), config.number("kl_clamp", 0.5),
-				config.number("rms_norm_eps", 1e-6), config.number("initializer_range", 0.02),
-				config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
+		try {
+			return new AutoencoderConfig(size(config, "vocab_size"), size(config, "patch_size"),
+					size(config, "hidden_size"), size(config, "intermediate_size"), size(config, "latent_size"),
+					config.integer("num_encoder_layers", 1, DEEPEST), config.integer("num_decoder_layers", 1, DEEPEST),
+					config.number("ae_dropout", 0.15), config.number("kl_weight", 1e-3), config.number("kl_clamp", 0.5),
+					config.number("rms_norm_eps", 1e-6), config.number("initializer_range", 0.02),
+					config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
+		}
+		catch (InvalidInputException ex) {
+			throw ex.in(directory.path().resolve(CONFIG).toString());
+		}
 	}
 
 	/**
@@ -117,12 +157,12 @@ public final class ModelFiles {
 		}
 		ConfigFile config = directory.config();
 		String prefix = CalmNetwork.AUTOENCODER;
-		List<Long> embedding = shape(directory, weights, prefix + "encoder.embed_tokens.weight");
-		List<Long> gate = shape(directory, weights, prefix + "encoder.encoder_layers.0.mlp.gate_proj.weight");
-		List<Long> latent = shape(directory, weights, prefix + "decoder.latent_to_hidden.weight");
-		return new AutoencoderConfig(Math.toIntExact(embedding.get(0)), size(config, "patch_size"),
-				Math.toIntExact(embedding.get(1)), Math.toIntExact(gate.get(0)), Math.toIntExact(latent.get(1)),
-				layers(weights, prefix + "encoder.encoder_layers."),
+		String embedding = prefix + "encoder.embed_tokens.weight";
+		String gate = prefix + "encoder.encoder_layers.0.mlp.gate_proj.weight";
+		String latent = prefix + "decoder.latent_to_hidden.weight";
+		return new AutoencoderConfig(size(directory, weights, embedding, 0), size(config, "patch_size"),
+				size(directory, weights, embedding, 1), size(directory, weights, gate, 0),
+				size(directory, weights, latent, 1), layers(weights, prefix + "encoder.encoder_layers."),
 				layers(weights, prefix + "decoder.decoder_layers."), 0.15, 1e-3, 0.5, 1e-6, 0.02,
 				config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
 	}
@@ -130,17 +170,50 @@ public final class ModelFiles {
 	/**
 	 * The shape of a CALM language model.
 	 * @param directory of the model
+	 * @param weights its tensors, which say what head it has
 	 * @return the configuration
+	 * @throws InvalidInputException if it is another model
 	 */
-	public static CalmConfig calm(ModelDirectory directory) {
+	public static CalmConfig calm(ModelDirectory directory, TensorFile weights) {
+		Kind kind = Kind.of(directory.path(), weights);
+		if (!kind.isCalm()) {
+			throw new InvalidInputException(directory.path().toString(), "is no CALM language model",
+					"give the directory of one");
+		}
 		ConfigFile config = directory.config();
-		BackboneConfig backbone = backbone(config);
-		EnergyConfig head = new EnergyConfig(backbone.hiddenSize(), size(config, "latent_size"),
-				size(config, "noise_size"), config.integer("num_mlp_layers", 1, 4096),
-				config.integer("num_samples", 8, 2, LARGEST), config.integer("num_targets", 100, 1, LARGEST),
-				config.number("beta", 1.0), backbone.initializerRange());
-		return new CalmConfig(size(config, "vocab_size"), size(config, "patch_size"), backbone, head,
-				config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
+		try {
+			BackboneConfig backbone = backbone(config);
+			return new CalmConfig(size(config, "vocab_size"), size(config, "patch_size"), backbone,
+					head(kind, backbone, config), config.integer("pad_token_id"), config.integer("bos_token_id"),
+					config.integer("eos_token_id"));
+		}
+		catch (InvalidInputException ex) {
+			throw ex.in(directory.path().resolve(CONFIG).toString());
+		}
+	}
+
+	private static HeadConfig head(Kind kind, BackboneConfig backbone, ConfigFile config) {
+		int width = backbone.hiddenSize();
+		int latent = size(config, "latent_size");
+		int blocks = config.integer("num_mlp_layers", 1, DEEPEST);
+		int samples = config.integer("num_samples", 8, 1, LARGEST);
+		return switch (kind) {
+			case FLOW -> new FlowConfig(width, latent, blocks, samples, solver(config.text(SOLVER, "midpoint")),
+					config.integer(STEPS, FlowConfig.STEPS));
+			case DIFFUSION -> new DiffusionConfig(width, latent, blocks, samples,
+					config.integer(STEPS, DiffusionConfig.STEPS), config.number(BOUND, Double.POSITIVE_INFINITY));
+			default -> new EnergyConfig(width, latent, size(config, "noise_size"), blocks, samples,
+					config.integer("num_targets", 100, 1, LARGEST), config.number("beta", 1.0),
+					backbone.initializerRange());
+		};
+	}
+
+	private static Solver solver(String name) {
+		return Arrays.stream(Solver.values())
+			.filter((solver) -> solver.name().equalsIgnoreCase(name))
+			.findFirst()
+			.orElseThrow(() -> new InvalidInputException("flow head, " + SOLVER, "is " + name,
+					"choose one of " + Arrays.toString(Solver.values()).toLowerCase(Locale.ROOT)));
 	}
 
 	/**
@@ -156,7 +229,7 @@ public final class ModelFiles {
 					"num_attention_heads " + heads + " does not divide hidden_size " + hidden, "correct one of them");
 		}
 		return new BackboneConfig(hidden, size(config, "intermediate_size"),
-				config.integer("num_hidden_layers", 1, 4096), heads, config.integer("num_key_value_heads", heads),
+				config.integer("num_hidden_layers", 1, DEEPEST), heads, config.integer("num_key_value_heads", heads),
 				config.integer("head_dim", hidden / heads), config.integer("max_position_embeddings", 2048),
 				config.number("rope_theta", 1e4), config.number("rms_norm_eps", 1e-6),
 				config.number("initializer_range", 0.02));
@@ -194,8 +267,9 @@ public final class ModelFiles {
 	 */
 	public static Map<String, Object> settings(CalmConfig config) {
 		Map<String, Object> settings = new LinkedHashMap<>();
-		settings.put("architectures", List.of("EnergyTransformer"));
-		settings.put("model_type", "energy");
+		settings.put("architectures", List.of(architecture(config.head()) + "Transformer"));
+		settings.put("model_type", architecture(config.head()).toLowerCase(Locale.ROOT));
+		settings.put(LEFT_PADDED, true);
 		settings.put("ae_path", AUTOENCODER);
 		settings.put("vocab_size", config.vocabularySize());
 		settings.put("patch_size", config.patchSize());
@@ -210,15 +284,45 @@ public final class ModelFiles {
 		settings.put("rope_theta", backbone.ropeTheta());
 		settings.put("rms_norm_eps", backbone.normEpsilon());
 		settings.put("initializer_range", backbone.initializerRange());
-		EnergyConfig head = config.head();
+		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());
-		settings.put("noise_size", head.noiseSize());
 		settings.put("num_mlp_layers", head.blocks());
 		settings.put("num_samples", head.samples());
-		settings.put("num_targets", head.targets());
-		settings.put("beta", head.alpha());
+		if (head instanceof EnergyConfig energy) {
+			settings.put("noise_size", energy.noiseSize());
+			settings.put("num_targets", energy.targets());
+			settings.put("beta", energy.alpha());
+		}
+		else if (head instanceof FlowConfig flow) {
+			settings.put(SOLVER, flow.solver().name().toLowerCase(Locale.ROOT));
+			settings.put(STEPS, flow.steps());
+		}
+		else if (head instanceof DiffusionConfig diffusion) {
+			settings.put(STEPS, diffusion.steps());
+			if (Double.isFinite(diffusion.bound())) {
+				settings.put(BOUND, diffusion.bound());
+			}
+		}
 		specialIds(settings, config.padId(), config.bosId(), config.eosId());
 		return settings;
+	}
+
+	/** What the reference calls the kind of model. */
+	private static String architecture(HeadConfig head) {
+		if (head instanceof FlowConfig) {
+			return "Flow";
+		}
+		return (head instanceof DiffusionConfig) ? "Diffusion" : "Energy";
+	}
+
+	/**
+	 * Whether a model has seen PADs before the documents it was trained on, so that they
+	 * can make a prompt of any length whole patches.
+	 * @param model its directory
+	 * @return false for models trained elsewhere
+	 */
+	public static boolean leftPadded(ModelDirectory model) {
+		return model.config().flag(LEFT_PADDED, false);
 	}
 
 	/**
@@ -243,6 +347,54 @@ public final class ModelFiles {
 	 */
 	public static void loadAutoencoder(Program program, List<Variable> variables, Path where, TensorFile weights) {
 		load(program, variables, CalmNetwork.AUTOENCODER, where, weights);
+	}
+
+	/**
+	 * Checks a file against a network that is only declared: sizes that no file of
+	 * weights bears out are refused before they cost memory or time.
+	 * @param variables the network's parameters
+	 * @param where the tensors came from, for the error
+	 * @param weights the tensors
+	 * @throws InvalidInputException if a tensor is missing, has another shape, or belongs
+	 * to a layer that the network has not
+	 */
+	public static void check(List<Variable> variables, Path where, TensorFile weights) {
+		Set<String> known = new HashSet<>();
+		Set<String> parts = new HashSet<>();
+		for (Variable variable : variables) {
+			nameInFile(variable.name(), variable, where, weights);
+			known.addAll(namesInFile(variable.name()));
+			parts.add(part(variable.name()));
+		}
+		// fewer layers than were trained would compute something, but nothing of use
+		for (String name : weights.entries().keySet()) {
+			if (parts.contains(part(name)) && name.matches(".*\\.(weight|bias)") && !known.contains(name)) {
+				throw new InvalidInputException(where.toString(),
+						"the tensor " + name + " has no place in the model that " + CONFIG + " describes",
+						"give weights and configuration of the same model");
+			}
+		}
+	}
+
+	private static String part(String parameter) {
+		return parameter.substring(0, parameter.indexOf('.') + 1);
+	}
+
+	/**
+	 * Checks that a model can have been trained with a tokenizer: both must have the same
+	 * number of ids. With more of them the model would be asked for vectors that it has
+	 * not, with fewer the tokenizer for texts.
+	 * @param directory of the model
+	 * @param tokenizerIds the number of the tokenizer's ids
+	 * @throws InvalidInputException if the model has another number of them
+	 */
+	public static void checkVocabulary(ModelDirectory directory, int tokenizerIds) {
+		int modelIds = size(directory.config(), "vocab_size");
+		if (tokenizerIds != modelIds) {
+			throw new InvalidInputException(directory.path().toString(),
+					"its tokenizer has " + tokenizerIds + " ids and its model " + modelIds,
+					"copy the tokenizer that the model was trained with into the directory");
+		}
 	}
 
 	private static void load(Program program, List<Variable> variables, String removed, Path where,
@@ -317,13 +469,15 @@ public final class ModelFiles {
 				"give weights and configuration of the same model");
 	}
 
-	private static List<Long> shape(ModelDirectory directory, TensorFile weights, String name) {
+	private static int size(ModelDirectory directory, TensorFile weights, String name, int dimension) {
 		TensorEntry entry = weights.entries().get(name);
-		if (entry == null || entry.shape().size() != 2) {
-			throw new InvalidInputException(directory.path().toString(), "the matrix " + name + " is missing",
+		// an empty tensor takes no bytes, whatever it claims of its other dimension
+		if (entry == null || entry.shape().size() != 2 || entry.shape().get(dimension) > LARGEST) {
+			throw new InvalidInputException(directory.path().toString(),
+					"the matrix " + name + " is missing or of no usable size",
 					"give a language model with its autoencoder inside, as the reference writes it");
 		}
-		return entry.shape();
+		return entry.shape().get(dimension).intValue();
 	}
 
 	private static int layers(TensorFile weights, String prefix) {

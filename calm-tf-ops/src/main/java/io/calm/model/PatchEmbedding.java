@@ -18,6 +18,9 @@ final class PatchEmbedding {
 
 	private final Embedding embedding;
 
+	/** K·d. */
+	private final long inputSize;
+
 	private final Linear first;
 
 	private final Linear second;
@@ -29,14 +32,15 @@ final class PatchEmbedding {
 		long width = config.backbone().hiddenSize();
 		this.embedding = new Embedding(network, "transformer.embed_tokens", config.vocabularySize(), width,
 				config.padId(), config.backbone().initializerRange());
-		this.first = Linear.withBias(network, "embed_proj.0", config.patchSize() * width, 2 * width);
+		this.inputSize = config.patchSize() * width;
+		this.first = Linear.withBias(network, "embed_proj.0", this.inputSize, 2 * width);
 		this.second = Linear.withBias(network, "embed_proj.2", 2 * width, width);
 		this.norm = new LayerNorm(network, "embed_proj.3", width, 1e-6);
 	}
 
 	/** {@code tokens [R, K]} to {@code [R, d]}. */
 	Operand<TFloat32> apply(Operand<TInt32> tokens) {
-		Operand<TFloat32> sideBySide = this.network.reshape(this.embedding.apply(tokens), tokens.shape().get(0), -1);
+		Operand<TFloat32> sideBySide = this.network.reshape(this.embedding.apply(tokens), -1, this.inputSize);
 		return this.norm.apply(this.second.apply(this.network.silu(this.first.apply(sideBySide))));
 	}
 

@@ -102,6 +102,11 @@ final class HuggingFaceTokenizer implements Tokenizer {
 				(config != null) ? TokenizerJson.object(configFile.toString(), config) : new JsonObject());
 	}
 
+	static HuggingFaceTokenizer of(TokenizerFiles files) {
+		return new HuggingFaceTokenizer(TokenizerFiles.TOKENIZER, files.tokenizer(), files.config(),
+				TokenizerJson.object(TokenizerFiles.CONFIG, files.config()));
+	}
+
 	@Override
 	public int[] encode(String text) {
 		String clean = StandardCharsets.UTF_8.newEncoder().canEncode(text) ? text

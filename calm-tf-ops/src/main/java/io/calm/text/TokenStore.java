@@ -2,7 +2,6 @@ package io.calm.text;
 
 import io.calm.input.InvalidInputException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
@@ -89,7 +88,7 @@ public final class TokenStore implements AutoCloseable {
 			return store(writer);
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("the temporary file of tokens failed", ex);
+			throw temporaryFileFailed(ex);
 		}
 	}
 
@@ -115,7 +114,7 @@ public final class TokenStore implements AutoCloseable {
 			return store(writer);
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("the temporary file of tokens failed", ex);
+			throw temporaryFileFailed(ex);
 		}
 	}
 
@@ -195,6 +194,12 @@ public final class TokenStore implements AutoCloseable {
 			throw new InvalidInputException("corpus", "there are no tokens in it", "give documents that are not empty");
 		}
 		return new TokenStore(writer);
+	}
+
+	private static InvalidInputException temporaryFileFailed(IOException ex) {
+		return new InvalidInputException(System.getProperty("java.io.tmpdir"),
+				"the temporary file of tokens cannot be written (" + ex.getMessage() + ")",
+				"free space there, or name another directory with -Djava.io.tmpdir=DIR", ex);
 	}
 
 	private static List<TextPiece> batch(Iterator<TextPiece> pieces) {

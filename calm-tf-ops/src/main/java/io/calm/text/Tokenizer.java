@@ -1,5 +1,6 @@
 package io.calm.text;
 
+import io.calm.input.InvalidInputException;
 import java.nio.file.Path;
 
 /**
@@ -17,11 +18,30 @@ public interface Tokenizer extends AutoCloseable {
 	 * is fetched from the network.
 	 * @param path a {@code tokenizer.json} or a directory that contains one
 	 * @return the tokenizer, to be closed by the caller
-	 * @throws io.calm.input.InvalidInputException if the file is missing or broken, or
-	 * has no EOS
+	 * @throws InvalidInputException if the file is missing or broken, or has no EOS
 	 */
 	static Tokenizer load(Path path) {
 		return HuggingFaceTokenizer.open(path);
+	}
+
+	/**
+	 * Learns a byte-level BPE from a text: for one's own data, when there is no tokenizer
+	 * yet. The same text always gives the same tokenizer. It is trained on the first 256
+	 * Mi characters at most.
+	 * @param corpus the text
+	 * @param vocabularySize the number of ids, 259 of which are PAD, BOS, EOS and the
+	 * bytes; fewer when the text has no pair of tokens left that stands in it twice
+	 * @return the tokenizer, to be closed by the caller
+	 * @throws InvalidInputException if the vocabulary is too small or too large or the
+	 * corpus cannot be read
+	 */
+	static Tokenizer train(Corpus corpus, int vocabularySize) {
+		int merges = vocabularySize - ByteLevelTokenizer.FIRST_MERGED;
+		if (merges < 0 || vocabularySize > 1_000_000) {
+			throw new InvalidInputException("tokenizer, vocabulary size", "is " + vocabularySize,
+					"choose from " + ByteLevelTokenizer.FIRST_MERGED + ", the bytes alone, to 1000000");
+		}
+		return HuggingFaceTokenizer.of(ByteLevelTokenizer.files(BytePairTraining.merges(corpus, merges), true));
 	}
 
 	/**
@@ -71,7 +91,7 @@ public interface Tokenizer extends AutoCloseable {
 	 * Writes {@code tokenizer.json} and {@code tokenizer_config.json}, from which
 	 * {@link #load} makes a tokenizer with the same ids.
 	 * @param directory where to, created if need be
-	 * @throws io.calm.input.InvalidInputException if the directory cannot be written
+	 * @throws InvalidInputException if the directory cannot be written
 	 */
 	void save(Path directory);
 

@@ -24,19 +24,33 @@ import io.calm.text.TokenStore;
  * @param options how long and how
  * @param program device, precision and fusion
  * @param listeners follow the training
+ * @param evaluation scores it every so often, as the options say
  */
 public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions options, ProgramOptions program,
-		List<TrainingListener> listeners) {
+		List<TrainingListener> listeners, Evaluation evaluation) {
 
 	/** The name of this phase for listeners. */
 	public static final String PHASE = "autoencoder";
+
+	/**
+	 * A trainer without evaluation.
+	 * @param config the autoencoder's shape
+	 * @param options how long and how
+	 * @param program device, precision and fusion
+	 * @param listeners follow the training
+	 */
+	public AutoencoderTrainer(AutoencoderConfig config, TrainingOptions options, ProgramOptions program,
+			List<TrainingListener> listeners) {
+		this(config, options, program, listeners, Evaluation.NONE);
+	}
 
 	/**
 	 * Trains, or goes on from the checkpoint in the directory.
 	 * @param data the tokens
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer
-	 * @throws TrainingException if the training cannot go on
+	 * @throws TrainingException if the training cannot go on, or the thread was
+	 * interrupted: then its state has been saved, and the interrupt flag stays set
 	 */
 	public void train(TokenStore data, Path directory, Consumer<Path> files) {
 		TokenBlocks blocks = TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(),
@@ -44,11 +58,12 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.initialize();
 			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
-			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners).run(directory,
-					settings, (target) -> {
-						ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
-						files.accept(target);
-					}, List.of());
+			settings.putAll(this.options.settings(this.program));
+			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+				.run(directory, settings, (target) -> {
+					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
+					files.accept(target);
+				}, List.of());
 		}
 	}
 

@@ -1,7 +1,9 @@
 package io.calm.training;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
@@ -26,12 +28,25 @@ import io.calm.text.TokenStore;
  * @param options how long and how
  * @param program device, precision and fusion
  * @param listeners follow the training
+ * @param evaluation scores it every so often, as the options say
  */
 public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions options, ProgramOptions program,
-		List<TrainingListener> listeners) {
+		List<TrainingListener> listeners, Evaluation evaluation) {
 
 	/** The name of this phase for listeners. */
 	public static final String PHASE = "language-model";
+
+	/**
+	 * A trainer without evaluation.
+	 * @param config builds the model's shape for the autoencoder
+	 * @param options how long and how
+	 * @param program device, precision and fusion
+	 * @param listeners follow the training
+	 */
+	public LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions options, ProgramOptions program,
+			List<TrainingListener> listeners) {
+		this(config, options, program, listeners, Evaluation.NONE);
+	}
 
 	/**
 	 * Trains, or goes on from the checkpoint in the directory.
@@ -40,7 +55,8 @@ public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions op
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer and
 	 * a copy of the autoencoder
-	 * @throws TrainingException if the training cannot go on
+	 * @throws TrainingException if the training cannot go on, or the thread was
+	 * interrupted: then its state has been saved, and the interrupt flag stays set
 	 */
 	public void train(Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
 		ModelDirectory model = ModelDirectory.open(autoencoder);
@@ -73,11 +89,13 @@ public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions op
 			training.initialize();
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
 			loadAutoencoder.accept(training.program(), frozen);
-			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners).run(directory,
-					ModelFiles.settings(config), (target) -> {
-						ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
-						files.accept(target);
-					}, frozen);
+			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(config));
+			settings.putAll(this.options.settings(this.program));
+			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+				.run(directory, settings, (target) -> {
+					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
+					files.accept(target);
+				}, frozen);
 		}
 	}
 

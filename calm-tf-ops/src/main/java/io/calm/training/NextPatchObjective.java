@@ -135,7 +135,9 @@ final class NextPatchObjective {
 			hiddenGradients.add(parts.get(parameters.size()));
 			previous = sums;
 		}
-		return this.tf.concat(hiddenGradients, this.tf.constant(0));
+		// TensorFlow concatenates no less than two
+		return (hiddenGradients.size() == 1) ? hiddenGradients.get(0)
+				: this.tf.concat(hiddenGradients, this.tf.constant(0));
 	}
 
 	/**

@@ -9,11 +9,17 @@ import java.util.Map;
  */
 public interface TrainingListener {
 
+	/** The setting that names the data: a digest of the tokens. */
+	String DATA = "data_digest";
+
+	/** The setting that says where checkpoints are written: an absolute path. */
+	String DIRECTORY = "checkpoint_directory";
+
 	/**
 	 * Before the first step.
 	 * @param phase {@code autoencoder} or {@code language-model}
 	 * @param firstStep 1, or the one after the checkpoint that is resumed
-	 * @param settings configuration, options and data, flat
+	 * @param settings configuration, options, {@link #DATA} and {@link #DIRECTORY}, flat
 	 */
 	default void onStart(String phase, long firstStep, Map<String, Object> settings) {
 	}

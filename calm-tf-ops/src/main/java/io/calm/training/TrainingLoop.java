@@ -40,54 +40,72 @@ final class TrainingLoop {
 
 	private final List<TrainingListener> listeners;
 
+	private final Evaluation evaluation;
+
 	TrainingLoop(String phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks, String dataDigest,
-			List<TrainingListener> listeners) {
+			List<TrainingListener> listeners, Evaluation evaluation) {
 		this.phase = phase;
 		this.training = training;
 		this.options = options;
 		this.blocks = blocks;
 		this.dataDigest = dataDigest;
 		this.listeners = listeners;
+		this.evaluation = evaluation;
 	}
 
 	/**
 	 * Trains, from the checkpoint in the directory if there is one.
 	 * @param directory of checkpoint and model
-	 * @param settings for the listeners
+	 * @param shape and options, for the listeners
 	 * @param files writes configuration and what else belongs to the model
 	 * @param frozen parameters that are saved with the model but not trained
 	 */
-	void run(Path directory, Map<String, Object> settings, Consumer<Path> files, List<Variable> frozen) {
+	void run(Path directory, Map<String, Object> shape, Consumer<Path> files, List<Variable> frozen) {
+		long done = 0;
 		try {
-			long done = resume(directory);
+			done = resume(directory);
 			long first = done + 1;
+			Map<String, Object> settings = new LinkedHashMap<>(shape);
+			settings.put(TrainingListener.DATA, this.dataDigest);
+			settings.put(TrainingListener.DIRECTORY, directory.toAbsolutePath().toString());
 			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
 			while (done < this.options.steps() && !Thread.currentThread().isInterrupted()) {
 				done++;
 				StepMetrics metrics = this.training.step(this.phase, done, batches(done));
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
-				if (due(done)) {
+				boolean evaluate = due(done, this.options.evaluateEvery());
+				if (evaluate || due(done, this.options.checkpointEvery())) {
 					save(directory, done, files, frozen);
 				}
+				if (evaluate) {
+					evaluate(directory, done);
+				}
 			}
-			boolean finished = done >= this.options.steps();
 			save(directory, done, files, frozen);
+			if (done >= Math.max(first, this.options.steps()) && this.options.evaluateEvery() > 0) {
+				evaluate(directory, done);
+			}
 			long last = done;
 			this.listeners.forEach((listener) -> listener.onEnd(this.phase, last));
-			if (!finished) {
-				throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
-						+ "; its state is in " + directory + " and the same command goes on from there");
-			}
 		}
 		catch (RuntimeException ex) {
 			this.listeners.forEach((listener) -> listener.onFailure(this.phase, ex));
 			throw ex;
 		}
+		if (done < this.options.steps()) {
+			throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
+					+ "; its state is in " + directory + " and the same command goes on from there");
+		}
 	}
 
-	private boolean due(long step) {
-		return this.options.checkpointEvery() > 0 && step % this.options.checkpointEvery() == 0
-				&& step < this.options.steps();
+	/** The last step's turn comes after the loop. */
+	private boolean due(long step, long every) {
+		return every > 0 && step % every == 0 && step < this.options.steps();
+	}
+
+	private void evaluate(Path directory, long step) {
+		Map<String, Double> scores = this.evaluation.score(directory);
+		this.listeners.forEach((listener) -> listener.onEvaluation(this.phase, step, scores));
 	}
 
 	private List<TokenBatch> batches(long step) {
@@ -98,7 +116,30 @@ final class TrainingLoop {
 		return batches;
 	}
 
+	/** An interrupt, which would close the files being written, is put off. */
 	private void save(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
+		this.training.checkFinite(this.phase, step);
+		boolean interrupted = Thread.interrupted();
+		try {
+			write(directory, step, files, frozen);
+		}
+		catch (RuntimeException ex) {
+			if (!Thread.interrupted()) {
+				throw ex;
+			}
+			// it came in the middle of the writing
+			interrupted = true;
+			write(directory, step, files, frozen);
+		}
+		finally {
+			if (interrupted) {
+				Thread.currentThread().interrupt();
+			}
+		}
+		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
+	}
+
+	private void write(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
 		ModelDirectory.write(directory, (target) -> {
 			files.accept(target);
 			ModelFiles.save(this.training.program(), modelVariables(frozen), target.resolve(ModelFiles.WEIGHTS));
@@ -116,7 +157,6 @@ final class TrainingLoop {
 			position.put("data", this.dataDigest);
 			ConfigFile.write(target.resolve(STATE), position);
 		});
-		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
 	}
 
 	/** What is used is the average of the weights where there is one. */
@@ -135,7 +175,7 @@ final class TrainingLoop {
 	/** The number of steps already done; 0 when there is no checkpoint. */
 	private long resume(Path directory) {
 		Path stateFile = directory.resolve(STATE);
-		if (!Files.exists(stateFile)) {
+		if (!ModelDirectory.exists(directory) || !Files.exists(stateFile)) {
 			return 0;
 		}
 		ConfigFile state = ConfigFile.read(stateFile);

@@ -1,7 +1,11 @@
 package io.calm.training;
 
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
 import java.util.function.Consumer;
 
+import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 
 /**
@@ -79,6 +83,31 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 		double progress = (double) (step - this.warmup) / (this.steps - this.warmup);
 		return this.learningRate * (0.1 + 0.45 * (1 + Math.cos(Math.PI * Math.min(1, progress))));
+	}
+
+	/** What a listener is told of how the training is done. */
+	Map<String, Object> settings(ProgramOptions program) {
+		Map<String, Object> settings = new LinkedHashMap<>();
+		settings.put("steps", this.steps);
+		settings.put("batch", this.batch);
+		settings.put("patches", this.patches);
+		settings.put("accumulation", this.accumulation);
+		settings.put("learning_rate", this.learningRate);
+		settings.put("warmup", this.warmup);
+		settings.put("decay", this.decay.name().toLowerCase(Locale.ROOT));
+		settings.put("averaging", this.averaging);
+		settings.put("checkpoint_every", this.checkpointEvery);
+		settings.put("evaluate_every", this.evaluateEvery);
+		settings.put("seed", this.seed);
+		settings.put("adam_beta1", this.optimizer.beta1());
+		settings.put("adam_beta2", this.optimizer.beta2());
+		settings.put("adam_epsilon", this.optimizer.epsilon());
+		settings.put("weight_decay", this.optimizer.weightDecay());
+		settings.put("clip_norm", this.optimizer.clipNorm());
+		settings.put("device", program.device().name().toLowerCase(Locale.ROOT));
+		settings.put("precision", program.precision().name().toLowerCase(Locale.ROOT));
+		settings.put("fused", program.fused());
+		return settings;
 	}
 
 	private static void atLeast(String name, long value, long least) {

@@ -253,6 +253,23 @@ final class TrainingProgram implements AutoCloseable {
 		return sum;
 	}
 
+	/**
+	 * A finite loss and finite gradients may still have made weights that are not.
+	 * @param phase for the error
+	 * @param step just done
+	 * @throws TrainingException if a parameter is not finite
+	 */
+	void checkFinite(String phase, long step) {
+		this.program.read(this.parameters, (variable, values) -> {
+			for (float value : values) {
+				if (!Float.isFinite(value)) {
+					throw new TrainingException("The parameter " + variable.name() + " is not finite after step " + step
+							+ " of the " + phase + "; lower the learning rate and resume from the last checkpoint");
+				}
+			}
+		});
+	}
+
 	Program program() {
 		return this.program;
 	}

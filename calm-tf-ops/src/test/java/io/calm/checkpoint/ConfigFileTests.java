@@ -1,7 +1,6 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -126,7 +125,7 @@ class ConfigFileTests {
 				}
 				""");
 		assertThat(ConfigFile.read(path).integer("hidden_size")).isEqualTo(48);
-		assertThatExceptionOfType(UncheckedIOException.class)
+		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> ConfigFile.write(this.directory, settings))
 			.withMessageContaining("cannot be written");
 	}

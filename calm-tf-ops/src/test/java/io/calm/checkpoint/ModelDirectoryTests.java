@@ -108,7 +108,7 @@ class ModelDirectoryTests {
 	@Test
 	void fullDiskLeavesTheOldDirectory() throws IOException {
 		ModelDirectory.write(this.model, (files) -> fill(files, 1));
-		assertThatExceptionOfType(UncheckedIOException.class)
+		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> ModelDirectory.write(this.model, (files) -> {
 				try {
 					SafetensorsTests.fullDisk(files.resolve("model.safetensors"));

@@ -2,7 +2,6 @@ package io.calm.checkpoint;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -324,7 +323,7 @@ class SafetensorsTests {
 	@Test
 	void fullDiskIsReportedWithThePath() throws IOException {
 		Path path = fullDisk(this.directory.resolve("w.safetensors"));
-		assertThatExceptionOfType(UncheckedIOException.class)
+		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
 			.withMessageContaining("w.safetensors: cannot be written: No space left on device");
 		assertThat(Path.of("/dev/full")).exists();
@@ -334,7 +333,7 @@ class SafetensorsTests {
 	@Test
 	void missingDirectoryIsReportedWithThePath() {
 		Path path = this.directory.resolve("missing/w.safetensors");
-		assertThatExceptionOfType(UncheckedIOException.class)
+		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
 			.withMessageContaining(path + ": cannot be written: NoSuchFileException");
 	}

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 import io.calm.autoencoder.Autoencoder;
@@ -21,6 +22,7 @@ import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.Brier;
+import io.calm.graph.CachePlaces;
 import io.calm.graph.Call;
 import io.calm.graph.CrossEntropy;
 import io.calm.graph.Device;
@@ -34,10 +36,15 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
+import io.calm.head.DiffusionHead;
+import io.calm.head.EnergyConfig;
+import io.calm.head.EnergyHead;
 import io.calm.head.EnergyLoss;
+import io.calm.head.FlowConfig;
+import io.calm.head.FlowHead;
+import io.calm.head.HeadConfig;
 import io.calm.training.AdamW;
 import io.calm.training.OptimizerConfig;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
@@ -81,10 +88,8 @@ class ReferenceParityTest {
 		try (TensorFile weights = model.weights()) {
 			tests = switch (ModelFiles.Kind.of(directory, weights)) {
 				case AUTOENCODER -> new AutoencoderCase(directory).tests();
-				case ENERGY -> new EnergyCase(directory).tests();
+				case ENERGY, FLOW, DIFFUSION -> new CalmCase(directory, model, weights).tests();
 				case BASELINE -> new BaselineCase(directory).tests();
-				case DENOISING -> List.of(dynamicTest("skipped", () -> Assumptions
-					.abort(directory.getFileName() + ": flow-matching and diffusion heads do not exist here yet")));
 			};
 		}
 		return dynamicContainer(directory.getFileName().toString(), tests);
@@ -125,19 +130,19 @@ class ReferenceParityTest {
 		 * patches.
 		 */
 		float[] swapped(String name) {
-			float[] values = values(name);
-			int a = size(name, 0);
-			int b = size(name, 1);
-			int c = size(name, 2);
-			float[] result = new float[values.length];
-			for (int i = 0; i < a; i++) {
-				for (int j = 0; j < b; j++) {
-					System.arraycopy(values, (i * b + j) * c, result, (j * a + i) * c, c);
-				}
-			}
-			return result;
+			return ReferenceParityTest.swapped(values(name), size(name, 0), size(name, 1), size(name, 2));
 		}
 
+	}
+
+	private static float[] swapped(float[] values, int a, int b, int c) {
+		float[] result = new float[values.length];
+		for (int i = 0; i < a; i++) {
+			for (int j = 0; j < b; j++) {
+				System.arraycopy(values, (i * b + j) * c, result, (j * a + i) * c, c);
+			}
+		}
+		return result;
 	}
 
 	private static ProgramOptions options(boolean fused) {
@@ -328,26 +333,25 @@ class ReferenceParityTest {
 
 	}
 
-	private record EnergyCase(Path directory, CalmConfig config, AutoencoderConfig autoencoder, Recorded io) {
+	private record CalmCase(Path directory, CalmConfig config, AutoencoderConfig autoencoder, Recorded io) {
 
-		EnergyCase(Path directory) {
-			this(directory, ModelFiles.calm(ModelDirectory.open(directory)), autoencoderOf(directory),
+		CalmCase(Path directory, ModelDirectory model, TensorFile weights) {
+			this(directory, ModelFiles.calm(model, weights), ModelFiles.autoencoderOf(model, weights),
 					Recorded.read(directory.resolve("io.safetensors")));
 		}
 
-		private static AutoencoderConfig autoencoderOf(Path directory) {
-			ModelDirectory model = ModelDirectory.open(directory);
-			try (TensorFile weights = model.weights()) {
-				return ModelFiles.autoencoderOf(model, weights);
-			}
-		}
-
 		List<DynamicTest> tests() {
-			return List.of(dynamicTest("embeddings and hidden states", this::backbone),
-					dynamicTest("samples and tokens", this::samples), dynamicTest("energy score", this::energyScore),
-					dynamicTest("loss and gradients", () -> training(false)),
-					dynamicTest("loss and gradients, fused by XLA", () -> training(true)),
-					dynamicTest("cached generation", this::generation), dynamicTest("Brier case", this::brier));
+			List<DynamicTest> tests = new ArrayList<>(
+					List.of(dynamicTest("embeddings and hidden states", this::backbone),
+							dynamicTest("samples and tokens", this::samples),
+							dynamicTest("loss and gradients", () -> training(false)),
+							dynamicTest("loss and gradients, fused by XLA", () -> training(true)),
+							dynamicTest("Brier case", this::brier)));
+			if (this.config.head() instanceof EnergyConfig energy) {
+				tests.add(dynamicTest("energy score", () -> energyScore(energy)));
+				tests.add(dynamicTest("cached generation", this::generation));
+			}
+			return tests;
 		}
 
 		private int batch() {
@@ -379,19 +383,20 @@ class ReferenceParityTest {
 
 		private void samples() {
 			int rows = this.io.size("head_hidden", 0);
-			int samples = this.io.size("sample.noise_uniform", 0);
+			int samples = this.io.size("sample.latents", 0);
 			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
 				CalmNetwork network = new CalmNetwork(builder.network(), this.config, this.autoencoder);
 				Input<TFloat32, float[]> hidden = builder.floats(rows, this.config.backbone().hiddenSize());
-				Input<TFloat32, float[]> noise = builder.floats(rows, samples, this.config.head().noiseSize());
-				Operand<TFloat32> drawn = network.head().sample(hidden.value(), noise.value());
+				Input<TFloat32, float[]> noise = builder.floats((long) rows * samples,
+						this.config.head().noise().size());
+				Operand<TFloat32> drawn = network.head().sample(hidden.value(), samples, noise.value());
 				Fetch<float[]> latents = Fetch.floats(drawn);
 				Fetch<int[]> tokens = Fetch.ints(network.decodeTokens(drawn));
 				EntryPoint all = builder.entryPoint().fetching(latents, tokens);
 				try (Program program = built(builder, this.directory, (name) -> true);
 						Call call = program.call(all)
 							.feed(hidden, this.io.values("head_hidden"))
-							.feed(noise, this.io.swapped("sample.noise_uniform"))
+							.feed(noise, sampleNoise(samples, rows))
 							.run()) {
 					assertClose("latents", call.get(latents), this.io.swapped("sample.latents"));
 					int[] actual = call.get(tokens);
@@ -409,7 +414,25 @@ class ReferenceParityTest {
 			}
 		}
 
-		private void energyScore() {
+		/** {@code [rows·samples, size]}. */
+		private float[] sampleNoise(int samples, int rows) {
+			HeadConfig head = this.config.head();
+			if (head instanceof EnergyConfig) {
+				return this.io.swapped("sample.noise_uniform");
+			}
+			if (head instanceof FlowConfig) {
+				return swapped(this.io.values("sample.x0"), samples, rows, head.latentSize());
+			}
+			// the first point, then each step's noise; the reference draws one for the
+			// last step too and adds none of it
+			float[] first = this.io.values("sample.x_T");
+			int steps = this.io.size("sample.step_noise", 0);
+			float[] all = Arrays.copyOf(first, first.length * steps);
+			System.arraycopy(this.io.values("sample.step_noise"), 0, all, first.length, first.length * (steps - 1));
+			return swapped(swapped(all, steps, samples * rows, head.latentSize()), samples, rows, head.noise().size());
+		}
+
+		private void energyScore(EnergyConfig head) {
 			int samples = this.io.size("energy.samples", 0);
 			int rows = this.io.size("energy.samples", 1);
 			int latent = this.io.size("energy.samples", 2);
@@ -421,7 +444,7 @@ class ReferenceParityTest {
 				Input<TFloat32, float[]> logDeviation = builder.floats(rows, latent);
 				Input<TFloat32, float[]> noise = builder.floats(rows, targets, latent);
 				Fetch<float[]> score = Fetch.floats(network.tf().math.neg(EnergyLoss.of(network, x.value(),
-						new Posterior(mean.value(), logDeviation.value()), noise.value(), this.config.head().alpha())));
+						new Posterior(mean.value(), logDeviation.value()), noise.value(), head.alpha())));
 				EntryPoint all = builder.entryPoint().fetching(score);
 				try (Program program = builder.build();
 						Call call = program.call(all)
@@ -436,10 +459,7 @@ class ReferenceParityTest {
 		}
 
 		private void training(boolean fused) {
-			int samples = this.io.size("train.noise_uniform", 0);
-			int rows = this.io.size("train.noise_uniform", 1);
-			int targets = this.io.size("train.target_eps", 0);
-			int latent = this.config.head().latentSize();
+			int rows = this.io.size("train.target_eps", 1);
 			int width = this.config.backbone().hiddenSize();
 			try (ProgramBuilder builder = new ProgramBuilder(options(fused))) {
 				Network network = builder.network();
@@ -447,28 +467,62 @@ class ReferenceParityTest {
 				CalmNetwork calm = new CalmNetwork(network, this.config, this.autoencoder);
 				Input<TInt32, int[]> tokens = builder.ints((long) batch() * patches(), this.config.patchSize());
 				Input<TInt32, int[]> next = builder.ints(rows, this.config.patchSize());
-				Input<TFloat32, float[]> uniform = builder.floats(rows, samples, this.config.head().noiseSize());
-				Input<TFloat32, float[]> noise = builder.floats(rows, targets, latent);
 				Operand<TFloat32> hidden = calm.hiddenStates(tokens.value(), tf.constant(new int[batch()][patches()]));
 				Operand<TFloat32> before = network.reshape(tf.slice(network.reshape(hidden, batch(), patches(), width),
 						tf.constant(new int[3]), tf.constant(new int[] { batch(), patches() - 1, width })), rows,
 						width);
-				Operand<TFloat32> drawn = network.reshape(calm.head().sample(before, uniform.value()), rows, samples,
-						latent);
-				Operand<TFloat32> losses = EnergyLoss.of(network, drawn, calm.posterior(next.value()), noise.value(),
-						this.config.head().alpha());
-				Training training = Training.of(builder, tf.math.mean(losses, tf.constant(0)),
+				FedLoss losses = losses(builder, calm, before, calm.posterior(next.value()));
+				Training training = Training.of(builder, tf.math.mean(losses.losses(), tf.constant(0)),
 						CalmNetwork::isParameter);
 				try (Program program = built(builder, this.directory, (name) -> true);
-						Call call = program.call(training.entryPoint())
-							.feed(tokens, this.io.ids("input_ids"))
-							.feed(next, nextPatches())
-							.feed(uniform, this.io.swapped("train.noise_uniform"))
-							.feed(noise, this.io.swapped("train.target_eps"))
+						Call call = losses.feed()
+							.apply(program.call(training.entryPoint())
+								.feed(tokens, this.io.ids("input_ids"))
+								.feed(next, nextPatches()))
 							.run()) {
 					training.check(call, this.io, "train.grad.", this.io.values("train.loss"));
 				}
 			}
+		}
+
+		/** The head's loss of each patch, its random numbers those of the reference. */
+		private record FedLoss(Operand<TFloat32> losses, UnaryOperator<Call> feed) {
+		}
+
+		private FedLoss losses(ProgramBuilder builder, CalmNetwork calm, Operand<TFloat32> hidden,
+				Posterior posterior) {
+			Network network = builder.network();
+			int samples = this.config.head().samples();
+			int targets = this.io.size("train.target_eps", 0);
+			int rows = this.io.size("train.target_eps", 1);
+			int latent = this.io.size("train.target_eps", 2);
+			Input<TFloat32, float[]> targetNoise = builder.floats(rows, targets, latent);
+			UnaryOperator<Call> feedTargets = (call) -> call.feed(targetNoise, this.io.swapped("train.target_eps"));
+			if (calm.head() instanceof EnergyHead head) {
+				Input<TFloat32, float[]> uniform = builder.floats((long) rows * samples, head.config().noiseSize());
+				Operand<TFloat32> drawn = network.reshape(head.sample(hidden, samples, uniform.value()), rows, samples,
+						latent);
+				return new FedLoss(EnergyLoss.of(network, drawn, posterior, targetNoise.value(), head.config().alpha()),
+						(call) -> feedTargets.apply(call).feed(uniform, this.io.swapped("train.noise_uniform")));
+			}
+			assertThat(samples).isEqualTo(targets);
+			Operand<TFloat32> latents = posterior.sample(network.tf(), targetNoise.value());
+			Input<TFloat32, float[]> noise = builder.floats(rows, samples, latent);
+			if (calm.head() instanceof FlowHead head) {
+				Input<TFloat32, float[]> time = builder.floats(rows, samples);
+				return new FedLoss(head.loss(hidden, latents, time.value(), noise.value()),
+						(call) -> feedTargets.apply(call)
+							.feed(time, swapped(this.io.values("train.t"), samples, rows, 1))
+							.feed(noise, swapped(this.io.values("train.x0"), samples, rows, latent)));
+			}
+			Input<TInt32, int[]> steps = builder.ints(rows, samples);
+			int[] recorded = this.io.ids("train.t");
+			int[] ordered = new int[recorded.length];
+			Arrays.setAll(ordered, (i) -> recorded[i % samples * rows + i / samples]);
+			return new FedLoss(((DiffusionHead) calm.head()).loss(hidden, latents, steps.value(), noise.value()),
+					(call) -> feedTargets.apply(call)
+						.feed(steps, ordered)
+						.feed(noise, swapped(this.io.values("train.noise"), samples, rows, latent)));
 		}
 
 		/** All patches but the first of each sequence. */
@@ -487,16 +541,20 @@ class ReferenceParityTest {
 			int size = this.config.patchSize();
 			int[] prompt = this.io.ids("generate.prompt");
 			int[] expected = this.io.ids("generate.tokens");
-			int noiseSize = this.config.head().noiseSize();
+			int noiseSize = this.config.head().noise().size();
 			float[] noises = this.io.values("generate.noise_uniform");
 			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
 				CalmNetwork network = new CalmNetwork(builder.network(), this.config, this.autoencoder);
 				Input<TInt32, int[]> tokens = builder.ints(1, size);
 				Input<TInt32, int[]> position = builder.ints(1);
-				Input<TFloat32, float[]> noise = builder.floats(1, 1, noiseSize);
-				Operand<TFloat32> hidden = network.hiddenStatesCached(tokens.value(), position.value(),
-						expected.length / size);
-				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, noise.value())));
+				Input<TFloat32, float[]> noise = builder.floats(1, noiseSize);
+				Ops tf = builder.network().tf();
+				CacheConfig cache = CacheConfig.of(1, expected.length / size);
+				Operand<TInt32> pages = tf.constant(cache.pagesPerSlot());
+				CachePlaces places = CachePlaces.of(tf, 1, CacheConfig.PAGE, cache.pagesPerSlot(),
+						tf.constant(new int[] { 0 }), position.value(), pages);
+				Operand<TFloat32> hidden = network.hiddenStatesCached(tokens.value(), places, cache);
+				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
 				EntryPoint advance = builder.entryPoint().fetching(next);
 				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CalmNetwork.CACHE))) {
 					program.initialize(program.variables((name) -> name.startsWith(CalmNetwork.CACHE)), 0);

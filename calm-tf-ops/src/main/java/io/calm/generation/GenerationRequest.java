@@ -1,0 +1,175 @@
+package io.calm.generation;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.function.Consumer;
+
+import io.calm.input.InvalidInputException;
+import io.calm.sampling.BatchSampler;
+import io.calm.sampling.ExactSampler;
+import io.calm.sampling.PatchSampler;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What to generate, and how.
+ *
+ * @param prompt the beginning of the text; may be empty
+ * @param maxNewTokens the greatest number of new tokens
+ * @param sampler chooses each patch, and so sets the temperature
+ * @param seed of the draws: the same request with the same seed gives the same text
+ * @param stop strings that end the text before them
+ * @param deadline how long the request may wait and run, or {@code null} for ever
+ */
+public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sampler, long seed, List<String> stop,
+		@Nullable Duration deadline) {
+
+	/** Checks the numbers. */
+	public GenerationRequest {
+		if (maxNewTokens < 1) {
+			throw new InvalidInputException("max new tokens", "is " + maxNewTokens, "choose a positive number");
+		}
+		stop = List.copyOf(stop);
+		if (stop.stream().anyMatch(String::isEmpty)) {
+			throw new InvalidInputException("stop strings", "one of them is empty", "leave it out");
+		}
+		if (deadline != null && (deadline.isNegative() || deadline.isZero())) {
+			throw new InvalidInputException("deadline", "is " + deadline, "give a time to come");
+		}
+	}
+
+	/**
+	 * A request, beginning with the defaults.
+	 * @param prompt the beginning of the text; may be empty
+	 * @param options sets what differs
+	 * @return the request
+	 * @throws InvalidInputException if a number is out of its range
+	 */
+	public static GenerationRequest of(String prompt, Consumer<Builder> options) {
+		Builder builder = new Builder();
+		options.accept(builder);
+		return new GenerationRequest(prompt, builder.maxNewTokens, builder.sampler(), builder.seed, builder.stop,
+				builder.deadline);
+	}
+
+	/**
+	 * Without prompt and stop strings, which are private.
+	 */
+	@Override
+	public String toString() {
+		return "GenerationRequest[maxNewTokens=" + this.maxNewTokens + ", sampler=" + this.sampler + ", seed="
+				+ this.seed + ", deadline=" + this.deadline + "]";
+	}
+
+	/**
+	 * Builds requests.
+	 */
+	public static final class Builder {
+
+		private int maxNewTokens = 128;
+
+		private double temperature = 1;
+
+		private int candidates = BatchSampler.DEFAULT_CANDIDATES;
+
+		private int topK = BatchSampler.ALL;
+
+		private boolean exact;
+
+		private long seed = 1;
+
+		private List<String> stop = List.of();
+
+		private @Nullable Duration deadline;
+
+		private Builder() {
+		}
+
+		/**
+		 * The greatest number of new tokens.
+		 * @param maxNewTokens 128 by default
+		 * @return this
+		 */
+		public Builder maxNewTokens(int maxNewTokens) {
+			this.maxNewTokens = maxNewTokens;
+			return this;
+		}
+
+		/**
+		 * T: the lower, the more likely the text.
+		 * @param temperature 1 by default, in (0, 1]
+		 * @return this
+		 */
+		public Builder temperature(double temperature) {
+			this.temperature = temperature;
+			return this;
+		}
+
+		/**
+		 * N, draws of which the batch sampler chooses one.
+		 * @param candidates 200 by default
+		 * @return this
+		 */
+		public Builder candidates(int candidates) {
+			this.candidates = candidates;
+			return this;
+		}
+
+		/**
+		 * Lets the batch sampler choose among the most frequent patches only.
+		 * @param topK all by default
+		 * @return this
+		 */
+		public Builder topK(int topK) {
+			this.topK = topK;
+			return this;
+		}
+
+		/**
+		 * Draws exactly from the tempered distribution (Algorithm 1) instead of
+		 * approximately from a batch of candidates (Algorithm 2).
+		 * @param exact false by default
+		 * @return this
+		 */
+		public Builder exact(boolean exact) {
+			this.exact = exact;
+			return this;
+		}
+
+		/**
+		 * Of the draws.
+		 * @param seed 1 by default
+		 * @return this
+		 */
+		public Builder seed(long seed) {
+			this.seed = seed;
+			return this;
+		}
+
+		/**
+		 * Strings that end the text; they are not part of it.
+		 * @param stop none by default
+		 * @return this
+		 */
+		public Builder stop(String... stop) {
+			this.stop = List.of(stop);
+			return this;
+		}
+
+		/**
+		 * How long the request may wait and run.
+		 * @param deadline none by default
+		 * @return this
+		 */
+		public Builder deadline(Duration deadline) {
+			this.deadline = deadline;
+			return this;
+		}
+
+		private PatchSampler sampler() {
+			return this.exact ? new ExactSampler(this.temperature)
+					: new BatchSampler(this.temperature, this.candidates, this.topK);
+		}
+
+	}
+
+}

@@ -1,0 +1,34 @@
+package io.calm.generation;
+
+import java.util.Arrays;
+
+import io.calm.model.CalmConfig;
+
+/**
+ * The beginning of a text as the model takes it in.
+ *
+ * @param patches {@code [n, K]}, n ≥ 1
+ * @param open tokens that the patch after them has to begin with, fewer than K
+ */
+record Prompt(int[] patches, int[] open) {
+
+	/**
+	 * BOS and a text. A model that was trained with PADs before its documents gets PADs
+	 * up to a whole number of patches. Another one knows no PAD: it has to complete the
+	 * last patch, unless that is the only one.
+	 */
+	static Prompt of(int[] text, CalmConfig config, boolean leftPadded) {
+		int size = config.patchSize();
+		int length = text.length + 1;
+		int rest = length % size;
+		boolean complete = !leftPadded && length > size;
+		int pads = (complete || rest == 0) ? 0 : size - rest;
+		int[] tokens = new int[pads + length];
+		Arrays.fill(tokens, 0, pads, config.padId());
+		tokens[pads] = config.bosId();
+		System.arraycopy(text, 0, tokens, pads + 1, text.length);
+		int closed = tokens.length - (complete ? rest : 0);
+		return new Prompt(Arrays.copyOf(tokens, closed), Arrays.copyOfRange(tokens, closed, tokens.length));
+	}
+
+}

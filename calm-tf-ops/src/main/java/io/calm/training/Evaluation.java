@@ -1,0 +1,68 @@
+package io.calm.training;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import io.calm.evaluation.AutoencoderScore;
+import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.BrierScore;
+import io.calm.graph.ProgramOptions;
+import io.calm.text.TokenStore;
+
+/**
+ * Scores what a training has reached. It sees the model as a checkpoint has it, so what
+ * is scored is what would be used: the average of the weights where there is one.
+ */
+@FunctionalInterface
+public interface Evaluation {
+
+	/** Knows nothing to say. */
+	Evaluation NONE = (checkpoint) -> Map.of();
+
+	/**
+	 * Scores a model.
+	 * @param checkpoint the model's directory
+	 * @return the scores, by name
+	 */
+	Map<String, Double> score(Path checkpoint);
+
+	/**
+	 * An autoencoder's accuracy: {@code accuracy}, and {@code noisy_accuracy} with noise
+	 * of σ = 0.3 on the latent vectors.
+	 * @param unseen text that is not trained on; stays the caller's
+	 * @param options device and precision
+	 * @return the evaluation
+	 */
+	static Evaluation ofAutoencoder(TokenStore unseen, ProgramOptions options) {
+		return (checkpoint) -> {
+			AutoencoderScore score = AutoencoderScore.of(checkpoint, unseen, options, 1);
+			Map<String, Double> scores = new LinkedHashMap<>();
+			scores.put("accuracy", score.accuracy());
+			scores.put("noisy_accuracy", score.noisyAccuracy());
+			return scores;
+		};
+	}
+
+	/**
+	 * A language model's {@code brier_lm} with {@code brier_lm_error}, and
+	 * {@code brier_1} to {@code brier_4}.
+	 * @param unseen text that is not trained on; stays the caller's
+	 * @param brierLm how to score
+	 * @param options device and precision
+	 * @return the evaluation
+	 */
+	static Evaluation ofLanguageModel(TokenStore unseen, BrierLm brierLm, ProgramOptions options) {
+		return (checkpoint) -> {
+			BrierScore score = brierLm.score(checkpoint, unseen, options);
+			Map<String, Double> scores = new LinkedHashMap<>();
+			scores.put("brier_lm", score.brierLm());
+			scores.put("brier_lm_error", score.error());
+			for (int n = 1; n <= BrierScore.LENGTH; n++) {
+				scores.put("brier_" + n, score.brier()[n - 1]);
+			}
+			return scores;
+		};
+	}
+
+}

@@ -1,0 +1,155 @@
+package io.calm.training;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.Posterior;
+import io.calm.graph.Call;
+import io.calm.graph.Device;
+import io.calm.graph.Draws;
+import io.calm.graph.EntryPoint;
+import io.calm.graph.Fetch;
+import io.calm.graph.Input;
+import io.calm.graph.Precision;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.graph.ProgramOptions;
+import io.calm.graph.Variable;
+import io.calm.graph.Variables;
+import io.calm.model.CalmConfig;
+import io.calm.model.CalmNetwork;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+/**
+ * The gradient that is put together from parts is the gradient of the whole.
+ */
+class NextPatchObjectiveTest {
+
+	/** Patches enough for three slices of the head, the last one smaller. */
+	private static final int PATCHES = 301;
+
+	private static final AutoencoderConfig AUTOENCODER = AutoencoderConfig.builder(40)
+		.hiddenSize(16)
+		.intermediateSize(32)
+		.latentSize(8)
+		.build();
+
+	static Stream<CalmConfig> models() {
+		return Stream.<UnaryOperator<CalmConfig.Builder>>of((shape) -> shape.energyHead((head) -> head.targets(5)),
+				(shape) -> shape.flowHead((head) -> {
+				}), (shape) -> shape.diffusionHead((head) -> {
+				}))
+			.map((head) -> head.apply(CalmConfig.preset("nano").hiddenSize(16).heads(2)).build(AUTOENCODER));
+	}
+
+	@ParameterizedTest
+	@MethodSource("models")
+	void isTheGradientOfTheWhole(CalmConfig model) {
+		int[] tokens = new Random(5).ints(PATCHES * 4L, 3, 40).toArray();
+		// a document ends inside the block, and PAD patches fill it
+		int[] documents = new int[PATCHES];
+		Arrays.fill(documents, 0, 100, 1);
+		Arrays.fill(documents, 100, 290, 2);
+		ProgramOptions options = new ProgramOptions(Device.CPU, Precision.FP32, false);
+		try (ProgramBuilder builder = new ProgramBuilder(options)) {
+			Input<TInt32, int[]> tokenInput = builder.ints(PATCHES, 4);
+			Input<TInt32, int[]> documentInput = builder.ints(1, PATCHES);
+			Input<TInt64, long[]> seed = builder.seed();
+			Ops tf = builder.network().tf();
+			TrainingProgram.Objective objective = NextPatchObjective.of(builder, model, AUTOENCODER, tokenInput.value(),
+					documentInput.value(), new Draws(tf, seed.value()));
+			List<Variable> parameters = builder.network().variables().select(CalmNetwork::isParameter);
+			Operand<TFloat32> whole = whole(builder, model, tokenInput.value(), documents, new Draws(tf, seed.value()));
+
+			Fetch<float[]> loss = Fetch.floats(objective.loss());
+			Fetch<float[]> wholeLoss = Fetch.floats(whole);
+			List<Fetch<float[]>> gradients = fetches(objective.gradients().apply(parameters));
+			List<Fetch<float[]>> wholeGradients = fetches(builder.gradients(whole, Variables.values(parameters)));
+			EntryPoint both = builder.entryPoint()
+				.fetching(loss, wholeLoss)
+				.fetching(gradients.toArray(Fetch<?>[]::new))
+				.fetching(wholeGradients.toArray(Fetch<?>[]::new));
+			try (Program program = builder.build()) {
+				program.initialize(program.variables((name) -> true), 3);
+				// away from the head's zero layers, behind which there is no gradient
+				List<Variable> output = program.variables(
+						(name) -> name.matches(".*(final_layer.linears.2|final_layer.linear|adaLN_modulation.1)[.].*"));
+				program.write(output, (variable) -> noise((int) variable.size()));
+				try (Call call = program.call(both)
+					.feed(tokenInput, tokens)
+					.feed(documentInput, documents)
+					.feed(seed, new long[] { 1, 1 })
+					.run()) {
+					assertThat(call.scalar(loss)).isCloseTo(call.scalar(wholeLoss), within(1e-5f));
+					for (int i = 0; i < parameters.size(); i++) {
+						assertSame(parameters.get(i).name(), call.get(gradients.get(i)),
+								call.get(wholeGradients.get(i)));
+					}
+				}
+			}
+		}
+	}
+
+	/** The same loss in one piece, with the same draws. */
+	private static Operand<TFloat32> whole(ProgramBuilder builder, CalmConfig model, Operand<TInt32> tokens,
+			int[] documents, Draws draws) {
+		Ops tf = builder.network().tf();
+		CalmNetwork calm = new CalmNetwork(builder.network(), model, AUTOENCODER);
+		Operand<TFloat32> hidden = calm.hiddenStates(tokens, tf.constant(new int[][] { documents }));
+		int step = 1024 / model.head().samples();
+		List<Operand<TFloat32>> losses = new ArrayList<>();
+		for (int from = 0; from < PATCHES - 1; from += step) {
+			int rows = Math.min(step, PATCHES - 1 - from);
+			Operand<TFloat32> before = tf.slice(hidden, tf.constant(new int[] { from, 0 }),
+					tf.constant(new int[] { rows, 16 }));
+			Posterior next = calm.posterior(
+					tf.slice(tokens, tf.constant(new int[] { from + 1, 0 }), tf.constant(new int[] { rows, 4 })));
+			losses.add(calm.head().loss(before, next, draws));
+		}
+		float[] weights = new float[PATCHES - 1];
+		for (int i = 0; i < weights.length; i++) {
+			// 99 patches follow one of the first document, 189 one of the second
+			weights[i] = (documents[i] == documents[i + 1] && documents[i] != 0) ? 1f / (99 + 189) : 0;
+		}
+		return tf.sum(tf.math.mul(tf.concat(losses, tf.constant(0)), tf.constant(weights)), tf.constant(0));
+	}
+
+	private static List<Fetch<float[]>> fetches(List<Operand<TFloat32>> values) {
+		return values.stream().map(Fetch::floats).toList();
+	}
+
+	private static float[] noise(int size) {
+		float[] values = new float[size];
+		Random random = new Random(7);
+		for (int i = 0; i < size; i++) {
+			values[i] = (float) random.nextGaussian() * 0.3f;
+		}
+		return values;
+	}
+
+	private static void assertSame(String name, float[] actual, float[] expected) {
+		float largest = 0;
+		float error = 0;
+		for (int i = 0; i < expected.length; i++) {
+			largest = Math.max(largest, Math.abs(expected[i]));
+			error = Math.max(error, Math.abs(actual[i] - expected[i]));
+		}
+		assertThat(largest).as("gradient of " + name).isPositive();
+		assertThat(error).as("error of the gradient of " + name).isLessThanOrEqualTo(1e-4f * largest);
+	}
+
+}

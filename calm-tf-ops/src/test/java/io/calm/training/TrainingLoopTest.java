@@ -1,0 +1,384 @@
+package io.calm.training;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Consumer;
+
+import io.calm.autoencoder.Autoencoder;
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.VariationalObjective;
+import io.calm.graph.Call;
+import io.calm.graph.EntryPoint;
+import io.calm.graph.Fetch;
+import io.calm.graph.Initializer;
+import io.calm.graph.Network;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.graph.Variable;
+import io.calm.graph.Variables;
+import io.calm.input.InvalidInputException;
+import io.calm.model.TinyModel;
+import io.calm.text.ByteTokenizer;
+import io.calm.text.TokenBatch;
+import io.calm.text.TokenStore;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.within;
+
+class TrainingLoopTest {
+
+	private final Path directory;
+
+	private final List<String> events = new ArrayList<>();
+
+	TrainingLoopTest(@TempDir Path parent) {
+		this.directory = parent.resolve("model");
+	}
+
+	@AfterEach
+	void leaveNoInterrupt() {
+		Thread.interrupted();
+	}
+
+	@Test
+	void tellsListenersInOrder() {
+		train((training) -> training.steps(3).checkpointEvery(1), nothing());
+		assertThat(this.events).containsExactly("start 1", "step 1", "checkpoint 1", "step 2", "checkpoint 2", "step 3",
+				"checkpoint 3", "end 3");
+		this.events.clear();
+		train((training) -> training.steps(5).checkpointEvery(0), nothing());
+		assertThat(this.events).containsExactly("start 4", "step 4", "step 5", "checkpoint 5", "end 5");
+	}
+
+	@Test
+	void whatAListenerThrowsEndsTheTraining() {
+		assertThatIllegalStateException()
+			.isThrownBy(() -> train((training) -> training.steps(3).checkpointEvery(1), onStep(2, () -> {
+				throw new IllegalStateException("no room in the log");
+			})))
+			.withMessage("no room in the log");
+		assertThat(this.events).containsExactly("start 1", "step 1", "checkpoint 1", "step 2",
+				"failure no room in the log");
+		this.events.clear();
+		train((training) -> training.steps(2), nothing());
+		assertThat(this.events).startsWith("start 2");
+	}
+
+	/** An interrupt closes the files of whoever is writing, so it must be put off. */
+	@ParameterizedTest
+	@ValueSource(longs = { 0, 1 })
+	void savesWhenInterrupted(long checkpointEvery) throws IOException {
+		Consumer<TrainingOptions.Builder> options = (training) -> training.steps(4).checkpointEvery(checkpointEvery);
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> train(options, onStep(2, () -> Thread.currentThread().interrupt())))
+			.withMessageContaining("interrupted after step 2")
+			.withMessageContaining(this.directory.toString());
+		assertThat(Thread.interrupted()).as("the interrupt flag").isTrue();
+		// an interrupted training ended as it should: it did not fail
+		assertThat(this.events).endsWith("checkpoint 2", "end 2");
+
+		this.events.clear();
+		train(options, nothing());
+		assertThat(this.events).startsWith("start 3", "step 3");
+		assertSameAsUninterrupted(4);
+	}
+
+	@Test
+	void savesWhenInterruptedInTheMiddleOfACheckpoint() throws IOException {
+		Consumer<TrainingOptions.Builder> options = (training) -> training.steps(4).checkpointEvery(2);
+		List<Path> writes = new ArrayList<>();
+		assertThatExceptionOfType(TrainingException.class).isThrownBy(() -> train(1, options, nothing(), (target) -> {
+			writes.add(target);
+			if (writes.size() == 1) {
+				Thread.currentThread().interrupt();
+			}
+		})).withMessageContaining("interrupted after step 2");
+		assertThat(Thread.interrupted()).as("the interrupt flag").isTrue();
+		train(options, nothing());
+		assertSameAsUninterrupted(4);
+	}
+
+	private void assertSameAsUninterrupted(long steps) throws IOException {
+		byte[] weights = weights();
+		delete();
+		train((training) -> training.steps(steps), nothing());
+		assertThat(weights).isEqualTo(weights());
+	}
+
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2 })
+	void stopsWhenNotFinite(int accumulation) throws IOException {
+		train((training) -> training.steps(2).accumulation(accumulation), nothing());
+		byte[] good = weights();
+		this.events.clear();
+		assertThatExceptionOfType(TrainingException.class).isThrownBy(
+				() -> train((training) -> training.steps(9).learningRate(1e30).accumulation(accumulation), nothing()))
+			.withMessageMatching(
+					"The (loss|gradient of (en|de)coder\\.\\S+) is (not finite|NaN|Infinity) at step 4 of the autoencoder; .*");
+		assertThat(this.events).startsWith("start 3", "step 3").hasSize(3).last().asString().startsWith("failure The ");
+		assertThat(weights()).as("the last good checkpoint").isEqualTo(good);
+	}
+
+	/** The loss of the step that ruins the weights is still good. */
+	@Test
+	void savesNoWeightsThatAreNotFinite() throws IOException {
+		train((training) -> training.steps(2), nothing());
+		byte[] good = weights();
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> train((training) -> training.steps(3).learningRate(1e39), nothing()))
+			.withMessageMatching("The parameter (en|de)coder\\.\\S+ is not finite after step 3 of the autoencoder; .*");
+		assertThat(weights()).as("the last good checkpoint").isEqualTo(good);
+	}
+
+	@ParameterizedTest
+	@CsvSource({ "seed, 1, 2", "batch, 2, 3", "patches, 8, 9", "accumulation, 1, 2" })
+	void refusesToGoOnWithOtherOptions(String what, int saved, int given) throws IOException {
+		train((training) -> training.steps(1), nothing());
+		byte[] good = weights();
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> train((training) -> {
+			training.steps(2);
+			switch (what) {
+				case "seed" -> training.seed(given);
+				case "batch" -> training.batch(given);
+				case "patches" -> training.patches(given);
+				default -> training.accumulation(given);
+			}
+		}, nothing()))
+			.withMessageContaining(this.directory.toString())
+			.withMessageContaining("another " + what + " (" + saved + ", now " + given + ")")
+			.withMessageContaining("resume with the same " + what);
+		assertThat(weights()).isEqualTo(good);
+	}
+
+	@Test
+	void refusesToGoOnWithOtherData() {
+		train((training) -> training.steps(1), nothing());
+		assertThatExceptionOfType(InvalidInputException.class)
+			.isThrownBy(() -> train(2, (training) -> training.steps(2), nothing(), new ByteTokenizer()::save))
+			.withMessageContaining("another data");
+	}
+
+	/**
+	 * The trainers' own draws depend on the shape of a micro-batch, so noise is left out
+	 * here. First moments are (1 - β1) times the clipped gradient after one step.
+	 */
+	@Test
+	void accumulatedGradientsAreThoseOfTheWholeBatch() {
+		int[] tokens = new Random(3).ints(8 * 5 * 4, 3, 259).toArray();
+		StepMetrics[] metrics = new StepMetrics[2];
+		List<Map<String, float[]>> moments = new ArrayList<>();
+		for (int accumulation = 1; accumulation <= 2; accumulation++) {
+			int size = 8 / accumulation;
+			List<TokenBatch> batches = new ArrayList<>();
+			for (int i = 0; i < accumulation; i++) {
+				batches.add(new TokenBatch(size, 5, 4, Arrays.copyOfRange(tokens, i * size * 20, (i + 1) * size * 20),
+						new int[size * 5], new int[size * 5]));
+			}
+			TrainingOptions options = options(
+					(training) -> training.batch(size).patches(5).accumulation(batches.size()));
+			try (TrainingProgram program = withoutNoise(options)) {
+				program.initialize();
+				metrics[accumulation - 1] = program.step("autoencoder", 1, batches);
+				Map<String, float[]> values = new LinkedHashMap<>();
+				program.program()
+					.read(program.program().variables((name) -> name.startsWith(AdamW.FIRST_MOMENT)),
+							(variable, array) -> values.put(variable.name(), array));
+				moments.add(values);
+			}
+		}
+		assertThat(metrics[1].loss()).isCloseTo(metrics[0].loss(), within(1e-5 * metrics[0].loss()));
+		assertThat(metrics[1].gradientNorm()).isCloseTo(metrics[0].gradientNorm(),
+				within(1e-5 * metrics[0].gradientNorm()));
+		assertThat(moments.get(0)).isNotEmpty();
+		moments.get(0).forEach((name, whole) -> {
+			float[] accumulated = moments.get(1).getOrDefault(name, new float[0]);
+			float largest = 0;
+			for (float value : whole) {
+				largest = Math.max(largest, Math.abs(value));
+			}
+			assertThat(largest).as(name).isPositive();
+			assertThat(accumulated).as(name).containsExactly(whole, within(1e-4f * largest));
+		});
+	}
+
+	private static TrainingProgram withoutNoise(TrainingOptions options) {
+		AutoencoderConfig config = TinyModel.autoencoder().build();
+		return TrainingProgram.build(TinyModel.PROGRAM, options, config.patchSize(), (name) -> true,
+				(builder, tokens, documents, draws) -> {
+					Network network = builder.network();
+					Ops tf = network.tf();
+					int patches = (int) tokens.shape().get(0);
+					Operand<TFloat32> zeros = tf.constant(new float[patches][config.latentSize()]);
+					VariationalObjective objective = VariationalObjective.of(network,
+							new Autoencoder(network, "", config), tokens,
+							new VariationalObjective.Noise(tf.onesLike(tokens), zeros, tf.onesLike(zeros)));
+					return new TrainingProgram.Objective(objective.loss(),
+							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
+							Map.of());
+				});
+	}
+
+	@Test
+	void learningRateFollowsTheSchedule() {
+		TrainingOptions cosine = options((training) -> training.steps(14).learningRate(2).warmup(4));
+		assertThat(cosine.decay()).isEqualTo(TrainingOptions.Decay.COSINE);
+		assertThat(cosine.learningRateAt(1)).isEqualTo(0.5);
+		assertThat(cosine.learningRateAt(4)).isEqualTo(2);
+		// halfway: 0.1 + 0.9 / 2
+		assertThat(cosine.learningRateAt(9)).isCloseTo(1.1, within(1e-12));
+		// four fifths: cos 0.8π = -0.809…
+		assertThat(cosine.learningRateAt(12)).isCloseTo(2 * (0.1 + 0.45 * (1 - 0.8090169943749475)), within(1e-12));
+		assertThat(cosine.learningRateAt(14)).isCloseTo(0.2, within(1e-12));
+		assertThat(cosine.learningRateAt(100)).isCloseTo(0.2, within(1e-12));
+
+		TrainingOptions constant = options(
+				(training) -> training.steps(14).learningRate(2).warmup(4).decay(TrainingOptions.Decay.CONSTANT));
+		assertThat(constant.learningRateAt(3)).isEqualTo(1.5);
+		assertThat(constant.learningRateAt(5)).isEqualTo(2);
+		assertThat(constant.learningRateAt(14)).isEqualTo(2);
+
+		TrainingOptions cold = options((training) -> training.steps(10).learningRate(2).warmup(0));
+		assertThat(cold.learningRateAt(5)).isCloseTo(1.1, within(1e-12));
+	}
+
+	@Test
+	void onlyMatricesDecay() {
+		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
+			Ops tf = builder.network().tf();
+			Variables variables = builder.network().variables();
+			List<Variable> parameters = List.of(variables.declare("matrix", Initializer.ONES, 1, 2),
+					variables.declare("vector", Initializer.ONES, 2));
+			// without a gradient decay is all that changes anything
+			List<Operand<TFloat32>> gradients = List.of(tf.constant(new float[1][2]), tf.constant(new float[2]));
+			AdamW optimizer = new AdamW(builder, OptimizerConfig.DEFAULT);
+			Operand<TFloat32> squaredNorms = optimizer.squaredNorms(gradients);
+			EntryPoint step = builder.entryPoint()
+				.fetching(Fetch.floats(squaredNorms))
+				.changing(optimizer.step(parameters, gradients, squaredNorms));
+			try (Program program = builder.build()) {
+				program.initialize(program.variables((name) -> true), 1);
+				program.call(step).feed(optimizer.schedule(), optimizer.schedule(0.5, 1)).run().close();
+				Map<String, float[]> values = new LinkedHashMap<>();
+				program.read(program.variables((name) -> !name.startsWith("adamw")),
+						(variable, array) -> values.put(variable.name(), array));
+				assertThat(values.get("matrix")).containsExactly(new float[] { 0.95f, 0.95f }, within(1e-6f));
+				assertThat(values.get("vector")).containsExactly(1, 1);
+			}
+		}
+	}
+
+	private static TrainingOptions options(Consumer<TrainingOptions.Builder> changes) {
+		return TrainingOptions.of((training) -> {
+			training.batch(2)
+				.patches(8)
+				.accumulation(1)
+				.learningRate(1e-3)
+				.warmup(0)
+				.decay(TrainingOptions.Decay.COSINE)
+				.averaging(0)
+				.checkpointEvery(0)
+				.evaluateEvery(0)
+				.seed(1);
+			changes.accept(training);
+		});
+	}
+
+	/** At a constant rate, which does not depend on the number of steps. */
+	private void train(Consumer<TrainingOptions.Builder> changes, TrainingListener listener) {
+		train(1, changes, listener, new ByteTokenizer()::save);
+	}
+
+	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
+			Consumer<Path> files) {
+		TrainingOptions options = options((training) -> {
+			training.decay(TrainingOptions.Decay.CONSTANT);
+			changes.accept(training);
+		});
+		try (TokenStore data = TinyModel.text(text)) {
+			new AutoencoderTrainer(TinyModel.autoencoder().build(), options, TinyModel.PROGRAM,
+					List.of(new Events(), listener))
+				.train(data, this.directory, files);
+		}
+	}
+
+	private byte[] weights() throws IOException {
+		return Files.readAllBytes(this.directory.resolve("optimizer.safetensors"));
+	}
+
+	private void delete() throws IOException {
+		try (var files = Files.list(this.directory)) {
+			for (Path file : files.toList()) {
+				Files.delete(file);
+			}
+		}
+	}
+
+	private static TrainingListener nothing() {
+		return new TrainingListener() {
+		};
+	}
+
+	private static TrainingListener onStep(long step, Runnable action) {
+		return new TrainingListener() {
+			@Override
+			public void onStep(StepMetrics metrics) {
+				if (metrics.step() == step) {
+					action.run();
+				}
+			}
+		};
+	}
+
+	/** Writes down what a listener is told. */
+	private final class Events implements TrainingListener {
+
+		@Override
+		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+			assertThat(phase).isEqualTo(AutoencoderTrainer.PHASE);
+			assertThat(settings).containsEntry("latent_size", 8);
+			TrainingLoopTest.this.events.add("start " + firstStep);
+		}
+
+		@Override
+		public void onStep(StepMetrics metrics) {
+			assertThat(metrics.loss()).isFinite();
+			TrainingLoopTest.this.events.add("step " + metrics.step());
+		}
+
+		@Override
+		public void onCheckpoint(String phase, long step, Path directory) {
+			assertThat(directory.resolve("model.safetensors")).isRegularFile();
+			TrainingLoopTest.this.events.add("checkpoint " + step);
+		}
+
+		@Override
+		public void onEnd(String phase, long step) {
+			TrainingLoopTest.this.events.add("end " + step);
+		}
+
+		@Override
+		public void onFailure(String phase, RuntimeException failure) {
+			TrainingLoopTest.this.events.add("failure " + failure.getMessage());
+		}
+
+	}
+
+}
