@@ -1,0 +1,283 @@
+package io.calm.mlflow;
+
+import java.io.IOException;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import org.jspecify.annotations.Nullable;
+import org.mlflow.api.proto.Service.Experiment;
+import org.mlflow.api.proto.Service.CreateExperiment;
+import org.mlflow.api.proto.Service.FileInfo;
+import org.mlflow.api.proto.Service.GetExperiment;
+import org.mlflow.api.proto.Service.GetExperimentByName;
+import org.mlflow.api.proto.Service.ListArtifacts;
+import org.mlflow_project.google.protobuf.InvalidProtocolBufferException;
+import org.mlflow_project.google.protobuf.Message;
+import org.mlflow_project.google.protobuf.MessageOrBuilder;
+import org.mlflow_project.google.protobuf.util.JsonFormat;
+
+/**
+ * Calls with a deadline. The messages are those of MLflow's Java client; the way they
+ * travel is the JDK's, because that client waits for ever for a silent server and repeats
+ * at once whatever failed, the creation of a run included.
+ */
+final class MlflowApi {
+
+	private static final String API = "/api/2.0/mlflow/";
+
+	private static final String ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/";
+
+	private static final String PROXIED = "mlflow-artifacts:/";
+
+	/** Of an error message that is a web page or the like. */
+	private static final int LONGEST_MESSAGE = 300;
+
+	private static final JsonFormat.Printer PRINTER = JsonFormat.printer()
+		.preservingProtoFieldNames()
+		.omittingInsignificantWhitespace();
+
+	private static final JsonFormat.Parser PARSER = JsonFormat.parser().ignoringUnknownFields();
+
+	private final MlflowConnection connection;
+
+	private final HttpClient client;
+
+	MlflowApi(MlflowConnection connection) {
+		this.connection = connection;
+		HttpClient.Builder builder = HttpClient.newBuilder()
+			// the server knows no other, and logs a warning when it is offered one
+			.version(HttpClient.Version.HTTP_1_1)
+			.followRedirects(HttpClient.Redirect.NORMAL)
+			.connectTimeout(connection.timeout());
+		if (connection.sslContext() != null) {
+			builder.sslContext(connection.sslContext());
+		}
+		this.client = builder.build();
+	}
+
+	MlflowConnection connection() {
+		return this.connection;
+	}
+
+	<B extends Message.Builder> B get(String endpoint, Map<String, String> query, B response) {
+		String text = query.entrySet()
+			.stream()
+			.map((entry) -> entry.getKey() + "=" + URLEncoder.encode(entry.getValue(), StandardCharsets.UTF_8))
+			.collect(Collectors.joining("&"));
+		return call(request(API + endpoint + "?" + text).GET(), response);
+	}
+
+	<B extends Message.Builder> B post(String endpoint, MessageOrBuilder body, B response) {
+		return call(json("POST", endpoint, body), response);
+	}
+
+	<B extends Message.Builder> B patch(String endpoint, MessageOrBuilder body, B response) {
+		return call(json("PATCH", endpoint, body), response);
+	}
+
+	/** An experiment's id; one that is not there is made. */
+	String experiment(@Nullable String id, String name) {
+		if (id != null) {
+			return get("experiments/get", Map.of("experiment_id", id), GetExperiment.Response.newBuilder())
+				.getExperiment()
+				.getExperimentId();
+		}
+		try {
+			return experiment(name).getExperimentId();
+		}
+		catch (MlflowException ex) {
+			if (ex.status() != MlflowException.NOT_FOUND) {
+				throw ex;
+			}
+		}
+		try {
+			return post("experiments/create", CreateExperiment.newBuilder().setName(name),
+					CreateExperiment.Response.newBuilder())
+				.getExperimentId();
+		}
+		catch (MlflowException ex) {
+			// somebody else was faster
+			if (ex.code().equals("RESOURCE_ALREADY_EXISTS")) {
+				return experiment(name).getExperimentId();
+			}
+			throw ex;
+		}
+	}
+
+	private Experiment experiment(String name) {
+		return get("experiments/get-by-name", Map.of("experiment_name", name),
+				GetExperimentByName.Response.newBuilder())
+			.getExperiment();
+	}
+
+	/**
+	 * Sends a file through the server's artifact proxy, without holding it in memory.
+	 * @param root the artifact URI of a run
+	 */
+	void upload(String root, String path, Path file) {
+		try {
+			HttpRequest.Builder request = request(proxied(root) + encoded(path))
+				.header("Content-Type", "application/octet-stream")
+				.PUT(BodyPublishers.ofFile(file));
+			send(request, BodyHandlers.ofString(), deadline(Files.size(file)));
+		}
+		catch (IOException ex) {
+			throw failure(ex);
+		}
+	}
+
+	void download(String root, String path, long size, Path file) {
+		send(request(proxied(root) + encoded(path)).GET(), BodyHandlers.ofFile(file), deadline(size));
+	}
+
+	/** What is in a directory of a run's artifacts; paths begin at the run's root. */
+	List<FileInfo> artifacts(String runId, String path) {
+		return get("artifacts/list", Map.of("run_id", runId, "path", path), ListArtifacts.Response.newBuilder())
+			.getFilesList();
+	}
+
+	private Duration deadline(long bytes) {
+		return this.connection.timeout().plusSeconds(bytes >> 20);
+	}
+
+	/** Where the proxy has what a run calls its artifacts. */
+	private String proxied(String root) {
+		if (!root.startsWith(PROXIED)) {
+			throw new MlflowException(this.connection.trackingUri(), 400, "NO_PROXY", "the run's artifacts are at "
+					+ MlflowConnection.maskAddresses(root)
+					+ ", which only MLflow's Python client reaches: let the server proxy them (--artifacts-destination)",
+					null, null);
+		}
+		String path = root.substring(PROXIED.length());
+		if (path.startsWith("/")) {
+			// mlflow-artifacts://host:port/path
+			path = path.substring(path.indexOf('/', 1) + 1);
+		}
+		return ARTIFACTS + encoded(path) + "/";
+	}
+
+	private static String encoded(String path) {
+		return Stream.of(path.split("/"))
+			.map((part) -> URLEncoder.encode(part, StandardCharsets.UTF_8).replace("+", "%20"))
+			.collect(Collectors.joining("/"));
+	}
+
+	private HttpRequest.Builder json(String method, String endpoint, MessageOrBuilder body) {
+		try {
+			return request(API + endpoint).header("Content-Type", "application/json")
+				.method(method, BodyPublishers.ofString(PRINTER.print(body)));
+		}
+		catch (InvalidProtocolBufferException ex) {
+			throw new IllegalStateException(ex);
+		}
+	}
+
+	private HttpRequest.Builder request(String pathAndQuery) {
+		HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(this.connection.trackingUri() + pathAndQuery));
+		if (this.connection.authorization() != null) {
+			request.header("Authorization", this.connection.authorization());
+		}
+		return request.header("User-Agent", "calm-mlflow");
+	}
+
+	private <B extends Message.Builder> B call(HttpRequest.Builder request, B response) {
+		String body = send(request, BodyHandlers.ofString(), this.connection.timeout());
+		try {
+			PARSER.merge(body, response);
+			return response;
+		}
+		catch (InvalidProtocolBufferException ex) {
+			throw new MlflowException(this.connection.trackingUri(), 502, "",
+					"what answers is no MLflow server: " + shortened(body), null, ex);
+		}
+	}
+
+	private <T> T send(HttpRequest.Builder request, HttpResponse.BodyHandler<T> handler, Duration deadline) {
+		// the request's own timeout ends with the headers; the body can stall as well
+		CompletableFuture<HttpResponse<T>> call = this.client.sendAsync(request.build(),
+				(info) -> (info.statusCode() < 300) ? handler.apply(info) : refusal(info));
+		try {
+			return call.get(deadline.toMillis(), TimeUnit.MILLISECONDS).body();
+		}
+		catch (TimeoutException ex) {
+			call.cancel(true);
+			throw new MlflowException(this.connection.trackingUri(), MlflowException.NO_ANSWER, "",
+					"gave no answer within " + deadline.toMillis() + " ms", null, ex);
+		}
+		catch (InterruptedException ex) {
+			call.cancel(true);
+			Thread.currentThread().interrupt();
+			throw failure(ex);
+		}
+		catch (ExecutionException ex) {
+			for (Throwable cause = ex.getCause(); cause != null; cause = cause.getCause()) {
+				if (cause instanceof MlflowException refusal) {
+					throw refusal;
+				}
+			}
+			throw failure((ex.getCause() != null) ? ex.getCause() : ex);
+		}
+	}
+
+	/** Reads what the server says about its refusal, and ends the call with it. */
+	private <T> HttpResponse.BodySubscriber<T> refusal(HttpResponse.ResponseInfo info) {
+		return HttpResponse.BodySubscribers.mapping(HttpResponse.BodySubscribers.ofString(StandardCharsets.UTF_8),
+				(body) -> {
+					String code = "";
+					String message = body;
+					try {
+						JsonElement json = JsonParser.parseString(body);
+						if (json instanceof JsonObject object && object.has("error_code")) {
+							code = object.get("error_code").getAsString();
+							message = object.has("message") ? object.get("message").getAsString() : code;
+						}
+					}
+					catch (JsonParseException | IllegalStateException | UnsupportedOperationException ex) {
+						// a proxy's web page: shown as it is
+					}
+					Duration retryAfter = info.headers()
+						.firstValue("Retry-After")
+						.filter((value) -> value.matches("\\d{1,6}"))
+						.map((value) -> Duration.ofSeconds(Long.parseLong(value)))
+						.orElse(null);
+					throw new MlflowException(this.connection.trackingUri(), info.statusCode(), code,
+							"answers " + info.statusCode() + (message.isBlank() ? "" : ": " + shortened(message)),
+							retryAfter, null);
+				});
+	}
+
+	private MlflowException failure(Throwable cause) {
+		String message = (cause.getMessage() != null) ? cause.getMessage() : "";
+		return new MlflowException(
+				this.connection.trackingUri(), MlflowException.NO_ANSWER, "", "cannot be reached ("
+						+ cause.getClass().getSimpleName() + (message.isEmpty() ? "" : ": " + shortened(message)) + ")",
+				null, cause);
+	}
+
+	private String shortened(String text) {
+		String line = this.connection.mask(text).replaceAll("\\s+", " ").strip();
+		return (line.length() <= LONGEST_MESSAGE) ? line : line.substring(0, LONGEST_MESSAGE) + "…";
+	}
+
+}

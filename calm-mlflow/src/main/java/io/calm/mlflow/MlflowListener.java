@@ -1,0 +1,341 @@
+package io.calm.mlflow;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+
+import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowOptions.Checkpoints;
+import io.calm.mlflow.SpoolEntry.End;
+import io.calm.mlflow.SpoolEntry.Metrics;
+import io.calm.mlflow.SpoolEntry.Start;
+import io.calm.training.LanguageModelTrainer;
+import io.calm.training.StepMetrics;
+import io.calm.training.TrainingListener;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Follows trainings on an MLflow tracking server. A training is one run, in which those
+ * of its phases are nested. Whatever the server does, or if there is none, the training
+ * goes on as if nobody looked, and nothing of it is lost: see the package's description.
+ * A training that goes on from a checkpoint goes on with its runs.
+ *
+ * <pre>{@code
+ * try (MlflowListener mlflow = MlflowListener.of((m) -> m.trackingUri("http://localhost:5000").experiment("tickets"))) {
+ *   Calm.train((t) -> t.corpus(…).listener(mlflow).output(…)).close();
+ * }
+ * }</pre>
+ *
+ * Closing waits a while for the server. A listener that nobody closes is closed when the
+ * JVM ends; a training that is running then, for example because of a signal, is marked
+ * KILLED. Neither texts nor prompts are logged.
+ */
+public final class MlflowListener implements TrainingListener, AutoCloseable {
+
+	/** Before the names of the scores of an evaluation. */
+	public static final String EVALUATION = "evaluation/";
+
+	/** The directory of a training by CalmTraining, which is deleted at its end. */
+	private static final String WORK = ".training";
+
+	private static final String KILLED = "KILLED";
+
+	private static final String FINISHED = "FINISHED";
+
+	private static final String FAILED = "FAILED";
+
+	private static final Logger logger = LoggerFactory.getLogger(MlflowListener.class);
+
+	private final MlflowOptions options;
+
+	private final Thread atExit = new Thread(this::close, "calm-mlflow-exit");
+
+	/** The phases that run, with the number of their last step. */
+	private final Map<String, Long> running = new LinkedHashMap<>();
+
+	private @Nullable Recorder recorder;
+
+	private boolean over;
+
+	private boolean exitHooked;
+
+	private MlflowListener(MlflowOptions options) {
+		this.options = options;
+	}
+
+	/**
+	 * A listener.
+	 * @param trackingUri such as {@code http://localhost:5000}
+	 * @return the listener; nothing is called before a training begins
+	 */
+	public static MlflowListener to(String trackingUri) {
+		return of((options) -> options.trackingUri(trackingUri));
+	}
+
+	/**
+	 * A listener.
+	 * @param options set server, experiment, run and more; without a tracking URI, here
+	 * and in {@code MLFLOW_TRACKING_URI}, everything stays in the spool
+	 * @return the listener; nothing is called before a training begins
+	 * @throws InvalidInputException if an option cannot be used
+	 */
+	public static MlflowListener of(Consumer<MlflowOptions.Builder> options) {
+		return new MlflowListener(MlflowOptions.of(options));
+	}
+
+	static MlflowListener of(MlflowOptions options) {
+		return new MlflowListener(options);
+	}
+
+	/**
+	 * How far the records of the present training, or the last, have come.
+	 * @return empty before the first
+	 */
+	public synchronized Optional<MlflowStatus> status() {
+		return Optional.ofNullable(this.recorder).map(Recorder::status);
+	}
+
+	@Override
+	public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+		follow(() -> start(phase, firstStep, settings));
+		if (this.options.failFast() && this.options.connection().isPresent()) {
+			Recorder begun = current();
+			if (begun != null) {
+				begun.awaitRun();
+				begun.check();
+			}
+		}
+	}
+
+	private synchronized void start(String phase, long firstStep, Map<String, Object> settings) {
+		Object directory = settings.get(DIRECTORY);
+		String checkpoints = (directory != null) ? directory.toString() : "";
+		Recorder to = this.recorder;
+		if (to == null || this.over) {
+			boolean goesOn = firstStep > 1 && !checkpoints.isEmpty();
+			to = new Recorder(this.options, spool(checkpoints), goesOn ? checkpoints : null);
+			this.recorder = to;
+			this.over = false;
+			this.running.clear();
+			closeAtExit();
+		}
+		this.running.put(phase, (settings.get("steps") instanceof Number steps) ? steps.longValue() : 0L);
+		Map<String, String> params = new LinkedHashMap<>();
+		settings.forEach((name, value) -> {
+			if (!name.equals(DIRECTORY)) {
+				flatten(name, value, params);
+			}
+		});
+		Object digest = settings.get(DATA);
+		to.offer(new Start(phase, now(), checkpoints, params, this.options.dataset(),
+				(digest != null) ? digest.toString() : ""));
+	}
+
+	/** Beside what the training writes, so that both are on the same volume. */
+	private Path spool(String checkpoints) {
+		return this.options.spool().orElseGet(() -> {
+			Path beside = Path.of(checkpoints.isEmpty() ? "." : checkpoints).toAbsolutePath().normalize();
+			Path parent = beside.getParent();
+			if (parent != null && String.valueOf(parent.getFileName()).endsWith(WORK)) {
+				beside = parent;
+			}
+			return beside.resolveSibling("mlflow-spool");
+		});
+	}
+
+	private void flatten(String name, @Nullable Object value, Map<String, String> params) {
+		if (value instanceof Map<?, ?> nested) {
+			nested.forEach((key, each) -> flatten(name + "." + key, each, params));
+		}
+		else if (value instanceof Iterable<?> list) {
+			List<String> texts = new ArrayList<>();
+			list.forEach((each) -> texts.add(String.valueOf(each)));
+			params.put(name, mask(String.join(",", texts)));
+		}
+		else {
+			params.put(name, mask(String.valueOf(value)));
+		}
+	}
+
+	@Override
+	public void onStep(StepMetrics metrics) {
+		follow(() -> {
+			Recorder to = recording(metrics.phase());
+			if (to != null) {
+				Map<String, Double> values = new LinkedHashMap<>();
+				values.put("loss", metrics.loss());
+				values.put("learning_rate", metrics.learningRate());
+				values.put("gradient_norm", metrics.gradientNorm());
+				values.put("tokens_per_second", metrics.tokensPerSecond());
+				values.put("step_milliseconds", metrics.milliseconds());
+				metrics.more().forEach(values::putIfAbsent);
+				to.offer(new Metrics(metrics.phase(), now(), metrics.step(), values));
+			}
+		});
+		checkIfFailFast();
+	}
+
+	@Override
+	public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+		follow(() -> {
+			Recorder to = recording(phase);
+			if (to != null) {
+				Map<String, Double> values = metrics.entrySet()
+					.stream()
+					.collect(Collectors.toMap((score) -> EVALUATION + score.getKey(), Map.Entry::getValue));
+				to.offer(new Metrics(phase, now(), step, values));
+			}
+		});
+		checkIfFailFast();
+	}
+
+	/**
+	 * Keeps the checkpoint if it is to be sent: by hard links, or, where the spool is on
+	 * another file system, by copying it on the training's thread.
+	 */
+	@Override
+	public void onCheckpoint(String phase, long step, Path directory) {
+		follow(() -> {
+			Recorder to = recording(phase);
+			if (to != null && this.options.checkpoints() != Checkpoints.NONE) {
+				to.offerCheckpoint(phase, step, directory, this.options.checkpoints() == Checkpoints.LAST);
+			}
+		});
+		checkIfFailFast();
+	}
+
+	@Override
+	public void onEnd(String phase, long step) {
+		follow(() -> end(phase, step));
+		checkIfFailFast();
+	}
+
+	private synchronized void end(String phase, long step) {
+		Recorder to = recording(phase);
+		Long steps = this.running.remove(phase);
+		if (to == null || steps == null) {
+			return;
+		}
+		// an interrupted training has saved its state and ends before its last step
+		String status = (step < steps) ? KILLED : FINISHED;
+		to.offer(new End(phase, now(), status, Map.of()));
+		if (status.equals(KILLED) || phase.equals(LanguageModelTrainer.PHASE)) {
+			endTraining(to, status, Map.of());
+		}
+	}
+
+	@Override
+	public void onFailure(String phase, RuntimeException failure) {
+		follow(() -> fail(phase, failure));
+	}
+
+	private synchronized void fail(String phase, RuntimeException failure) {
+		Recorder to = this.recorder;
+		if (to == null || this.over) {
+			return;
+		}
+		Map<String, String> reason = Map.of("calm.error", mask(failure.toString()));
+		if (this.running.remove(phase) != null) {
+			to.offer(new End(phase, now(), FAILED, reason));
+		}
+		endTraining(to, FAILED, reason);
+	}
+
+	private void endTraining(Recorder to, String status, Map<String, String> tags) {
+		to.offer(new End(SpoolEntry.PARENT, now(), status, tags));
+		to.finish();
+		this.over = true;
+	}
+
+	/**
+	 * Ends the training that is still followed, and waits a while until the server has
+	 * all of it; the rest stays in the spool.
+	 */
+	@Override
+	public void close() {
+		Recorder to;
+		synchronized (this) {
+			to = this.recorder;
+			if (to != null && !this.over) {
+				String status = this.running.isEmpty() ? FINISHED : KILLED;
+				for (String phase : this.running.keySet()) {
+					to.offer(new End(phase, now(), status, Map.of()));
+				}
+				endTraining(to, status, Map.of());
+			}
+			this.running.clear();
+			if (this.exitHooked && Thread.currentThread() != this.atExit) {
+				this.exitHooked = false;
+				removeExitHook();
+			}
+		}
+		if (to != null) {
+			// not with the lock: the training's thread may still be running
+			to.close(this.options.closeTimeout());
+		}
+	}
+
+	private void closeAtExit() {
+		if (!this.exitHooked) {
+			try {
+				Runtime.getRuntime().addShutdownHook(this.atExit);
+				this.exitHooked = true;
+			}
+			catch (IllegalStateException ex) {
+				// the JVM is ending already
+			}
+		}
+	}
+
+	private void removeExitHook() {
+		try {
+			Runtime.getRuntime().removeShutdownHook(this.atExit);
+		}
+		catch (IllegalStateException ex) {
+			// the JVM is ending already, and this very thread may be why
+		}
+	}
+
+	private synchronized @Nullable Recorder current() {
+		return this.recorder;
+	}
+
+	private synchronized @Nullable Recorder recording(String phase) {
+		return (!this.over && this.running.containsKey(phase)) ? this.recorder : null;
+	}
+
+	private void checkIfFailFast() {
+		Recorder to = this.options.failFast() ? current() : null;
+		if (to != null) {
+			to.check();
+		}
+	}
+
+	/** What goes wrong here is not the training's concern. */
+	private static void follow(Runnable action) {
+		try {
+			action.run();
+		}
+		catch (RuntimeException ex) {
+			logger.warn("The training goes on, but MLflow does not hear of this", ex);
+		}
+	}
+
+	private String mask(String text) {
+		return this.options.connection()
+			.map((connection) -> connection.mask(text))
+			.orElseGet(() -> MlflowConnection.maskAddresses(text));
+	}
+
+	private static long now() {
+		return System.currentTimeMillis();
+	}
+
+}

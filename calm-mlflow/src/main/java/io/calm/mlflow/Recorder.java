@@ -1,0 +1,491 @@
+package io.calm.mlflow;
+
+import java.awt.AWTError;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+
+import io.calm.input.InvalidInputException;
+import io.calm.mlflow.SpoolEntry.Artifact;
+import io.calm.mlflow.SpoolEntry.End;
+import io.calm.mlflow.SpoolEntry.Metrics;
+import io.calm.mlflow.SpoolEntry.Training;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Records one training: a thread writes what is offered into the spool, another sends the
+ * spool to the server. Both end by themselves once the training's run has ended and what
+ * can be sent is sent.
+ */
+final class Recorder {
+
+	/** Places in the queue that metrics leave to what a run cannot do without. */
+	private static final int RESERVED = 64;
+
+	private static final long FIRST_PAUSE = 500;
+
+	private static final long LONGEST_PAUSE = 10_000;
+
+	/** Between attempts while somebody waits for the end. */
+	private static final long LAST_PAUSE = 300;
+
+	private static final Logger logger = LoggerFactory.getLogger(Recorder.class);
+
+	private final MlflowOptions options;
+
+	private final Path directory;
+
+	private final @Nullable String goesOnFrom;
+
+	private final BlockingQueue<SpoolEntry> queue;
+
+	private final Curves curves = new Curves();
+
+	private final AtomicLong recorded = new AtomicLong();
+
+	private final AtomicLong dropped = new AtomicLong();
+
+	private final CountDownLatch spoolOpen = new CountDownLatch(1);
+
+	private final CountDownLatch runKnown = new CountDownLatch(1);
+
+	private final CountDownLatch closing = new CountDownLatch(1);
+
+	private final Thread writer = new Thread(this::write, "calm-mlflow-spool");
+
+	private final Thread sender = new Thread(this::send, "calm-mlflow-sender");
+
+	private volatile @Nullable SpoolFile spool;
+
+	private volatile @Nullable Delivery delivery;
+
+	private volatile @Nullable String error;
+
+	private volatile @Nullable RuntimeException failure;
+
+	private volatile boolean written;
+
+	private volatile boolean finished;
+
+	private volatile boolean complete;
+
+	private boolean dropTold;
+
+	/**
+	 * Begins to record.
+	 * @param directory of the spool
+	 * @param goesOnFrom the checkpoints of the training that goes on; null for a new one
+	 */
+	Recorder(MlflowOptions options, Path directory, @Nullable String goesOnFrom) {
+		this.options = options;
+		this.directory = directory;
+		this.goesOnFrom = goesOnFrom;
+		this.queue = new ArrayBlockingQueue<>(options.queue() + RESERVED);
+		this.writer.setDaemon(true);
+		this.sender.setDaemon(true);
+		this.writer.start();
+	}
+
+	/** Never waits: what does not fit is dropped and counted. */
+	void offer(SpoolEntry entry) {
+		boolean room = !(entry instanceof Metrics) || this.queue.remainingCapacity() > RESERVED;
+		if (this.closing.getCount() == 0 || !room || !this.queue.offer(entry)) {
+			this.dropped.incrementAndGet();
+		}
+	}
+
+	/** Keeps a checkpoint as it is now and has it sent. */
+	void offerCheckpoint(String phase, long step, Path checkpoint, boolean last) {
+		try {
+			// the thread of a training that is being interrupted may not wait
+			boolean open = this.spoolOpen.getCount() == 0 || this.spoolOpen.await(5, TimeUnit.SECONDS);
+			SpoolFile file = open ? this.spool : null;
+			String name = "checkpoints/" + Delivery.key(phase) + "/" + step;
+			if (file == null || !file.keep(checkpoint, name)) {
+				this.dropped.incrementAndGet();
+				return;
+			}
+			if (last) {
+				deleteOlder(file.files().resolve(name));
+			}
+			offer(new Artifact(phase, System.currentTimeMillis(), name,
+					last ? "checkpoints/last" : "checkpoints/step-" + step));
+		}
+		catch (IOException ex) {
+			drop(1, ex);
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+	}
+
+	private static void deleteOlder(Path kept) throws IOException {
+		try (Stream<Path> siblings = Files.list(kept.getParent())) {
+			for (Path sibling : siblings.filter((path) -> !path.equals(kept)).toList()) {
+				SpoolFile.deleteAll(sibling);
+			}
+		}
+	}
+
+	/** No further entries come. */
+	void finish() {
+		this.closing.countDown();
+	}
+
+	/** Waits until everything is where it belongs, or no longer. */
+	void close(Duration limit) {
+		finish();
+		// a training that was interrupted has something to say all the same
+		boolean interrupted = Thread.interrupted();
+		long deadline = System.nanoTime() + limit.toNanos();
+		try {
+			// the spool is written whatever the limit: it is what remains
+			this.writer.join();
+			this.sender.join(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
+			if (this.sender.isAlive()) {
+				this.sender.interrupt();
+				this.sender.join();
+			}
+		}
+		catch (InterruptedException ex) {
+			this.sender.interrupt();
+			interrupted = true;
+		}
+		if (interrupted) {
+			Thread.currentThread().interrupt();
+		}
+		MlflowStatus status = status();
+		if (status.dropped() > 0) {
+			logger.warn("{} records of the training could not be kept for MLflow", status.dropped());
+		}
+		if (this.options.connection().isPresent() && !status.complete()) {
+			logger.warn("Not all of the training has reached MLflow; it is in {}, from which 'calm mlflow-replay' sends"
+					+ " it later", status.spool().orElse(this.directory));
+		}
+	}
+
+	MlflowStatus status() {
+		SpoolFile file = this.spool;
+		Delivery sent = this.delivery;
+		return new MlflowStatus(this.recorded.get(), this.dropped.get(), (sent != null) ? sent.delivered() : 0,
+				(sent != null) ? sent.refused() : 0, this.complete, Optional.ofNullable(file).map(SpoolFile::path),
+				Optional.ofNullable((sent != null) ? sent.runId() : null), Optional.ofNullable(this.error));
+	}
+
+	/** Waits until the server knows the run. */
+	void awaitRun() {
+		Duration limit = this.options.connection().map(MlflowConnection::timeout).orElse(Duration.ZERO);
+		try {
+			while (this.failure == null && this.writer.isAlive()
+					&& !this.runKnown.await(Math.min(50, limit.toMillis()), TimeUnit.MILLISECONDS)) {
+				// each of the sender's calls has a deadline
+			}
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+	}
+
+	/** Throws what {@code failFast} asks for. */
+	void check() {
+		RuntimeException reason = this.failure;
+		if (reason != null) {
+			throw reason;
+		}
+	}
+
+	private void write() {
+		SpoolFile file = null;
+		try {
+			file = openSpool();
+			this.spool = file;
+		}
+		catch (IOException | RuntimeException ex) {
+			this.failure = SpoolFile.unusable(this.directory, ex);
+			logger.error("Nothing of this training will reach MLflow: {}", this.failure.getMessage());
+		}
+		this.spoolOpen.countDown();
+		if (file != null && this.options.connection().isPresent()) {
+			this.sender.start();
+		}
+		try {
+			writeQueue(file);
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+		finally {
+			this.written = true;
+			if (file != null && this.options.connection().isEmpty()) {
+				closeSpool(file, false);
+			}
+		}
+	}
+
+	private SpoolFile openSpool() throws IOException {
+		Optional<SpoolFile> found = (this.goesOnFrom != null) ? SpoolFile.find(this.directory, this.goesOnFrom)
+				: Optional.empty();
+		if (found.isPresent()) {
+			if (isOf(found.get(), this.options.runId())) {
+				return found.get();
+			}
+			found.get().close();
+		}
+		Map<String, String> tags = new LinkedHashMap<>(Origin.tags());
+		tags.putAll(this.options.tags());
+		tags.replaceAll((name, value) -> mask(value));
+		return SpoolFile.create(this.directory,
+				new Training(SpoolEntry.VERSION, UUID.randomUUID().toString(), System.currentTimeMillis(),
+						this.options.experiment(), this.options.experimentId().orElse(null),
+						this.options.run().orElse(null), this.options.runId().orElse(null), tags));
+	}
+
+	/** Reads what there is, for the curves; whether it is what was asked for. */
+	private boolean isOf(SpoolFile file, Optional<String> runId) throws IOException {
+		SpoolFile.Reader reader = file.reader();
+		for (String line = reader.next(); line != null; line = reader.next()) {
+			SpoolEntry entry = SpoolEntry.parse(line);
+			if (entry instanceof Training training && runId.isPresent() && !runId.get().equals(training.runId())) {
+				return false;
+			}
+			if (entry instanceof Metrics metrics) {
+				this.curves.add(metrics);
+			}
+		}
+		return true;
+	}
+
+	private String mask(String text) {
+		return this.options.connection()
+			.map((connection) -> connection.mask(text))
+			.orElseGet(() -> MlflowConnection.maskAddresses(text));
+	}
+
+	private void writeQueue(@Nullable SpoolFile file) throws InterruptedException {
+		long sampleAt = System.nanoTime() + this.options.systemMetricsEvery().toNanos();
+		Metrics sampled = null;
+		List<SpoolEntry> entries = new ArrayList<>();
+		while (true) {
+			boolean last = this.closing.getCount() == 0;
+			SpoolEntry first = this.queue.poll(last ? 0 : 100, TimeUnit.MILLISECONDS);
+			if (first == null) {
+				if (last) {
+					return;
+				}
+				continue;
+			}
+			entries.add(first);
+			this.queue.drainTo(entries, 1000);
+			Metrics newest = null;
+			for (SpoolEntry entry : entries) {
+				newest = (entry instanceof Metrics metrics) ? metrics : newest;
+			}
+			// once for a step, so that its steps rise like those of all metrics
+			if (newest != null && !this.options.systemMetricsEvery().isZero() && System.nanoTime() >= sampleAt
+					&& isLater(newest, sampled)) {
+				sampleAt = System.nanoTime() + this.options.systemMetricsEvery().toNanos();
+				sampled = newest;
+				entries.add(entries.indexOf(newest) + 1,
+						new Metrics(newest.run(), System.currentTimeMillis(), newest.step(), SystemMetrics.now()));
+			}
+			append(file, entries);
+			entries.clear();
+		}
+	}
+
+	private static boolean isLater(Metrics metrics, @Nullable Metrics than) {
+		return than == null || !metrics.run().equals(than.run()) || metrics.step() > than.step();
+	}
+
+	private void append(@Nullable SpoolFile file, List<SpoolEntry> entries) {
+		long points = 0;
+		try {
+			if (file == null) {
+				this.dropped.addAndGet(entries.size());
+				return;
+			}
+			for (SpoolEntry entry : entries) {
+				if (entry instanceof Metrics metrics) {
+					this.curves.add(metrics);
+					points += metrics.values().size();
+				}
+				if (entry instanceof End end && end.run().equals(SpoolEntry.PARENT)) {
+					this.finished = end.status().equals("FINISHED");
+					drawCurves(file, end.time());
+				}
+				file.append(entry);
+			}
+			file.flush();
+			this.recorded.addAndGet(points);
+		}
+		catch (IOException ex) {
+			drop(entries.size(), ex);
+		}
+	}
+
+	private void drop(int count, IOException ex) {
+		this.dropped.addAndGet(count);
+		if (this.options.failFast()) {
+			this.failure = SpoolFile.unusable(this.directory, ex);
+		}
+		if (!this.dropTold) {
+			this.dropTold = true;
+			logger.warn("Cannot keep records for MLflow in {}: {}", this.directory, ex.toString());
+		}
+	}
+
+	private void drawCurves(SpoolFile file, long time) throws IOException {
+		if (!this.options.curves() || this.curves.points() == 0) {
+			return;
+		}
+		Path picture = file.files().resolve("curves.png");
+		Files.createDirectories(file.files());
+		try {
+			this.curves.write(picture);
+			file.append(new Artifact(SpoolEntry.PARENT, time, "curves.png", "curves.png"));
+		}
+		catch (RuntimeException | LinkageError | InternalError | AWTError ex) {
+			// a JVM without fonts or without java.desktop
+			logger.info("No picture of the curves: {}", ex.toString());
+			Files.deleteIfExists(picture);
+		}
+	}
+
+	private void send() {
+		SpoolFile file = this.spool;
+		if (file == null) {
+			return;
+		}
+		boolean sent = false;
+		try {
+			Delivery to = new Delivery(new MlflowApi(this.options.connection().orElseThrow()), file.files());
+			this.delivery = to;
+			sendAll(file, to);
+			sent = true;
+			this.complete = to.refused() == 0;
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+		catch (IOException | RuntimeException ex) {
+			this.error = ex.toString();
+			if (this.options.failFast()) {
+				this.failure = SpoolFile.unusable(file.path(), ex);
+			}
+			logger.error("Sending to MLflow has ended; the rest stays in {}", file.path(), ex);
+		}
+		finally {
+			// not before the other thread is done with it
+			Thread.interrupted();
+			joinWriter();
+			closeSpool(file, sent && this.complete && this.finished);
+		}
+	}
+
+	private void joinWriter() {
+		try {
+			this.writer.join();
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+	}
+
+	private void closeSpool(SpoolFile file, boolean delete) {
+		try {
+			if (delete) {
+				file.delete();
+			}
+			else {
+				file.close();
+			}
+		}
+		catch (IOException ex) {
+			logger.warn("Cannot {} {}: {}", delete ? "delete" : "close", file.path(), ex.toString());
+		}
+	}
+
+	private void sendAll(SpoolFile file, Delivery to) throws IOException, InterruptedException {
+		SpoolFile.Reader reader = file.reader();
+		List<SpoolEntry> chunk = new ArrayList<>();
+		long pause = FIRST_PAUSE;
+		while (true) {
+			// in this order: what is written before is read after
+			boolean last = this.written;
+			boolean full = chunk.isEmpty() ? reader.next(chunk) : true;
+			if (chunk.isEmpty() && last) {
+				return;
+			}
+			try {
+				to.send(chunk);
+				chunk.clear();
+				pause = FIRST_PAUSE;
+				succeeded(to);
+			}
+			catch (MlflowException ex) {
+				if (Thread.interrupted()) {
+					throw new InterruptedException();
+				}
+				failed(ex, file);
+				Duration asked = ex.retryAfter();
+				pause((asked != null) ? asked.toMillis() : pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2));
+				pause = Math.min(2 * pause, LONGEST_PAUSE);
+				continue;
+			}
+			if (!full && !last) {
+				this.closing.await(this.options.sendEvery().toMillis(), TimeUnit.MILLISECONDS);
+				if (this.closing.getCount() == 0) {
+					this.writer.join();
+				}
+			}
+		}
+	}
+
+	private void pause(long milliseconds) throws InterruptedException {
+		if (this.closing.await(milliseconds, TimeUnit.MILLISECONDS)) {
+			Thread.sleep(Math.min(milliseconds, LAST_PAUSE));
+		}
+	}
+
+	private void succeeded(Delivery to) {
+		if (this.error != null) {
+			logger.info("MLflow answers again");
+			this.error = null;
+		}
+		if (to.runId() != null) {
+			this.runKnown.countDown();
+		}
+		if (this.options.failFast() && to.refused() > 0) {
+			this.failure = new InvalidInputException("MLflow", "the server has refused records of the training",
+					"look into the log for what it said");
+		}
+	}
+
+	private void failed(MlflowException ex, SpoolFile file) {
+		RuntimeException told = ex.toInvalidInput();
+		if (this.error == null) {
+			logger.warn("MLflow: {}; until then the training is recorded in {}", told.getMessage(), file.path());
+		}
+		this.error = told.getMessage();
+		if (this.options.failFast()) {
+			this.failure = told;
+		}
+	}
+
+}

@@ -1,0 +1,158 @@
+package io.calm.mlflow;
+
+import java.io.IOException;
+import java.util.Map;
+import java.util.Objects;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import com.google.gson.TypeAdapter;
+import com.google.gson.stream.JsonReader;
+import com.google.gson.stream.JsonWriter;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A line of the spool, as the package's description has it.
+ */
+sealed interface SpoolEntry {
+
+	/** What is written today; what is newer is refused. */
+	int VERSION = 1;
+
+	/** The run of the training itself, the parent of the others. */
+	String PARENT = "";
+
+	Gson GSON = new GsonBuilder().disableHtmlEscaping().registerTypeAdapter(Double.class, new AnyNumber()).create();
+
+	Map<String, Class<? extends SpoolEntry>> TYPES = Map.of("training", Training.class, "start", Start.class, "metrics",
+			Metrics.class, "artifact", Artifact.class, "end", End.class);
+
+	/** Milliseconds since 1970. */
+	long time();
+
+	default String toLine() {
+		JsonObject line = new JsonObject();
+		TYPES.forEach((name, type) -> {
+			if (type == getClass()) {
+				line.addProperty("type", name);
+			}
+		});
+		GSON.toJsonTree(this).getAsJsonObject().asMap().forEach(line::add);
+		return line.toString();
+	}
+
+	/** Null for a line that is none. */
+	static @Nullable SpoolEntry parse(String line) {
+		try {
+			JsonObject json = JsonParser.parseString(line).getAsJsonObject();
+			Class<? extends SpoolEntry> type = TYPES.get(json.get("type").getAsString());
+			return (type != null) ? GSON.fromJson(json, type) : null;
+		}
+		catch (JsonParseException | IllegalStateException | NullPointerException | UnsupportedOperationException ex) {
+			return null;
+		}
+		catch (RuntimeException ex) {
+			// Gson wraps what the constructor of a record throws
+			return null;
+		}
+	}
+
+	/**
+	 * A training begins.
+	 *
+	 * @param key names it, for ever
+	 * @param experiment by name
+	 * @param experimentId by id, instead
+	 * @param name of its run; the server invents one without
+	 * @param runId of a run that there is already
+	 */
+	record Training(int version, String key, long time, String experiment, @Nullable String experimentId,
+			@Nullable String name, @Nullable String runId, Map<String, String> tags) implements SpoolEntry {
+
+		public Training {
+			Objects.requireNonNull(key);
+			Objects.requireNonNull(experiment);
+			Objects.requireNonNull(tags);
+		}
+
+	}
+
+	/** A phase begins, or goes on. */
+	record Start(String run, long time, String directory, Map<String, String> params, String dataset,
+			String digest) implements SpoolEntry {
+
+		public Start {
+			Objects.requireNonNull(run);
+			Objects.requireNonNull(params);
+			Objects.requireNonNull(dataset);
+			Objects.requireNonNull(digest);
+		}
+
+	}
+
+	/** Values of a step. */
+	record Metrics(String run, long time, long step, Map<String, Double> values) implements SpoolEntry {
+
+		public Metrics {
+			Objects.requireNonNull(run);
+			Objects.requireNonNull(values);
+		}
+
+	}
+
+	/**
+	 * A file or directory is to be sent.
+	 *
+	 * @param file below the spool's directory of files
+	 * @param path below the run's artifacts
+	 */
+	record Artifact(String run, long time, String file, String path) implements SpoolEntry {
+
+		public Artifact {
+			Objects.requireNonNull(run);
+			Objects.requireNonNull(file);
+			Objects.requireNonNull(path);
+		}
+
+	}
+
+	/**
+	 * A run is over.
+	 *
+	 * @param status FINISHED, FAILED or KILLED
+	 */
+	record End(String run, long time, String status, Map<String, String> tags) implements SpoolEntry {
+
+		public End {
+			Objects.requireNonNull(run);
+			Objects.requireNonNull(status);
+			Objects.requireNonNull(tags);
+		}
+
+	}
+
+	/** Numbers, and strings where JSON has no number. */
+	final class AnyNumber extends TypeAdapter<Double> {
+
+		@Override
+		public void write(JsonWriter out, @Nullable Double value) throws IOException {
+			double number = Objects.requireNonNull(value);
+			if (Double.isFinite(number)) {
+				out.value(number);
+			}
+			else {
+				out.value(Double.toString(number));
+			}
+		}
+
+		@Override
+		public Double read(JsonReader in) throws IOException {
+			return Double.valueOf(in.nextString());
+		}
+
+	}
+
+}

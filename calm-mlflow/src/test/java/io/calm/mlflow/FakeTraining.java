@@ -1,0 +1,76 @@
+package io.calm.mlflow;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+import io.calm.training.StepMetrics;
+import io.calm.training.TrainingListener;
+
+/**
+ * Says to a listener what a training would say. Its loss after step n is 10 / n.
+ *
+ * @param directory of the training, in which each phase has its checkpoints
+ */
+record FakeTraining(TrainingListener listener, Path directory) {
+
+	static final String AUTOENCODER = "autoencoder";
+
+	static final String LANGUAGE_MODEL = "language-model";
+
+	static double loss(long step) {
+		return 10.0 / step;
+	}
+
+	Path checkpoints(String phase) {
+		return this.directory.resolve("model.training").resolve(phase);
+	}
+
+	Map<String, Object> settings(String phase, long steps) {
+		Map<String, Object> settings = new LinkedHashMap<>();
+		settings.put("architectures", List.of("One", "Two"));
+		settings.put("steps", steps);
+		settings.put("learning_rate", 0.001);
+		settings.put(TrainingListener.DATA, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+		settings.put(TrainingListener.DIRECTORY, checkpoints(phase).toString());
+		return settings;
+	}
+
+	void start(String phase, long firstStep, long steps) {
+		this.listener.onStart(phase, firstStep, settings(phase, steps));
+	}
+
+	void steps(String phase, long from, long to, long steps) {
+		for (long step = from; step <= to; step++) {
+			this.listener.onStep(
+					new StepMetrics(phase, step, steps, loss(step), 0.001 * step, 0.5, 12.5, 1000, Map.of("kl", 0.25)));
+		}
+	}
+
+	/** A phase from its first step to its last, with an evaluation at the end. */
+	void phase(String phase, long steps) {
+		start(phase, 1, steps);
+		steps(phase, 1, steps, steps);
+		this.listener.onEvaluation(phase, steps,
+				phase.equals(AUTOENCODER) ? Map.of("accuracy", 0.75) : Map.of("brier_lm", 7.5, "brier_1", 0.125));
+		this.listener.onEnd(phase, steps);
+	}
+
+	/** Files as a checkpoint has them. */
+	Path writeCheckpoint(String phase, String weights) {
+		try {
+			Path checkpoint = Files.createDirectories(checkpoints(phase));
+			Files.writeString(checkpoint.resolve("config.json"), "{}");
+			Files.writeString(checkpoint.resolve("model.safetensors"), weights);
+			return checkpoint;
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+}
