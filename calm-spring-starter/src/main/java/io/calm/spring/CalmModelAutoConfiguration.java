@@ -1,0 +1,120 @@
+package io.calm.spring;
+
+import java.time.Duration;
+import java.util.Objects;
+
+import io.calm.generation.GenerationEngine;
+import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
+
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.boot.ApplicationRunner;
+import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.AnyNestedCondition;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.core.annotation.Order;
+import org.springframework.core.io.ResourceLoader;
+import org.springframework.util.StringUtils;
+
+/**
+ * The model: opened from {@code calm.model.location}, or the application's own
+ * {@link GenerationEngine}.
+ */
+@AutoConfiguration
+@ConditionalOnBooleanProperty(name = "calm.model.enabled", matchIfMissing = true)
+@EnableConfigurationProperties(CalmProperties.class)
+public final class CalmModelAutoConfiguration {
+
+	CalmModelAutoConfiguration() {
+	}
+
+	@Bean
+	ResourceModelResolver calmResourceModelResolver(ResourceLoader resources) {
+		return new ResourceModelResolver(resources);
+	}
+
+	@Bean
+	@Conditional(OnModelNeeded.class)
+	ServedModel calmServedModel(CalmProperties properties, ObjectProvider<GenerationEngine> engine,
+			ObjectProvider<ModelResolver> resolvers, ObjectProvider<EngineOptionsCustomizer> customizers) {
+		ModelOpening opening = new ModelOpening(properties, resolvers.orderedStream().toList(),
+				customizers.orderedStream().toList());
+		Duration drainTimeout = properties.engine().drainTimeout();
+		GenerationEngine own = engine.getIfAvailable();
+		ServedModel model;
+		if (own != null) {
+			model = ServedModel.of(own, Objects.requireNonNullElse(properties.model().name(), "calm"), opening,
+					drainTimeout);
+		}
+		else {
+			String location = location(properties.model().location());
+			model = ServedModel.at(location, opening.name(location), opening, drainTimeout);
+		}
+		switch (properties.model().loading()) {
+			case EAGER -> openNow(model);
+			case BACKGROUND -> model.open();
+			case LAZY -> {
+				// with the first request
+			}
+		}
+		return model;
+	}
+
+	private static void openNow(ServedModel model) {
+		try {
+			model.awaitUsable();
+		}
+		catch (RuntimeException ex) {
+			model.close();
+			throw ex;
+		}
+	}
+
+	private static String location(@Nullable String location) {
+		if (!StringUtils.hasText(location)) {
+			throw new InvalidInputException("calm.model.location", "is not set, so that there is no model to open",
+					"set it to a model directory (file:… or classpath:…), define a GenerationEngine bean,"
+							+ " or switch the model off with calm.model.enabled=false");
+		}
+		return location;
+	}
+
+	/**
+	 * A text generator of the application's own makes the model superfluous, unless a
+	 * location says that there is to be one, perhaps under that generator.
+	 */
+	static final class OnModelNeeded extends AnyNestedCondition {
+
+		OnModelNeeded() {
+			super(ConfigurationPhase.REGISTER_BEAN);
+		}
+
+		@ConditionalOnMissingBean(TextGenerator.class)
+		static class OnNoGenerator {
+
+		}
+
+		@ConditionalOnProperty("calm.model.location")
+		static class OnLocation {
+
+		}
+
+	}
+
+	/**
+	 * Runs last, and as long as the model is being opened: an application is ready when
+	 * its runners have ended.
+	 */
+	@Bean
+	@Order
+	@ConditionalOnProperty(name = "calm.model.loading", havingValue = "background")
+	ApplicationRunner calmReadiness(ObjectProvider<ServedModel> model) {
+		return (arguments) -> model.ifAvailable(ServedModel::awaitUsable);
+	}
+
+}

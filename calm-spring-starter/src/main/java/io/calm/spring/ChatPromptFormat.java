@@ -1,0 +1,31 @@
+package io.calm.spring;
+
+import java.util.List;
+import java.util.stream.Collectors;
+
+import org.springframework.ai.chat.messages.Message;
+
+/**
+ * Turns the messages of a chat into the beginning of a text. A model that was tuned for
+ * chats needs the form that it was tuned with: define a bean of this type.
+ */
+@FunctionalInterface
+public interface ChatPromptFormat {
+
+	/**
+	 * The texts of the messages, one below the other: what a model that has only read
+	 * documents can continue.
+	 */
+	ChatPromptFormat PLAIN = (messages) -> messages.stream()
+		.map(Message::getText)
+		.filter((text) -> text != null && !text.isEmpty())
+		.collect(Collectors.joining("\n"));
+
+	/**
+	 * Makes the prompt.
+	 * @param messages of the chat, the last one last
+	 * @return the beginning of the text
+	 */
+	String format(List<Message> messages);
+
+}

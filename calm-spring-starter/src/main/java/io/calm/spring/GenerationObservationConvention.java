@@ -1,0 +1,61 @@
+package io.calm.spring;
+
+import java.util.Locale;
+
+import io.calm.generation.FinishReason;
+import io.micrometer.common.KeyValue;
+import io.micrometer.common.KeyValues;
+import io.micrometer.observation.Observation;
+import io.micrometer.observation.ObservationConvention;
+
+/**
+ * How a generation appears in metrics and traces: by default, as the semantic conventions
+ * for generative AI name it, with the keys that Spring AI uses too. A bean of this type
+ * replaces that.
+ */
+public interface GenerationObservationConvention extends ObservationConvention<GenerationObservationContext> {
+
+	/** The name of the observation. */
+	String NAME = "gen_ai.client.operation";
+
+	/** What {@code gen_ai.system} says. */
+	String SYSTEM = "calm";
+
+	@Override
+	default String getName() {
+		return NAME;
+	}
+
+	@Override
+	default String getContextualName(GenerationObservationContext context) {
+		return "text_completion " + context.model();
+	}
+
+	@Override
+	default boolean supportsContext(Observation.Context context) {
+		return context instanceof GenerationObservationContext;
+	}
+
+	@Override
+	default KeyValues getLowCardinalityKeyValues(GenerationObservationContext context) {
+		return KeyValues.of(KeyValue.of("gen_ai.operation.name", "text_completion"),
+				KeyValue.of("gen_ai.system", SYSTEM), KeyValue.of("gen_ai.request.model", context.model()),
+				KeyValue.of("gen_ai.response.model", context.model()));
+	}
+
+	@Override
+	default KeyValues getHighCardinalityKeyValues(GenerationObservationContext context) {
+		FinishReason reason = context.finishReason();
+		KeyValues values = KeyValues.of(
+				KeyValue.of("gen_ai.request.max_tokens", Integer.toString(context.request().maxNewTokens())),
+				KeyValue.of("gen_ai.usage.input_tokens", Integer.toString(context.inputTokens())),
+				KeyValue.of("gen_ai.usage.output_tokens", Integer.toString(context.outputTokens())),
+				KeyValue.of("gen_ai.response.finish_reasons", (reason != null) ? reason.name().toLowerCase(Locale.ROOT)
+						: context.cancelled() ? "cancelled" : KeyValue.NONE_VALUE));
+		String prompt = context.prompt();
+		String completion = context.completion();
+		values = (prompt != null) ? values.and("gen_ai.prompt", prompt) : values;
+		return (completion != null) ? values.and("gen_ai.completion", completion) : values;
+	}
+
+}

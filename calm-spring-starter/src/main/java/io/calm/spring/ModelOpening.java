@@ -1,0 +1,90 @@
+package io.calm.spring;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.Function;
+
+import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationRequest;
+import io.calm.graph.Device;
+import io.calm.input.InvalidInputException;
+
+/**
+ * From a location to an engine that has generated its first patch. What goes wrong names
+ * the property that it is about.
+ */
+final class ModelOpening implements Function<String, ServedModel.Opened> {
+
+	private final CalmProperties properties;
+
+	private final List<ModelResolver> resolvers;
+
+	private final List<EngineOptionsCustomizer> customizers;
+
+	ModelOpening(CalmProperties properties, List<ModelResolver> resolvers, List<EngineOptionsCustomizer> customizers) {
+		this.properties = properties;
+		this.resolvers = resolvers;
+		this.customizers = customizers;
+	}
+
+	@Override
+	public ServedModel.Opened apply(String location) {
+		// loads the native libraries: without them, it is not the location's fault
+		Device.CPU.resolve();
+		if (this.properties.engine().device() == Device.GPU) {
+			try {
+				Device.GPU.resolve();
+			}
+			catch (InvalidInputException ex) {
+				throw ex.in("calm.engine.device=gpu");
+			}
+		}
+		try {
+			return new ServedModel.Opened(name(location), open(location), true);
+		}
+		catch (InvalidInputException ex) {
+			throw ex.in("calm.model.location=" + location);
+		}
+	}
+
+	private GenerationEngine open(String location) {
+		GenerationEngine engine = GenerationEngine.open(directory(location), (options) -> {
+			this.properties.engine().applyTo(options);
+			this.customizers.forEach((each) -> each.customize(options));
+		});
+		try {
+			if (this.properties.model().warmUp()) {
+				engine
+					.submit(GenerationRequest.of("",
+							(request) -> request.candidates(this.properties.generation().candidates()).maxNewTokens(1)))
+					.text();
+			}
+			return engine;
+		}
+		catch (RuntimeException ex) {
+			engine.close();
+			throw ex;
+		}
+	}
+
+	private Path directory(String location) {
+		return this.resolvers.stream()
+			.map((resolver) -> resolver.resolve(location))
+			.filter(Objects::nonNull)
+			.findFirst()
+			.orElseThrow(() -> new InvalidInputException(location, "is no location that is known here",
+					"give a path, file:… or classpath:…, or add a ModelResolver bean that knows it"));
+	}
+
+	/** What stands for the model where its name is shown. */
+	String name(String location) {
+		String name = this.properties.model().name();
+		if (name != null) {
+			return name;
+		}
+		String[] parts = location.split("[/\\\\:]+");
+		return (parts.length > 0) ? parts[parts.length - 1] : location;
+	}
+
+}

@@ -1,0 +1,364 @@
+package io.calm.spring;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Function;
+import java.util.function.Supplier;
+
+import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationRequest;
+import io.calm.generation.GenerationStream;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The model of the application. It can be exchanged for another one without a gap: new
+ * requests go to the new engine, texts that have begun end on the old one, which is then
+ * closed. For that time both need memory.
+ */
+public final class ServedModel implements AutoCloseable {
+
+	private static final Logger LOG = LoggerFactory.getLogger(ServedModel.class);
+
+	private final @Nullable String location;
+
+	/** Until a model is open. */
+	private final String name;
+
+	private final Supplier<Opened> first;
+
+	private final Function<String, Opened> opening;
+
+	private final Duration drainTimeout;
+
+	/** One thread: what was asked for last is opened last. */
+	private final ExecutorService opener = Executors.newSingleThreadExecutor((task) -> daemon(task, "calm-opening"));
+
+	private final ExecutorService drainer = Executors.newCachedThreadPool((task) -> daemon(task, "calm-draining"));
+
+	private final AtomicInteger draining = new AtomicInteger();
+
+	/**
+	 * Requests are accepted under the read lock, so that after an exchange, under the
+	 * write lock, none can reach the old engine any more.
+	 */
+	private final ReadWriteLock exchange = new ReentrantReadWriteLock();
+
+	private volatile @Nullable Opened current;
+
+	private volatile ModelStatus.@Nullable Failure lastError;
+
+	private volatile boolean closed;
+
+	private @Nullable CompletableFuture<Void> usable;
+
+	private ServedModel(@Nullable String location, String name, Supplier<Opened> first,
+			Function<String, Opened> opening, Duration drainTimeout) {
+		this.location = location;
+		this.name = name;
+		this.first = first;
+		this.opening = opening;
+		this.drainTimeout = drainTimeout;
+	}
+
+	/** A model that is to be opened. */
+	static ServedModel at(String location, String name, Function<String, Opened> opening, Duration drainTimeout) {
+		return new ServedModel(location, name, () -> opening.apply(location), opening, drainTimeout);
+	}
+
+	/** The application's own engine, which it closes itself. */
+	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening,
+			Duration drainTimeout) {
+		return new ServedModel(null, name, () -> new Opened(name, engine, false), opening, drainTimeout);
+	}
+
+	/**
+	 * An open model.
+	 *
+	 * @param name of the model
+	 * @param engine that generates
+	 * @param owned whether this class closes it
+	 */
+	record Opened(String name, GenerationEngine engine, boolean owned) {
+
+		void close() {
+			if (this.owned) {
+				this.engine.close();
+			}
+		}
+
+	}
+
+	/**
+	 * A request that was accepted.
+	 *
+	 * @param model the name of the model that got it
+	 * @param stream the text to come
+	 */
+	record Accepted(String model, GenerationStream stream) {
+	}
+
+	private static Thread daemon(Runnable task, String name) {
+		Thread thread = new Thread(task, name);
+		thread.setDaemon(true);
+		return thread;
+	}
+
+	/**
+	 * Begins to open the model, unless that has been done.
+	 * @return completes when it is usable, or with the reason why it is not; then the
+	 * next call tries again
+	 */
+	public synchronized CompletableFuture<Void> open() {
+		CompletableFuture<Void> begun = this.usable;
+		if (begun == null || (begun.isCompletedExceptionally() && this.current == null)) {
+			begun = begin(this.first);
+			this.usable = begun;
+		}
+		// a copy: whoever cancels his waiting must not cancel that of others
+		return begun.copy();
+	}
+
+	/**
+	 * Waits until the model is usable.
+	 * @throws io.calm.input.InvalidInputException if there is no such model, or it cannot
+	 * be used
+	 */
+	public void awaitUsable() {
+		join(open());
+	}
+
+	/**
+	 * Opens the model again from where it was first: an alias, or the directory itself,
+	 * may have a new version.
+	 * @throws IllegalStateException if the first engine was a bean of the application
+	 * @see #reload(String)
+	 */
+	public void reload() {
+		if (this.location == null) {
+			throw new IllegalStateException(
+					"The engine is a bean of the application; name the location of the model to use in its place");
+		}
+		reload(this.location);
+	}
+
+	/**
+	 * Opens another model and, when it is usable, directs all new requests to it. Returns
+	 * then, while texts that had begun before may still be on their way. If it fails, the
+	 * model stays what it was.
+	 * @param location of the model, in the form of {@code calm.model.location}
+	 * @throws io.calm.input.InvalidInputException if there is no such model, or it cannot
+	 * be used
+	 */
+	public void reload(String location) {
+		CompletableFuture<Void> begun;
+		synchronized (this) {
+			begun = begin(() -> this.opening.apply(location));
+			if (this.usable == null) {
+				this.usable = begun;
+			}
+		}
+		join(begun);
+	}
+
+	private CompletableFuture<Void> begin(Supplier<Opened> opening) {
+		try {
+			return CompletableFuture.runAsync(() -> exchange(opening), this.opener);
+		}
+		catch (RejectedExecutionException ex) {
+			return CompletableFuture.failedFuture(closedException());
+		}
+	}
+
+	private static void join(CompletableFuture<Void> begun) {
+		try {
+			begun.join();
+		}
+		catch (CompletionException ex) {
+			if (ex.getCause() instanceof RuntimeException cause) {
+				throw cause;
+			}
+			throw ex;
+		}
+	}
+
+	/** On the opener's thread. */
+	private void exchange(Supplier<Opened> opening) {
+		if (this.closed) {
+			throw closedException();
+		}
+		Opened next;
+		try {
+			next = opening.get();
+		}
+		catch (RuntimeException | Error ex) {
+			failed(ex);
+			throw ex;
+		}
+		Opened previous;
+		this.exchange.writeLock().lock();
+		try {
+			if (this.closed) {
+				next.close();
+				throw closedException();
+			}
+			previous = this.current;
+			this.current = next;
+		}
+		finally {
+			this.exchange.writeLock().unlock();
+		}
+		LOG.info("Model {} is usable", next.name());
+		if (previous != null) {
+			this.draining.incrementAndGet();
+			this.drainer.execute(() -> drain(previous));
+		}
+	}
+
+	private void drain(Opened previous) {
+		try {
+			if (!previous.engine().awaitIdle(this.drainTimeout)) {
+				LOG.warn("Texts of the previous model {} have not ended in {}; they end with an error", previous.name(),
+						this.drainTimeout);
+			}
+		}
+		catch (InterruptedException ex) {
+			LOG.debug("The application ends before the last texts of the previous model");
+		}
+		finally {
+			previous.close();
+			this.draining.decrementAndGet();
+		}
+	}
+
+	/**
+	 * Accepts a request.
+	 * @param request what to generate
+	 * @return the text to come
+	 * @throws IllegalStateException if the model is not usable yet: see {@link #open()}
+	 * @throws io.calm.input.InvalidInputException if the prompt leaves no room in the
+	 * context
+	 * @throws io.calm.generation.EngineBusyException if too many requests are waiting
+	 */
+	public GenerationStream submit(GenerationRequest request) {
+		return accept(request).stream();
+	}
+
+	Accepted accept(GenerationRequest request) {
+		this.exchange.readLock().lock();
+		try {
+			Opened opened = opened();
+			return new Accepted(opened.name(), opened.engine().submit(request));
+		}
+		finally {
+			this.exchange.readLock().unlock();
+		}
+	}
+
+	/**
+	 * How long a text is.
+	 * @param text any
+	 * @return its tokens
+	 * @throws IllegalStateException if the model is not usable yet
+	 */
+	public int countTokens(String text) {
+		this.exchange.readLock().lock();
+		try {
+			return opened().engine().countTokens(text);
+		}
+		finally {
+			this.exchange.readLock().unlock();
+		}
+	}
+
+	private Opened opened() {
+		Opened opened = this.current;
+		if (this.closed) {
+			throw closedException();
+		}
+		if (opened == null) {
+			throw new IllegalStateException("The model is not open yet");
+		}
+		return opened;
+	}
+
+	private static IllegalStateException closedException() {
+		return new IllegalStateException("The model is closed, because the application ends");
+	}
+
+	/** The engine that gets the next request. */
+	@Nullable GenerationEngine engine() {
+		Opened opened = this.current;
+		return (opened != null) ? opened.engine() : null;
+	}
+
+	/** Remembers a failure for the health of the application. */
+	void failed(Throwable failure) {
+		this.lastError = new ModelStatus.Failure(Instant.now(), String.valueOf(failure.getMessage()));
+	}
+
+	/**
+	 * What the model is doing. Does not open it.
+	 * @return a moment's picture
+	 */
+	public ModelStatus status() {
+		Opened opened = this.current;
+		if (opened == null) {
+			return new ModelStatus(state(), this.name, null, null, null, 0, this.lastError);
+		}
+		GenerationEngine engine = opened.engine();
+		return new ModelStatus(state(), opened.name(), engine.config(), engine.device(), engine.status(),
+				this.draining.get(), this.lastError);
+	}
+
+	private synchronized ModelStatus.State state() {
+		if (this.closed) {
+			return ModelStatus.State.CLOSED;
+		}
+		if (this.current != null) {
+			return ModelStatus.State.USABLE;
+		}
+		if (this.usable == null) {
+			return ModelStatus.State.WAITING;
+		}
+		return this.usable.isCompletedExceptionally() ? ModelStatus.State.FAILED : ModelStatus.State.OPENING;
+	}
+
+	/** Ends all texts and frees the native memory. */
+	@Override
+	public void close() {
+		Opened last;
+		this.exchange.writeLock().lock();
+		try {
+			this.closed = true;
+			last = this.current;
+		}
+		finally {
+			this.exchange.writeLock().unlock();
+		}
+		if (last != null) {
+			last.close();
+		}
+		try {
+			// what is being opened will be closed at once
+			this.opener.shutdown();
+			this.opener.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS);
+			this.drainer.shutdownNow();
+			this.drainer.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS);
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+	}
+
+}
