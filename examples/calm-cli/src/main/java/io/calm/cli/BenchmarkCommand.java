@@ -8,11 +8,14 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import io.calm.autoencoder.AutoencoderConfig;
-import io.calm.generation.Chunk;
-import io.calm.generation.Generator;
+import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationStream;
 import io.calm.model.CalmConfig;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
@@ -233,7 +236,7 @@ final class BenchmarkCommand {
 	}
 
 	/** Times generation. */
-	@Command(name = "generate", description = "Generation at temperature 1, one stream.")
+	@Command(name = "generate", description = "Generation of texts.")
 	static final class Generate extends Subcommand {
 
 		@Mixin
@@ -246,25 +249,32 @@ final class BenchmarkCommand {
 		@Option(names = "--new-tokens", defaultValue = "128", description = "Default: ${DEFAULT-VALUE}.")
 		private int newTokens;
 
+		@Option(names = "--streams", defaultValue = "1",
+				description = "Texts side by side (default: ${DEFAULT-VALUE}).")
+		private int streams;
+
+		@Mixin
+		private SamplingOptions sampling = new SamplingOptions();
+
 		@Override
 		Report run() {
 			List<Double> milliseconds = new ArrayList<>();
 			long tokens = 0;
 			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
 				Path model = work.path().resolve("model");
-				try (ByteTokenizer tokenizer = new ByteTokenizer()) {
-					new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
-							List.of())
-						.trainUntrained(this.sizes.autoencoder(), data, model, tokenizer::save);
-				}
+				new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
+						List.of())
+					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
 				int context = (this.prompt + this.newTokens) / this.sizes.patchSize + 2;
-				String text = "x".repeat(this.prompt - 1); // BOS is the first
-				try (Generator generator = Generator.open(model, context, this.sizes.compute.inference())) {
+				try (GenerationEngine engine = GenerationEngine.open(model,
+						(options) -> options.slots(this.streams)
+							.queue(this.streams)
+							.context(context)
+							.buffer(context)
+							.program(this.sizes.compute.inference()))) {
 					for (int run = -2; run < this.sizes.runs; run++) {
 						long start = System.nanoTime();
-						try (Stream<Chunk> chunks = generator.generate(text, this.newTokens, run)) {
-							tokens = chunks.mapToLong((chunk) -> chunk.tokens().length).sum();
-						}
+						tokens = generate(engine, run);
 						if (run >= 0) {
 							milliseconds.add((System.nanoTime() - start) / 1e6);
 						}
@@ -272,6 +282,34 @@ final class BenchmarkCommand {
 				}
 			}
 			return report(milliseconds, tokens).put("new_tokens", tokens);
+		}
+
+		private long generate(GenerationEngine engine, int run) {
+			String text = "x".repeat(this.prompt - 1); // BOS is the first
+			List<GenerationStream> streams = IntStream.range(0, this.streams)
+				.mapToObj((i) -> engine.generate(text,
+						(request) -> this.sampling.applyTo(request)
+							.maxNewTokens(this.newTokens)
+							.seed((long) run * this.streams + i)))
+				.toList();
+			return streams.stream().flatMap(GenerationStream::stream).mapToLong((chunk) -> chunk.tokens().length).sum();
+		}
+
+		/** The bytes, and words that no text contains for all other ids. */
+		private void saveTokenizer(Path directory) {
+			try (ByteTokenizer bytes = new ByteTokenizer()) {
+				bytes.save(directory);
+				Path file = directory.resolve("tokenizer.json");
+				JsonObject tokenizer = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
+				JsonObject vocabulary = tokenizer.getAsJsonObject("model").getAsJsonObject("vocab");
+				while (vocabulary.size() < this.sizes.vocab) {
+					vocabulary.addProperty(" word " + vocabulary.size(), vocabulary.size());
+				}
+				Files.writeString(file, tokenizer.toString());
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
+			}
 		}
 
 	}

@@ -57,15 +57,22 @@ final class EvaluateCommand extends Subcommand {
 			kind = ModelFiles.Kind.of(this.directory, weights);
 		}
 		int patchSize = model.config().integer("patch_size", 1, 1 << 24);
-		ProgramOptions program = this.compute.inference();
 		Corpus text = Corpus.of((options) -> options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField));
-		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile); TokenStore data = TokenStore.of(text, tokenizer)) {
+		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
+			ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
+			return evaluate(kind, patchSize, text, tokenizer);
+		}
+	}
+
+	private Report evaluate(ModelFiles.Kind kind, int patchSize, Corpus text, Tokenizer tokenizer) {
+		ProgramOptions program = this.compute.inference();
+		try (TokenStore data = TokenStore.of(text, tokenizer)) {
 			AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
 			Report report = new Report().put("documents", data.documents())
 				.put("tokens", data.tokens())
 				.put("autoencoderAccuracy", reconstruction.accuracy())
 				.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
-			if (kind == ModelFiles.Kind.ENERGY) {
+			if (kind.isCalm()) {
 				BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
 					.score(this.directory, data, program);
 				report.put("block", this.block)

@@ -1,12 +1,11 @@
 package io.calm.cli;
 
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.stream.Stream;
+import java.util.Scanner;
 
-import io.calm.generation.Chunk;
-import io.calm.generation.Generator;
-import io.calm.input.InvalidInputException;
+import io.calm.generation.GenerationEngine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -29,9 +28,12 @@ final class GenerateCommand extends Subcommand {
 			description = "Patches of prompt and text together (default: ${DEFAULT-VALUE}).")
 	private int context;
 
-	@Option(names = "--temperature", defaultValue = "1",
-			description = "1: other temperatures need samplers that are not built yet.")
-	private double temperature;
+	@Option(names = "--stop", arity = "1..*", paramLabel = "TEXT",
+			description = "Strings that end the text (default: none).")
+	private String[] stop = {};
+
+	@Option(names = "--interactive", description = "Keep the model loaded and continue every line of standard input.")
+	private boolean interactive;
 
 	@Option(names = "--seed", defaultValue = "1", description = "Of the draws (default: ${DEFAULT-VALUE}).")
 	private long seed;
@@ -39,29 +41,50 @@ final class GenerateCommand extends Subcommand {
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
+	@Mixin
+	private SamplingOptions sampling = new SamplingOptions();
+
 	@Override
 	Report run() {
-		if (this.temperature != 1) {
-			throw new InvalidInputException("--temperature", "is " + this.temperature + ", and only 1 is available yet",
-					"leave the option out");
+		try (GenerationEngine engine = GenerationEngine.open(this.directory,
+				(options) -> options.slots(1).context(this.context).program(this.compute.inference()))) {
+			if (!this.interactive) {
+				String text = generate(engine, this.prompt);
+				return json() ? new Report().put("prompt", this.prompt).put("text", text) : new Report();
+			}
+			Scanner lines = new Scanner(System.in, StandardCharsets.UTF_8);
+			while (lines.hasNextLine()) {
+				String line = lines.nextLine();
+				String text = generate(engine, line);
+				if (json()) {
+					new Report().put("prompt", line).put("text", text).print(out(), true);
+				}
+			}
+			return new Report();
 		}
+	}
+
+	/** Shows the text as it grows, unless it is to be part of a report. */
+	private String generate(GenerationEngine engine, String beginning) {
 		StringBuilder text = new StringBuilder();
-		try (Generator generator = Generator.open(this.directory, this.context, this.compute.inference());
-				Stream<Chunk> chunks = generator.generate(this.prompt, this.maxNewTokens, this.seed)) {
-			PrintWriter out = out();
-			chunks.forEach((chunk) -> {
+		PrintWriter out = out();
+		engine
+			.generate(beginning,
+					(request) -> this.sampling.applyTo(request)
+						.maxNewTokens(this.maxNewTokens)
+						.seed(this.seed)
+						.stop(this.stop))
+			.forEach((chunk) -> {
 				text.append(chunk.text());
 				if (!json()) {
 					out.print(chunk.text());
 					out.flush();
 				}
 			});
-			if (!json()) {
-				out.println();
-				return new Report();
-			}
+		if (!json()) {
+			out.println();
 		}
-		return new Report().put("prompt", this.prompt).put("text", text.toString());
+		return text.toString();
 	}
 
 }

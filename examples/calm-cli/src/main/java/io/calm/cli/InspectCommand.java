@@ -33,14 +33,14 @@ final class InspectCommand extends Subcommand {
 				.put("parameters", parameters(weights.entries(), ""));
 			switch (kind) {
 				case AUTOENCODER -> put(report, "autoencoder", ModelFiles.settings(ModelFiles.autoencoder(model)));
-				case ENERGY -> {
+				case ENERGY, FLOW, DIFFUSION -> {
 					AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
-					CalmConfig config = ModelFiles.calm(model);
+					CalmConfig config = ModelFiles.calm(model, weights);
 					report.put("autoencoderParameters", parameters(weights.entries(), CalmNetwork.AUTOENCODER));
 					put(report, "languageModel", ModelFiles.settings(config));
 					put(report, "autoencoder", ModelFiles.settings(autoencoder));
 				}
-				case BASELINE, DENOISING -> report.put("hiddenSize", model.config().integer("hidden_size"));
+				case BASELINE -> report.put("hiddenSize", model.config().integer("hidden_size"));
 			}
 		}
 		if (model.tokenizer().isPresent()) {

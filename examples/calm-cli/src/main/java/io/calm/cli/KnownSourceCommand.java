@@ -86,7 +86,8 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
 	private int samples;
 
-	@Option(names = "--targets", defaultValue = "100", description = "M (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--targets", defaultValue = "100",
+			description = "M, of the energy head (default: ${DEFAULT-VALUE}).")
 	private int targets;
 
 	@Option(names = "--head-blocks", defaultValue = "2", description = "Of the head (default: ${DEFAULT-VALUE}).")
@@ -97,6 +98,9 @@ final class KnownSourceCommand extends Subcommand {
 
 	@Option(names = "--dropout", defaultValue = "0.15", description = "Of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double dropout;
+
+	@Mixin
+	private HeadOptions head = new HeadOptions();
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
@@ -113,7 +117,7 @@ final class KnownSourceCommand extends Subcommand {
 			.klWeight(this.klWeight)
 			.dropout(this.dropout)
 			.build();
-		CalmConfig.Builder model = CalmConfig.preset("nano")
+		CalmConfig.Builder model = this.head.applyTo(CalmConfig.preset("nano"))
 			.hiddenSize(this.hiddenSize)
 			.layers(this.layers)
 			.heads(this.heads)

@@ -64,6 +64,9 @@ final class ProgressBar implements AutoCloseable {
 
 	private Instant shown;
 
+	/** Done before this process began, of a task that is resumed; -1 until known. */
+	private long before = -1;
+
 	private String latest = "";
 
 	private int drawn;
@@ -93,6 +96,7 @@ final class ProgressBar implements AutoCloseable {
 	 */
 	void update(long done, String note) {
 		Instant now = this.clock.instant();
+		this.before = (this.before < 0) ? done - 1 : this.before;
 		this.latest = text(done, note, Duration.between(this.started, now));
 		if (Duration.between(this.shown, now).compareTo(this.style.interval) >= 0) {
 			this.shown = now;
@@ -101,7 +105,7 @@ final class ProgressBar implements AutoCloseable {
 	}
 
 	private String text(long done, String note, Duration elapsed) {
-		long left = (done > 0) ? elapsed.toSeconds() * (this.total - done) / done : 0;
+		long left = (done > this.before) ? elapsed.toSeconds() * (this.total - done) / (done - this.before) : 0;
 		String time = (done < this.total) ? clockTime(left) + " left" : clockTime(elapsed.toSeconds());
 		int filled = (int) (WIDTH * done / this.total);
 		String bar = (this.style == Style.BAR) ? "[" + "#".repeat(filled) + ".".repeat(WIDTH - filled) + "] " : "";
@@ -123,6 +127,20 @@ final class ProgressBar implements AutoCloseable {
 		}
 		else if (this.style == Style.LINES) {
 			this.err.println(this.latest);
+		}
+	}
+
+	/**
+	 * Says something that is to stay.
+	 * @param line one line
+	 */
+	void tell(String line) {
+		if (this.drawn > 0) {
+			this.err.print("\r" + " ".repeat(this.drawn) + "\r");
+			this.drawn = 0;
+		}
+		if (this.style != Style.NONE) {
+			this.err.println(line);
 		}
 	}
 

@@ -4,7 +4,10 @@ import java.nio.file.Path;
 import java.util.List;
 
 import io.calm.Calm;
+import io.calm.CalmTraining;
 import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowListener;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
@@ -18,6 +21,8 @@ import picocli.CommandLine.Option;
 		+ " where an interrupted training has stopped.")
 final class TrainCommand extends Subcommand {
 
+	private static final String LEARNED = "bpe:";
+
 	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
 			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
 	private List<Path> corpus = List.of();
@@ -29,8 +34,9 @@ final class TrainCommand extends Subcommand {
 			description = "A line of .txt that matches begins a new document (default: a file is one document).")
 	private @Nullable String documentStart;
 
-	@Option(names = "--tokenizer", required = true, paramLabel = "FILE|byte",
-			description = "A tokenizer.json, or 'byte' for one token per byte.")
+	@Option(names = "--tokenizer", required = true, paramLabel = "FILE|bpe:N|byte",
+			description = "A tokenizer.json; 'bpe:4096' to learn one of 4096 tokens from the corpus; 'byte' for one"
+					+ " token per byte.")
 	private String tokenizer = "byte";
 
 	@Option(names = "--output", required = true, paramLabel = "DIR", description = "The model directory to write.")
@@ -76,26 +82,41 @@ final class TrainCommand extends Subcommand {
 			description = "Steps between checkpoints (default: ${DEFAULT-VALUE}).")
 	private long checkpointEvery;
 
+	@Option(names = "--evaluate-every", defaultValue = "500",
+			description = "Steps between evaluations, with --evaluation-corpus (default: ${DEFAULT-VALUE}).")
+	private long evaluateEvery;
+
+	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
+			description = "Text that is not trained on, to score the models on.")
+	private List<Path> evaluationCorpus = List.of();
+
 	@Option(names = "--seed", defaultValue = "1", description = "Of everything random (default: ${DEFAULT-VALUE}).")
 	private long seed;
+
+	@Option(names = "--mlflow", paramLabel = "URI",
+			description = "Follow the training on this MLflow server, such as http://localhost:5000; credentials come"
+					+ " from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. What the"
+					+ " server does not take stays in mlflow-spool beside the output, see 'calm mlflow-replay'.")
+	private @Nullable String mlflow;
+
+	@Option(names = "--mlflow-experiment", paramLabel = "NAME",
+			description = "The experiment (default: MLFLOW_EXPERIMENT_NAME, else Default).")
+	private @Nullable String mlflowExperiment;
+
+	@Mixin
+	private HeadOptions head = new HeadOptions();
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
 	@Override
 	Report run() {
-		Corpus text = Corpus.of((options) -> {
-			options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField);
-			if (this.documentStart != null) {
-				options.documentStart(this.documentStart);
-			}
-		});
+		Corpus text = corpus(this.corpus);
 		ProgramOptions program = this.compute.training();
-		int patches = Math.max(2, this.block / this.patchSize);
+		int patches = Math.max(2, this.block / Math.max(1, this.patchSize));
 		long start = System.nanoTime();
-		try (Tokenizer tokens = "byte".equals(this.tokenizer) ? new ByteTokenizer()
-				: Tokenizer.load(Path.of(this.tokenizer))) {
-			Calm.train((training) -> training.corpus(text)
+		try (Tokenizer tokens = tokenizer(text); MlflowListener tracking = tracking()) {
+			Calm.train((training) -> followed(training, tracking).corpus(text)
 				.tokenizer(tokens)
 				.program(program)
 				.autoencoder(
@@ -108,20 +129,68 @@ final class TrainCommand extends Subcommand {
 							.patches(patches)
 							.learningRate(this.autoencoderLearningRate)
 							.checkpointEvery(this.checkpointEvery)
+							.evaluateEvery(evaluateEvery())
 							.seed(this.seed))
-				.languageModel(this.preset, (shape) -> {
-				}, (options) -> options.steps(this.steps)
-					.batch(this.batch)
-					.patches(patches)
-					.learningRate(this.learningRate)
-					.averaging(0.999)
-					.checkpointEvery(this.checkpointEvery)
-					.seed(this.seed))
+				.languageModel(this.preset, this.head::applyTo,
+						(options) -> options.steps(this.steps)
+							.batch(this.batch)
+							.patches(patches)
+							.learningRate(this.learningRate)
+							.averaging(0.999)
+							.checkpointEvery(this.checkpointEvery)
+							.evaluateEvery(evaluateEvery())
+							.seed(this.seed))
 				.listener(new TrainingProgress(this))
 				.output(this.output)).close();
 		}
 		return new Report().put("output", this.output.toString())
 			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
+	}
+
+	private Corpus corpus(List<Path> paths) {
+		return Corpus.of((options) -> {
+			options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField);
+			if (this.documentStart != null) {
+				options.documentStart(this.documentStart);
+			}
+		});
+	}
+
+	private long evaluateEvery() {
+		return this.evaluationCorpus.isEmpty() ? 0 : this.evaluateEvery;
+	}
+
+	private @Nullable MlflowListener tracking() {
+		String uri = this.mlflow;
+		return (uri == null) ? null : MlflowListener.of((options) -> {
+			options.trackingUri(uri).run(String.valueOf(this.output.getFileName()));
+			if (this.mlflowExperiment != null) {
+				options.experiment(this.mlflowExperiment);
+			}
+		});
+	}
+
+	private CalmTraining followed(CalmTraining training, @Nullable MlflowListener tracking) {
+		if (tracking != null) {
+			training.listener(tracking);
+		}
+		return this.evaluationCorpus.isEmpty() ? training : training.evaluation(corpus(this.evaluationCorpus));
+	}
+
+	private Tokenizer tokenizer(Corpus text) {
+		if ("byte".equals(this.tokenizer)) {
+			return new ByteTokenizer();
+		}
+		if (!this.tokenizer.startsWith(LEARNED)) {
+			return Tokenizer.load(Path.of(this.tokenizer));
+		}
+		try {
+			return Tokenizer.train(text, Integer.parseInt(this.tokenizer.substring(LEARNED.length())));
+		}
+		catch (NumberFormatException ex) {
+			throw new InvalidInputException("--tokenizer " + this.tokenizer, "names no number of tokens",
+					"write, for example, --tokenizer bpe:4096", ex);
+		}
 	}
 
 }

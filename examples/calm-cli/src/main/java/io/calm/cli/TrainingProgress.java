@@ -2,6 +2,7 @@ package io.calm.cli;
 
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -35,9 +36,31 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
+	public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+		if (this.bar != null) {
+			String scores = metrics.entrySet()
+				.stream()
+				.map((score) -> String.format(Locale.ROOT, "%s %.4g", score.getKey(), score.getValue()))
+				.collect(Collectors.joining("  "));
+			this.bar.tell(phase + " after " + step + " steps: " + scores);
+		}
+	}
+
+	@Override
 	public void onEnd(String phase, long step) {
+		close();
+	}
+
+	/** The error is to begin on a line of its own. */
+	@Override
+	public void onFailure(String phase, RuntimeException failure) {
+		close();
+	}
+
+	private void close() {
 		if (this.bar != null) {
 			this.bar.close();
+			this.bar = null;
 		}
 	}
 

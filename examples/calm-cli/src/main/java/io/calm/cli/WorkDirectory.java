@@ -1,11 +1,12 @@
 package io.calm.cli;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Stream;
+
+import io.calm.input.InvalidInputException;
 
 /** A temporary directory for the models of a command that keeps none. */
 record WorkDirectory(Path path) implements AutoCloseable {
@@ -15,7 +16,9 @@ record WorkDirectory(Path path) implements AutoCloseable {
 			return new WorkDirectory(Files.createTempDirectory("calm"));
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("Cannot create a temporary directory: " + ex.getMessage(), ex);
+			throw new InvalidInputException(System.getProperty("java.io.tmpdir"),
+					"no temporary directory can be made there (" + ex + ")",
+					"free space there, or name another directory with -Djava.io.tmpdir=DIR", ex);
 		}
 	}
 
@@ -27,7 +30,8 @@ record WorkDirectory(Path path) implements AutoCloseable {
 			}
 		}
 		catch (IOException ex) {
-			throw new UncheckedIOException("Cannot delete " + this.path + ": " + ex.getMessage(), ex);
+			throw new InvalidInputException(this.path.toString(), "cannot be deleted (" + ex + ")", "delete it by hand",
+					ex);
 		}
 	}
 

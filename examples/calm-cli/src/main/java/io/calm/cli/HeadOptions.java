@@ -1,0 +1,60 @@
+package io.calm.cli;
+
+import io.calm.head.Solver;
+import io.calm.input.InvalidInputException;
+import io.calm.model.CalmConfig;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Which generative head a model has. */
+final class HeadOptions {
+
+	/** The heads. */
+	enum Head {
+
+		ENERGY, FLOW, DIFFUSION
+
+	}
+
+	@Option(names = "--head", defaultValue = "energy",
+			description = "energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
+	private Head head = Head.ENERGY;
+
+	@Option(names = "--sampling-steps",
+			description = "Of a draw from the flow head (default: 10) or the diffusion head (default: 100).")
+	private @Nullable Integer samplingSteps;
+
+	@Option(names = "--solver", description = "Of the flow head: euler or midpoint (default: midpoint).")
+	private @Nullable Solver solver;
+
+	CalmConfig.Builder applyTo(CalmConfig.Builder model) {
+		if (this.solver != null && this.head != Head.FLOW) {
+			throw new InvalidInputException("--solver", "is for the flow head", "add --head flow, or leave it out");
+		}
+		return switch (this.head) {
+			case ENERGY -> {
+				if (this.samplingSteps != null) {
+					throw new InvalidInputException("--sampling-steps",
+							"is for the flow and the diffusion head: the energy head draws in one step",
+							"add --head flow or --head diffusion, or leave it out");
+				}
+				yield model.energyHead((energy) -> {
+				});
+			}
+			case FLOW -> model.flowHead((flow) -> {
+				if (this.samplingSteps != null) {
+					flow.steps(this.samplingSteps);
+				}
+				if (this.solver != null) {
+					flow.solver(this.solver);
+				}
+			});
+			case DIFFUSION -> model.diffusionHead((diffusion) -> {
+				if (this.samplingSteps != null) {
+					diffusion.steps(this.samplingSteps);
+				}
+			});
+		};
+	}
+
+}

@@ -1,0 +1,61 @@
+package io.calm.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * Every head goes all the way: trained, written, recognised, scored, generated from.
+ */
+class HeadsTest {
+
+	@TempDir
+	private Path directory = Path.of(".");
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', textBlock = """
+			energy    |                                    | noise_size         | 64
+			flow      |                                    | num_sampling_steps | 10
+			flow      | --solver euler --sampling-steps 3  | solver             | euler
+			diffusion | --sampling-steps 5                 | num_sampling_steps | 5
+			""")
+	void goesAllTheWay(String head, String options, String setting, String value) throws IOException {
+		Path corpus = this.directory.resolve("corpus.txt");
+		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
+		String model = this.directory.resolve("model").toString();
+		run("train --quiet --no-fusion --tokenizer byte --preset nano --latent-size 8 --autoencoder-size 64"
+				+ " --autoencoder-steps 2 --steps 2 --batch 4 --block 64 --head " + head
+				+ ((options != null) ? " " + options : "") + " --corpus " + corpus + " --output " + model);
+
+		JsonObject inspected = run("inspect " + model);
+		assertThat(inspected.get("kind").getAsString()).isEqualTo(head);
+		assertThat(inspected.getAsJsonObject("languageModel").get(setting).getAsString()).isEqualTo(value);
+		JsonObject evaluated = run("evaluate " + model + " --limit 100 --quiet --corpus " + corpus);
+		assertThat(evaluated.get("positions").getAsInt()).isPositive();
+		String generation = "generate " + model + " --quiet --max-new-tokens 9 --seed 3 --prompt The";
+		JsonObject generated = run(generation);
+		assertThat(generated).isEqualTo(run(generation));
+	}
+
+	private static JsonObject run(String line) {
+		StringWriter out = new StringWriter();
+		StringWriter err = new StringWriter();
+		int exit = CalmCommand.commandLine()
+			.setOut(new PrintWriter(out, true))
+			.setErr(new PrintWriter(err, true))
+			.execute((line + " --json").split(" "));
+		assertThat(exit).as(err.toString()).isZero();
+		return JsonParser.parseString(out.toString()).getAsJsonObject();
+	}
+
+}
