@@ -1,9 +1,11 @@
 package io.calm.graph;
 
 import com.sun.jna.Function;
+import com.sun.jna.NativeLibrary;
 import com.sun.jna.Platform;
 import io.calm.input.InvalidInputException;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TFE_Context;
@@ -18,18 +20,27 @@ import org.tensorflow.internal.c_api.global.tensorflow;
  */
 final class NativeRuntime {
 
+	private static final String FRAMEWORK = "tensorflow_framework@.2";
+
+	/** {@code absl::SetMinLogLevel(absl::LogSeverityAtLeast)}. */
+	private static final String SET_MIN_LOG_LEVEL = "_ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE";
+
+	private static final int ERROR = 2;
+
 	private static final @Nullable LinkageError MISSING;
 
 	private static final boolean GPU;
 
 	static {
-		// JavaCPP refuses to allocate once the whole process is larger than 4 x Xmx.
-		// Model
-		// weights live outside the heap by design, so that limit would hit at random.
+		// JavaCPP refuses to allocate once the process is larger than 4 x Xmx, but model
+		// weights live outside the heap by design: that limit would hit at random.
 		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
 		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
-		quietUnlessConfigured();
+		boolean quiet = quietUnlessConfigured();
 		MISSING = tryToLoad();
+		if (quiet && MISSING == null) {
+			quietCompiler();
+		}
 		GPU = MISSING == null && findGpu();
 	}
 
@@ -75,16 +86,31 @@ final class NativeRuntime {
 	/**
 	 * A library does not print: TensorFlow's information lines go unless the user asked
 	 * for them. Its logger reads the environment of the process, which Java cannot write.
+	 * @return whether the user has not asked
 	 */
-	private static void quietUnlessConfigured() {
+	private static boolean quietUnlessConfigured() {
 		if (System.getenv("TF_CPP_MIN_LOG_LEVEL") != null) {
-			return;
+			return false;
 		}
 		if (Platform.isWindows()) {
 			Function.getFunction("msvcrt", "_putenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL=2" });
 		}
 		else {
 			Function.getFunction("c", "setenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL", "2", 1 });
+		}
+		return true;
+	}
+
+	/** Its compiler, XLA, logs by another library, which reads no environment. */
+	private static void quietCompiler() {
+		String framework = Loader.getLoadedLibraries().get(FRAMEWORK);
+		if (framework != null) {
+			try {
+				NativeLibrary.getInstance(framework).getFunction(SET_MIN_LOG_LEVEL).invokeVoid(new Object[] { ERROR });
+			}
+			catch (UnsatisfiedLinkError ex) {
+				// another version of TensorFlow, or another platform: it says more
+			}
 		}
 	}
 

@@ -3,6 +3,7 @@ package io.calm.cli;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
@@ -14,6 +15,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.model.CalmConfig;
 import io.calm.text.TokenStore;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -99,6 +101,10 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--dropout", defaultValue = "0.15", description = "Of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double dropout;
 
+	@Option(names = "--evaluate-every", defaultValue = "0",
+			description = "Steps of the language model between scores on the way (default: none).")
+	private long evaluateEvery;
+
 	@Mixin
 	private HeadOptions head = new HeadOptions();
 
@@ -134,18 +140,22 @@ final class KnownSourceCommand extends Subcommand {
 				TokenStore unseen = sample(source, EVALUATION_TOKENS, this.seed + 2)) {
 			Path autoencoderDirectory = work.path().resolve("autoencoder");
 			Path modelDirectory = work.path().resolve("model");
-			new AutoencoderTrainer(autoencoder, options(patches, this.autoencoderSteps, this.autoencoderLearningRate),
-					program, listeners)
+			new AutoencoderTrainer(autoencoder,
+					options(patches, this.autoencoderSteps, this.autoencoderLearningRate, 0), program, listeners)
 				.train(data, autoencoderDirectory, noFiles);
+			BrierLm brierLm = new BrierLm(patches, this.batch, 0, this.seed);
+			Report onTheWay = new Report();
 			long start = System.nanoTime();
-			new LanguageModelTrainer(model, options(patches, this.steps, this.learningRate), program, listeners)
+			new LanguageModelTrainer(model, options(patches, this.steps, this.learningRate, this.evaluateEvery),
+					program, List.of(new TrainingProgress(this), scores(onTheWay)),
+					Evaluation.ofLanguageModel(unseen, brierLm, this.compute.inference()))
 				.train(autoencoderDirectory, data, modelDirectory, noFiles);
 			double seconds = (System.nanoTime() - start) / 1e9;
-			BrierScore score = new BrierLm(patches, this.batch, 0, this.seed).score(modelDirectory, unseen,
-					this.compute.inference());
+			BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.inference());
 			double[] ideal = new double[BrierScore.LENGTH];
 			Arrays.setAll(ideal, (n) -> source.idealBrier(BrierScore.LENGTH)[n]);
-			return new Report().put("ideal", new Report().put("brier", ideal).put("brierLM", source.idealBrierLm()))
+			Report report = new Report()
+				.put("ideal", new Report().put("brier", ideal).put("brierLM", source.idealBrierLm()))
 				.put("measured",
 						new Report().put("brier", score.brier())
 							.put("brierLM", score.brierLm())
@@ -157,16 +167,29 @@ final class KnownSourceCommand extends Subcommand {
 				.put("positions", score.positions())
 				.put("steps", this.steps)
 				.put("seconds", seconds);
+			return (this.evaluateEvery > 0) ? report.put("brierLMAfterSteps", onTheWay) : report;
 		}
 	}
 
-	private TrainingOptions options(int patches, long count, double rate) {
+	private static TrainingListener scores(Report onTheWay) {
+		return new TrainingListener() {
+
+			@Override
+			public void onEvaluation(String phase, long step, Map<String, Double> scores) {
+				onTheWay.put(Long.toString(step), scores.getOrDefault("brier_lm", Double.NaN));
+			}
+
+		};
+	}
+
+	private TrainingOptions options(int patches, long count, double rate, long evaluateEvery) {
 		return TrainingOptions.of((options) -> options.steps(count)
 			.batch(this.batch)
 			.patches(patches)
 			.learningRate(rate)
 			.decay(this.decay)
 			.averaging(this.averaging)
+			.evaluateEvery(evaluateEvery)
 			.seed(this.seed));
 	}
 
