@@ -44,7 +44,6 @@ public enum Device {
 		else {
 			config.putDeviceCount("GPU", 0);
 		}
-		config.setInterOpParallelismThreads(Integer.getInteger("inter", 0));
 		return config;
 	}
 

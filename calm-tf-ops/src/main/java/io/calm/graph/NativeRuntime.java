@@ -1,5 +1,9 @@
 package io.calm.graph;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
 import com.sun.jna.Function;
 import com.sun.jna.NativeLibrary;
 import com.sun.jna.Platform;
@@ -75,6 +79,20 @@ final class NativeRuntime {
 
 	static boolean hasGpu() {
 		return GPU;
+	}
+
+	/**
+	 * Whether the CPU is known to have no instructions for bfloat16 (AVX-512 BF16 or AMX
+	 * on x86, BF16 on ARM). Only Linux tells.
+	 */
+	static boolean lacksBfloat16() {
+		Path processors = Path.of("/proc/cpuinfo");
+		try {
+			return Files.isReadable(processors) && !Files.readString(processors).contains("bf16");
+		}
+		catch (IOException ex) {
+			return false;
+		}
 	}
 
 	private static void setUnlessPresent(String property, String value) {

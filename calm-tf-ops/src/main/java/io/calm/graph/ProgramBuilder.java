@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Map;
 
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -23,6 +25,8 @@ import org.tensorflow.types.TInt64;
  * graph is native memory too.
  */
 public final class ProgramBuilder implements AutoCloseable {
+
+	private static final Logger LOG = LoggerFactory.getLogger(ProgramBuilder.class);
 
 	private final ProgramOptions options;
 
@@ -50,6 +54,9 @@ public final class ProgramBuilder implements AutoCloseable {
 		this.options = options;
 		this.weightsKept = weightsKept;
 		this.device = options.device().resolve();
+		if (options.precision() == Precision.BF16 && this.device == Device.CPU && NativeRuntime.lacksBfloat16()) {
+			LOG.warn("This CPU has no instructions for bfloat16, it computes with fp32 faster");
+		}
 		this.graph = new Graph();
 		this.tf = Ops.create(this.graph);
 		this.variables = new Variables(this.tf);
