@@ -5,11 +5,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 import com.sun.jna.Function;
-import com.sun.jna.NativeLibrary;
 import com.sun.jna.Platform;
 import io.calm.input.InvalidInputException;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Loader;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TFE_Context;
@@ -24,13 +22,6 @@ import org.tensorflow.internal.c_api.global.tensorflow;
  */
 final class NativeRuntime {
 
-	private static final String FRAMEWORK = "tensorflow_framework@.2";
-
-	/** {@code absl::SetMinLogLevel(absl::LogSeverityAtLeast)}. */
-	private static final String SET_MIN_LOG_LEVEL = "_ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE";
-
-	private static final int ERROR = 2;
-
 	private static final @Nullable LinkageError MISSING;
 
 	private static final boolean GPU;
@@ -40,11 +31,8 @@ final class NativeRuntime {
 		// weights live outside the heap by design: that limit would hit at random.
 		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
 		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
-		boolean quiet = quietUnlessConfigured();
+		quietUnlessConfigured();
 		MISSING = tryToLoad();
-		if (quiet && MISSING == null) {
-			quietCompiler();
-		}
 		GPU = MISSING == null && findGpu();
 	}
 
@@ -104,31 +92,16 @@ final class NativeRuntime {
 	/**
 	 * A library does not print: TensorFlow's information lines go unless the user asked
 	 * for them. Its logger reads the environment of the process, which Java cannot write.
-	 * @return whether the user has not asked
 	 */
-	private static boolean quietUnlessConfigured() {
+	private static void quietUnlessConfigured() {
 		if (System.getenv("TF_CPP_MIN_LOG_LEVEL") != null) {
-			return false;
+			return;
 		}
 		if (Platform.isWindows()) {
 			Function.getFunction("msvcrt", "_putenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL=2" });
 		}
 		else {
 			Function.getFunction("c", "setenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL", "2", 1 });
-		}
-		return true;
-	}
-
-	/** Its compiler, XLA, logs by another library, which reads no environment. */
-	private static void quietCompiler() {
-		String framework = Loader.getLoadedLibraries().get(FRAMEWORK);
-		if (framework != null) {
-			try {
-				NativeLibrary.getInstance(framework).getFunction(SET_MIN_LOG_LEVEL).invokeVoid(new Object[] { ERROR });
-			}
-			catch (UnsatisfiedLinkError ex) {
-				// another version of TensorFlow, or another platform: it says more
-			}
 		}
 	}
 
