@@ -228,6 +228,12 @@ public final class ModelFiles {
 			throw new InvalidInputException(CONFIG,
 					"num_attention_heads " + heads + " does not divide hidden_size " + hidden, "correct one of them");
 		}
+		for (String unknown : List.of("rope_scaling", "rope_parameters")) {
+			if (config.has(unknown)) {
+				throw new InvalidInputException(CONFIG, "has " + unknown + ", which is not supported",
+						"give a model with plain rotary embedding, as the reference trains them");
+			}
+		}
 		return new BackboneConfig(hidden, size(config, "intermediate_size"),
 				config.integer("num_hidden_layers", 1, DEEPEST), heads, config.integer("num_key_value_heads", heads),
 				config.integer("head_dim", hidden / heads), config.integer("max_position_embeddings", 2048),

@@ -150,6 +150,7 @@ class BadInputTest {
 						"tokenizer.json: has an empty vocabulary"),
 				arguments(setting("hidden_size", 1 << 30), "config.json: 'hidden_size' = '1073741824' is out of range"),
 				arguments(setting("num_hidden_layers", 1 << 30), "config.json: 'num_hidden_layers' = '1073741824'"),
+				arguments(setting("rope_scaling", 2), "config.json: has rope_scaling, which is not supported"),
 				arguments(setting("rms_norm_eps", -1), "config.json: model, rms_norm_eps: is -1.0; choose a positive"));
 	}
 
