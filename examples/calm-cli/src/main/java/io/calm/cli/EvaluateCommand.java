@@ -22,8 +22,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Scores a model on text. */
-@Command(name = "evaluate", description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
-		+ " or the baseline's cross entropy and perplexity.")
+@Command(name = "evaluate",
+		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
+				+ " or the baseline's cross entropy and perplexity.")
 final class EvaluateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")

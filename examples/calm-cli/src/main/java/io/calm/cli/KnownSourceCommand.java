@@ -185,11 +185,7 @@ final class KnownSourceCommand extends Subcommand {
 
 	private void trainBaseline(Report report, double ideal, Path work, TokenStore data, TokenStore unseen) {
 		BaselineConfig config = new BaselineConfig(SPECIAL + this.states,
-				BackboneConfig.preset("nano")
-					.hiddenSize(this.hiddenSize)
-					.layers(this.layers)
-					.heads(this.heads)
-					.build(),
+				BackboneConfig.preset("nano").hiddenSize(this.hiddenSize).layers(this.layers).heads(this.heads).build(),
 				0, 1, 2);
 		Path directory = work.resolve("model");
 		long start = System.nanoTime();
@@ -210,9 +206,7 @@ final class KnownSourceCommand extends Subcommand {
 	}
 
 	private static Report section(BrierScore score) {
-		return new Report().put("brier", score.brier())
-			.put("brierLM", score.brierLm())
-			.put("error", score.error());
+		return new Report().put("brier", score.brier()).put("brierLM", score.brierLm()).put("error", score.error());
 	}
 
 	private int patches() {
