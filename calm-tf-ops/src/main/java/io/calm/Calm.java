@@ -25,8 +25,8 @@ public final class Calm {
 	}
 
 	/**
-	 * Trains autoencoder and language model, writes the model directory and opens it. A
-	 * training that was interrupted goes on where its last checkpoint is.
+	 * Trains autoencoder and language model, or a baseline, writes the model directory
+	 * and opens it. A training that was interrupted goes on where its last checkpoint is.
 	 * @param training sets corpus, tokenizer, shapes, output and what differs from the
 	 * defaults
 	 * @return the model; close it
@@ -38,9 +38,9 @@ public final class Calm {
 	}
 
 	/**
-	 * Opens a model directory with a context of 512 patches, in fp32 on the device at
-	 * hand.
-	 * @param directory of a CALM language model with its tokenizer
+	 * Opens a model directory with a context of 512 patches (tokens for a baseline), in
+	 * fp32 on the device at hand.
+	 * @param directory of a language model, CALM or baseline, with its tokenizer
 	 * @return the model; close it
 	 */
 	public static GenerationEngine open(Path directory) {

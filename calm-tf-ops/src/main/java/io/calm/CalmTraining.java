@@ -12,14 +12,18 @@ import java.util.stream.Stream;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
+import io.calm.model.BackboneConfig;
+import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.ModelFiles;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.TrainingListener;
@@ -27,14 +31,18 @@ import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A training from text to a model directory: tokens, autoencoder, language model. Its
- * checkpoints lie beside the output, in a directory of its name with {@code .training}
- * behind it, until the model is finished.
+ * A training from text to a model directory: tokens, autoencoder, language model, or a
+ * baseline Transformer in place of the last two. Its checkpoints lie beside the output,
+ * in a directory of its name with {@code .training} behind it, until the model is
+ * finished.
  */
 public final class CalmTraining {
 
 	/** What an evaluation during a training looks at, for an error of a few per cent. */
 	private static final long EVALUATED_POSITIONS = 16_384;
+
+	/** K of the paper: a baseline is scored where such a model would be. */
+	private static final int COMPARED_PATCH_SIZE = 4;
 
 	private @Nullable Corpus corpus;
 
@@ -59,6 +67,8 @@ public final class CalmTraining {
 
 	private Consumer<TrainingOptions.Builder> modelTraining = (training) -> {
 	};
+
+	private @Nullable Baseline baseline;
 
 	private ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
 
@@ -146,6 +156,24 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * A baseline Transformer, which predicts one token at a time, in place of autoencoder
+	 * and CALM language model.
+	 * @param preset its size, see {@link BackboneConfig#preset(String)}
+	 * @param shape sets what differs from the preset
+	 * @param training sets how long and how it is trained; its patches are tokens
+	 * @return this
+	 */
+	public CalmTraining baseline(String preset, Consumer<BackboneConfig.Builder> shape,
+			Consumer<TrainingOptions.Builder> training) {
+		this.baseline = new Baseline(preset, shape, training);
+		return this;
+	}
+
+	private record Baseline(String preset, Consumer<BackboneConfig.Builder> shape,
+			Consumer<TrainingOptions.Builder> training) {
+	}
+
+	/**
 	 * Device, precision and fusion.
 	 * @param program fp32 with fusion on the device at hand by default
 	 * @return this
@@ -182,31 +210,13 @@ public final class CalmTraining {
 			throw new InvalidInputException(target.toString(), "exists already",
 					"give another output directory, or remove it");
 		}
-		CalmConfig.Builder model = CalmConfig.preset(this.preset);
-		this.modelShape.accept(model);
-		TrainingOptions autoencoderOptions = TrainingOptions.of(this.autoencoderTraining);
-		TrainingOptions modelOptions = TrainingOptions.of(this.modelTraining);
+		Trained trained = (this.baseline != null) ? baseline(this.baseline) : calm();
 		Path work = target.resolveSibling(target.getFileName() + ".training");
 		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
 			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
 		try (TokenStore data = TokenStore.of(text, tokens);
 				TokenStore held = (this.unseen != null) ? TokenStore.of(this.unseen, tokens) : null) {
-			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
-				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
-			this.autoencoderShape.accept(shape);
-			Path autoencoder = work.resolve("autoencoder");
-			Path languageModel = work.resolve("language-model");
-			Evaluation accuracy = (held != null) ? Evaluation.ofAutoencoder(held, this.program) : Evaluation.NONE;
-			Evaluation brierLm = (held != null) ? Evaluation.ofLanguageModel(held,
-					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
-			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
-				.train(data, autoencoder, tokens::save);
-			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
-					data, languageModel, tokens::save);
-			ModelDirectory.write(target, (directory) -> {
-				copyModel(languageModel, directory);
-				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
-			});
+			trained.train(tokens, data, held, work, target);
 			delete(work);
 			return target;
 		}
@@ -219,6 +229,60 @@ public final class CalmTraining {
 				tokens.close();
 			}
 		}
+	}
+
+	/** A training whose options are good: it makes a model directory. */
+	private interface Trained {
+
+		void train(Tokenizer tokens, TokenStore data, @Nullable TokenStore unseen, Path work, Path target);
+
+	}
+
+	private Trained calm() {
+		CalmConfig.Builder model = CalmConfig.preset(this.preset);
+		this.modelShape.accept(model);
+		TrainingOptions autoencoderOptions = TrainingOptions.of(this.autoencoderTraining);
+		TrainingOptions modelOptions = TrainingOptions.of(this.modelTraining);
+		return (tokens, data, unseen, work, target) -> {
+			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
+				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
+			this.autoencoderShape.accept(shape);
+			Path autoencoder = work.resolve("autoencoder");
+			Path languageModel = work.resolve("language-model");
+			Evaluation accuracy = (unseen != null) ? Evaluation.ofAutoencoder(unseen, this.program) : Evaluation.NONE;
+			Evaluation brierLm = (unseen != null) ? Evaluation.ofLanguageModel(unseen,
+					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
+			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
+				.train(data, autoencoder, tokens::save);
+			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
+					data, languageModel, tokens::save);
+			ModelDirectory.write(target, (directory) -> {
+				copyModel(languageModel, directory);
+				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
+			});
+		};
+	}
+
+	private Trained baseline(Baseline chosen) {
+		BackboneConfig.Builder shape = BackboneConfig.preset(chosen.preset());
+		chosen.shape().accept(shape);
+		BackboneConfig backbone = shape.build();
+		TrainingOptions options = TrainingOptions.of(chosen.training());
+		return (tokens, data, unseen, work, target) -> {
+			BaselineConfig config = new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(),
+					tokens.bosId(), tokens.eosId());
+			Evaluation likelihood = (unseen != null)
+					? Evaluation
+						.ofBaseline(unseen,
+								new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE),
+										COMPARED_PATCH_SIZE, 2, EVALUATED_POSITIONS, 1),
+								this.program)
+					: Evaluation.NONE;
+			Path directory = work.resolve("baseline");
+			new BaselineTrainer(config, options, this.program, this.listeners, likelihood).train(data, directory,
+					tokens::save);
+			ModelDirectory.write(target, (model) -> copyModel(directory, model));
+		};
 	}
 
 	private static <T> T given(String what, String action, @Nullable T value) {

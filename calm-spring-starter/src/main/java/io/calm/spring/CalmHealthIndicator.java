@@ -1,7 +1,7 @@
 package io.calm.spring;
 
 import io.calm.generation.EngineStatus;
-import io.calm.model.CalmConfig;
+import io.calm.model.LanguageModelConfig;
 
 import org.springframework.boot.health.contributor.AbstractHealthIndicator;
 import org.springframework.boot.health.contributor.Health;
@@ -28,7 +28,7 @@ final class CalmHealthIndicator extends AbstractHealthIndicator {
 			case FAILED -> health.down();
 		}
 		health.withDetail("model", status.name()).withDetail("state", status.state());
-		CalmConfig config = status.config();
+		LanguageModelConfig config = status.config();
 		if (config != null) {
 			health.withDetail("patchSize", config.patchSize());
 		}

@@ -3,7 +3,7 @@ package io.calm.spring;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-import io.calm.model.CalmConfig;
+import io.calm.model.LanguageModelConfig;
 
 import org.springframework.boot.actuate.info.Info;
 import org.springframework.boot.actuate.info.InfoContributor;
@@ -24,7 +24,7 @@ final class CalmInfoContributor implements InfoContributor {
 		ModelStatus status = this.model.status();
 		Map<String, Object> details = new LinkedHashMap<>();
 		details.put("model", status.name());
-		CalmConfig config = status.config();
+		LanguageModelConfig config = status.config();
 		if (config != null) {
 			details.put("patchSize", config.patchSize());
 			details.put("vocabularySize", config.vocabularySize());

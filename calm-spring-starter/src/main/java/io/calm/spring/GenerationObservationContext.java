@@ -45,7 +45,7 @@ public final class GenerationObservationContext extends Observation.Context {
 		this.model = model;
 		this.prompt = show.includePrompt() ? request.prompt() : null;
 		this.completion = show.includeCompletion() ? new StringBuilder() : null;
-		this.request = new GenerationRequest("", request.maxNewTokens(), request.sampler(), request.seed(), List.of(),
+		this.request = new GenerationRequest("", request.maxNewTokens(), request.sampling(), request.seed(), List.of(),
 				request.deadline());
 	}
 

@@ -4,7 +4,7 @@ import java.time.Instant;
 
 import io.calm.generation.EngineStatus;
 import io.calm.graph.Device;
-import io.calm.model.CalmConfig;
+import io.calm.model.LanguageModelConfig;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param lastError the latest failure of an opening or of a generation, or {@code null}
  * if there was none; a refused request is none
  */
-public record ModelStatus(State state, String name, @Nullable CalmConfig config, @Nullable Device device,
+public record ModelStatus(State state, String name, @Nullable LanguageModelConfig config, @Nullable Device device,
 		@Nullable EngineStatus engine, int draining, @Nullable Failure lastError) {
 
 	/**

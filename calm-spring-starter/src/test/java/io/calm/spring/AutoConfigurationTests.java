@@ -17,10 +17,11 @@ import io.calm.Calm;
 import io.calm.generation.EngineOptions;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
+import io.calm.generation.Sampling;
 import io.calm.graph.Device;
 import io.calm.graph.Precision;
 import io.calm.input.InvalidInputException;
-import io.calm.sampling.ExactSampler;
+import io.calm.sampling.BatchSampler;
 import io.calm.training.TrainingListener;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -173,8 +174,9 @@ class AutoConfigurationTests {
 				assertThat(engine.program().device()).isEqualTo(Device.CPU);
 				assertThat(engine.program().precision()).isEqualTo(Precision.BF16);
 				assertThat(engine.program().fused()).isTrue();
-				assertThat(GenerationRequest.of("", properties.generation()::applyTo)).isEqualTo(new GenerationRequest(
-						"", 8, new ExactSampler(0.5), 11, List.of("one", "two"), Duration.ofSeconds(13)));
+				assertThat(GenerationRequest.of("", properties.generation()::applyTo))
+					.isEqualTo(new GenerationRequest("", 8, new Sampling(0.5, BatchSampler.ALL, 1, 9, true), 11,
+							List.of("one", "two"), Duration.ofSeconds(13)));
 			});
 	}
 

@@ -7,7 +7,6 @@ import java.util.function.Consumer;
 
 import io.calm.generation.Chunk;
 import io.calm.generation.GenerationRequest;
-import io.calm.sampling.BatchSampler;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import reactor.core.publisher.Flux;
@@ -69,7 +68,7 @@ class CalmChatModelTests {
 		this.model.call(new Prompt("hello",
 				ChatOptions.builder().maxTokens(5).temperature(0.25).stopSequences(List.of("end")).build()));
 		assertThat(this.generator.requests()).extracting(GenerationRequest::maxNewTokens).containsExactly(9, 5);
-		assertThat(this.generator.requests().get(1).sampler()).isEqualTo(new BatchSampler(0.25));
+		assertThat(this.generator.requests().get(1).sampling().temperature()).isEqualTo(0.25);
 		assertThat(this.generator.requests().get(1).stop()).containsExactly("end");
 	}
 
@@ -84,8 +83,8 @@ class CalmChatModelTests {
 			.containsOnlyOnce("'model' is ignored")
 			.doesNotContain("'presencePenalty'");
 		assertThat(this.generator.requests()).hasSize(2)
-			.extracting(GenerationRequest::sampler)
-			.containsOnly(new BatchSampler(1));
+			.extracting((request) -> request.sampling().temperature())
+			.containsOnly(1.0);
 	}
 
 	@Test

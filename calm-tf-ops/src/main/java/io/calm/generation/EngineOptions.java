@@ -9,7 +9,8 @@ import io.calm.input.InvalidInputException;
  * How large an engine is and where it computes.
  *
  * @param slots S, texts that are generated side by side
- * @param context the longest text in patches, prompt included; at most the model's own
+ * @param context the longest text in patches (in tokens for the baseline), prompt
+ * included; at most the model's own
  * @param queue requests that may wait for a slot
  * @param buffer chunks that a text may be ahead of its reader; then it waits for him
  * @param program device and precision
@@ -75,7 +76,7 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 
 		/**
 		 * The longest text, prompt included.
-		 * @param patches 512 by default
+		 * @param patches 512 by default; tokens for the baseline
 		 * @return this
 		 */
 		public Builder context(int patches) {

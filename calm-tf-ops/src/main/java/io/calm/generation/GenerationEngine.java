@@ -15,7 +15,7 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CacheConfig;
-import io.calm.model.CalmConfig;
+import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelFiles;
 import io.calm.text.Tokenizer;
 import org.slf4j.Logger;
@@ -34,7 +34,7 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private static final Logger LOG = LoggerFactory.getLogger(GenerationEngine.class);
 
-	private final CalmConfig config;
+	private final LanguageModelConfig config;
 
 	private final EngineOptions options;
 
@@ -44,7 +44,7 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private final Tokenizer tokenizer;
 
-	private final PatchProgram program;
+	private final ModelProgram program;
 
 	private final Thread thread;
 
@@ -63,8 +63,8 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private long ended;
 
-	private GenerationEngine(CalmConfig config, EngineOptions options, int context, boolean leftPadded,
-			Tokenizer tokenizer, PatchProgram program) {
+	private GenerationEngine(LanguageModelConfig config, EngineOptions options, int context, boolean leftPadded,
+			Tokenizer tokenizer, ModelProgram program) {
 		this.config = config;
 		this.options = options;
 		this.context = context;
@@ -85,7 +85,7 @@ public final class GenerationEngine implements AutoCloseable {
 
 	/**
 	 * Opens a model directory.
-	 * @param directory of a CALM language model with its tokenizer
+	 * @param directory of a language model, CALM or baseline, with its tokenizer
 	 * @param options sets what differs from the defaults
 	 * @return the engine; close it
 	 * @throws InvalidInputException if the directory holds no such model
@@ -98,12 +98,11 @@ public final class GenerationEngine implements AutoCloseable {
 					"copy the one that the model was trained with into the directory"));
 		Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 		try (TensorFile weights = model.weights()) {
-			CalmConfig config = ModelFiles.calm(model, weights);
+			LanguageModelConfig config = ModelFiles.languageModel(model, weights);
 			ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
 			int context = Math.min(chosen.context(), config.backbone().positions());
 			CacheConfig cache = CacheConfig.of(chosen.slots(), context);
-			PatchProgram program = new PatchProgram(config, ModelFiles.autoencoderOf(model, weights), cache,
-					chosen.program(), directory, weights);
+			ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
 			LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
 					cacheBytesPerSlot(config, cache) / 1024);
 			GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelFiles.leftPadded(model),
@@ -117,7 +116,7 @@ public final class GenerationEngine implements AutoCloseable {
 		}
 	}
 
-	private static long cacheBytesPerSlot(CalmConfig config, CacheConfig cache) {
+	private static long cacheBytesPerSlot(LanguageModelConfig config, CacheConfig cache) {
 		return 2L * Float.BYTES * config.backbone().layers() * cache.context() * config.backbone().keyHeads()
 				* config.backbone().headSize();
 	}
@@ -139,10 +138,12 @@ public final class GenerationEngine implements AutoCloseable {
 	 * Accepts a request. It waits until it gets a slot, the first come first.
 	 * @param request what to generate
 	 * @return the text to come
-	 * @throws InvalidInputException if the prompt leaves no room in the context
+	 * @throws InvalidInputException if the prompt leaves no room in the context, or the
+	 * model cannot sample so
 	 * @throws EngineBusyException if too many requests are waiting
 	 */
 	public GenerationStream submit(GenerationRequest request) {
+		this.program.check(request.sampling());
 		int[] text = this.tokenizer.encode(request.prompt());
 		Prompt prompt = Prompt.of(text, this.config, this.leftPadded);
 		int size = this.config.patchSize();
@@ -222,7 +223,7 @@ public final class GenerationEngine implements AutoCloseable {
 	 * The shape of the model.
 	 * @return its configuration
 	 */
-	public CalmConfig config() {
+	public LanguageModelConfig config() {
 		return this.config;
 	}
 
@@ -248,7 +249,9 @@ public final class GenerationEngine implements AutoCloseable {
 						.map(Active::slot)
 						.filter((slot) -> !slot.inPrompt() && slot.stream().hasRoom())
 						.toList();
-					advance(ready);
+					if (!ready.isEmpty()) {
+						this.program.advance(ready);
+					}
 					// who has read the end of a text finds its slot free
 					synchronized (this.lock) {
 						removeFinished(slots);
@@ -272,36 +275,6 @@ public final class GenerationEngine implements AutoCloseable {
 				this.active = 0;
 				this.lock.notifyAll();
 			}
-		}
-	}
-
-	/** One patch more for each. */
-	private void advance(List<Slot> slots) {
-		if (slots.isEmpty()) {
-			return;
-		}
-		int size = this.config.patchSize();
-		int noiseSize = this.config.head().noise().size();
-		int[] numbers = slots.stream().mapToInt(Slot::number).toArray();
-		int[] positions = slots.stream().mapToInt(Slot::position).toArray();
-		int[] patches = slots.stream().flatMapToInt((slot) -> Arrays.stream(slot.patch())).toArray();
-		List<float[]> noises = slots.stream().map(Slot::firstNoise).toList();
-		int draws = noises.stream().mapToInt((noise) -> noise.length / noiseSize).sum();
-		int[] owners = new int[draws];
-		float[] noise = new float[draws * noiseSize];
-		int from = 0;
-		for (int i = 0; i < noises.size(); i++) {
-			int count = noises.get(i).length / noiseSize;
-			Arrays.fill(owners, from, from + count, i);
-			System.arraycopy(noises.get(i), 0, noise, from * noiseSize, count * noiseSize);
-			from += count;
-		}
-		int[] drawn = this.program.advance(numbers, patches, positions, owners, noise);
-		from = 0;
-		for (int i = 0; i < slots.size(); i++) {
-			int to = from + noises.get(i).length / noiseSize * size;
-			slots.get(i).choose(Arrays.copyOfRange(drawn, from, to), this.program);
-			from = to;
 		}
 	}
 

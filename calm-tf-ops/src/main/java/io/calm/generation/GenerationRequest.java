@@ -6,8 +6,6 @@ import java.util.function.Consumer;
 
 import io.calm.input.InvalidInputException;
 import io.calm.sampling.BatchSampler;
-import io.calm.sampling.ExactSampler;
-import io.calm.sampling.PatchSampler;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,12 +13,12 @@ import org.jspecify.annotations.Nullable;
  *
  * @param prompt the beginning of the text; may be empty
  * @param maxNewTokens the greatest number of new tokens
- * @param sampler chooses each patch, and so sets the temperature
+ * @param sampling how each patch or token is chosen
  * @param seed of the draws: the same request with the same seed gives the same text
  * @param stop strings that end the text before them
  * @param deadline how long the request may wait and run, or {@code null} for ever
  */
-public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sampler, long seed, List<String> stop,
+public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampling, long seed, List<String> stop,
 		@Nullable Duration deadline) {
 
 	/** Checks the numbers. */
@@ -47,7 +45,7 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 	public static GenerationRequest of(String prompt, Consumer<Builder> options) {
 		Builder builder = new Builder();
 		options.accept(builder);
-		return new GenerationRequest(prompt, builder.maxNewTokens, builder.sampler(), builder.seed, builder.stop,
+		return new GenerationRequest(prompt, builder.maxNewTokens, builder.sampling(), builder.seed, builder.stop,
 				builder.deadline);
 	}
 
@@ -56,7 +54,7 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 	 */
 	@Override
 	public String toString() {
-		return "GenerationRequest[maxNewTokens=" + this.maxNewTokens + ", sampler=" + this.sampler + ", seed="
+		return "GenerationRequest[maxNewTokens=" + this.maxNewTokens + ", sampling=" + this.sampling + ", seed="
 				+ this.seed + ", deadline=" + this.deadline + "]";
 	}
 
@@ -72,6 +70,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 		private int candidates = BatchSampler.DEFAULT_CANDIDATES;
 
 		private int topK = BatchSampler.ALL;
+
+		private double topP = 1;
 
 		private boolean exact;
 
@@ -96,7 +96,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 
 		/**
 		 * T: the lower, the more likely the text.
-		 * @param temperature 1 by default, in (0, 1]
+		 * @param temperature 1 by default, in (0, 1]; in [0, 2] for the baseline, where 0
+		 * always takes the most likely token
 		 * @return this
 		 */
 		public Builder temperature(double temperature) {
@@ -105,7 +106,18 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 		}
 
 		/**
-		 * N, draws of which the batch sampler chooses one.
+		 * Lets the baseline choose among the fewest most likely tokens of at least this
+		 * probability. CALM models, which know no probabilities, refuse it.
+		 * @param topP 1, that is all, by default; in (0, 1]
+		 * @return this
+		 */
+		public Builder topP(double topP) {
+			this.topP = topP;
+			return this;
+		}
+
+		/**
+		 * N, draws of which CALM's batch sampler chooses one.
 		 * @param candidates 200 by default
 		 * @return this
 		 */
@@ -115,7 +127,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 		}
 
 		/**
-		 * Lets the batch sampler choose among the most frequent patches only.
+		 * Lets the batch sampler choose among the most frequent patches only, or the
+		 * baseline among the most likely tokens.
 		 * @param topK all by default
 		 * @return this
 		 */
@@ -126,7 +139,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 
 		/**
 		 * Draws exactly from the tempered distribution (Algorithm 1) instead of
-		 * approximately from a batch of candidates (Algorithm 2).
+		 * approximately from a batch of candidates (Algorithm 2); the baseline always
+		 * does.
 		 * @param exact false by default
 		 * @return this
 		 */
@@ -165,9 +179,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, PatchSampler sa
 			return this;
 		}
 
-		private PatchSampler sampler() {
-			return this.exact ? new ExactSampler(this.temperature)
-					: new BatchSampler(this.temperature, this.candidates, this.topK);
+		private Sampling sampling() {
+			return new Sampling(this.temperature, this.topK, this.topP, this.candidates, this.exact);
 		}
 
 	}

@@ -6,7 +6,6 @@ import java.util.List;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.TensorFile;
-import io.calm.graph.CachePlaces;
 import io.calm.graph.Call;
 import io.calm.graph.Device;
 import io.calm.graph.EntryPoint;
@@ -28,14 +27,10 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The native side of the engine: a model with the key/value caches of S slots. One call
- * takes a new patch of some slots and draws the patches after them. Noise comes from
- * outside. Not for several threads.
+ * A CALM model: one call takes a new patch of some slots and draws the patches after
+ * them, of which samplers choose.
  */
-final class PatchProgram implements AutoCloseable {
-
-	/** Patches of a prompt that are taken in one call; divides a page. */
-	static final int PREFILL = CacheConfig.PAGE;
+final class PatchProgram implements ModelProgram {
 
 	private final CalmConfig config;
 
@@ -43,17 +38,7 @@ final class PatchProgram implements AutoCloseable {
 
 	private final Program program;
 
-	/** {@code [A·Q, K]}: new patches. */
-	private final Input<TInt32, int[]> tokens;
-
-	/** {@code [A·Q]}: where they stand. */
-	private final Input<TInt32, int[]> positions;
-
-	/** {@code [A]}: whose they are. */
-	private final Input<TInt32, int[]> slots;
-
-	/** A scalar: pages of the cache to look at. */
-	private final Input<TInt32, int[]> pageCount;
+	private final CacheInputs inputs;
 
 	/** {@code [R]}: for each draw, which of the slots it is for. */
 	private final Input<TInt32, int[]> owners;
@@ -79,10 +64,7 @@ final class PatchProgram implements AutoCloseable {
 			Ops tf = builder.network().tf();
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
-			this.tokens = builder.ints(-1, config.patchSize());
-			this.positions = builder.ints(-1);
-			this.slots = builder.ints(-1);
-			this.pageCount = builder.ints();
+			this.inputs = CacheInputs.declare(builder, config.patchSize());
 			this.owners = builder.ints(-1);
 			this.noise = builder.floats(-1, config.head().noise().size());
 
@@ -93,12 +75,12 @@ final class PatchProgram implements AutoCloseable {
 				.variables()
 				.declare(CalmNetwork.CACHE + "hidden", Initializer.ZEROS, cache.slots(),
 						config.backbone().hiddenSize());
-			Op kept = tf.resourceScatterUpdate(last.handle(), this.slots.value(), hidden);
+			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), hidden);
 			this.advanced = Fetch.ints(draw(network, hidden));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
 
 			this.drawn = Fetch
-				.ints(draw(network, tf.resourceGather(last.handle(), this.slots.value(), TFloat32.class)));
+				.ints(draw(network, tf.resourceGather(last.handle(), this.inputs.slots().value(), TFloat32.class)));
 			this.drawMore = builder.entryPoint().fetching(this.drawn);
 			this.program = builder.build();
 		}
@@ -108,61 +90,54 @@ final class PatchProgram implements AutoCloseable {
 		this.program.keepWeights();
 	}
 
-	Device device() {
-		return this.program.device();
-	}
-
 	private Operand<TFloat32> hiddenStates(Ops tf, CalmNetwork network, int queries) {
-		CachePlaces places = CachePlaces.of(tf, queries, CacheConfig.PAGE, this.cache.pagesPerSlot(),
-				this.slots.value(), this.positions.value(), this.pageCount.value());
-		return network.hiddenStatesCached(this.tokens.value(), places, this.cache);
+		return network.hiddenStatesCached(this.inputs.tokens().value(), this.inputs.places(tf, queries, this.cache),
+				this.cache);
 	}
 
 	private Operand<TInt32> draw(CalmNetwork network, Operand<TFloat32> hidden) {
 		return network.decodeTokens(network.head().sample(hidden, this.owners.value(), this.noise.value()));
 	}
 
-	/**
-	 * Takes a part of a prompt into a slot's cache.
-	 * @param slot whose it is
-	 * @param patches {@code [n, K]}, at most {@link #PREFILL} patches
-	 * @param position of the first of them, a multiple of {@link #PREFILL}
-	 */
-	void prefill(int slot, int[] patches, int position) {
-		// filled up: what stands after the prompt is written over before it is seen
-		int[] filled = new int[PREFILL * this.config.patchSize()];
-		Arrays.fill(filled, this.config.padId());
-		System.arraycopy(patches, 0, filled, 0, patches.length);
-		int[] places = new int[PREFILL];
-		Arrays.setAll(places, (i) -> position + i);
-		this.program.call(this.prefill)
-			.feed(this.tokens, filled)
-			.feed(this.positions, places)
-			.feed(this.slots, new int[] { slot })
-			.feed(this.pageCount, new int[] { pages(position + PREFILL - 1) })
+	@Override
+	public void check(Sampling sampling) {
+		sampling.ofPatches();
+	}
+
+	@Override
+	public void prefill(int slot, int[] patches, int position) {
+		this.inputs.feedPrompt(this.program.call(this.prefill), slot, patches, position, this.config.padId())
 			.run()
 			.close();
 	}
 
-	/**
-	 * Takes one patch of each slot into its cache and draws patches that may come next.
-	 * @param slots {@code [A]}
-	 * @param patches {@code [A, K]}
-	 * @param positions {@code [A]}
-	 * @param owners {@code [R]}, in 0…A-1
-	 * @param noise {@code [R, noise]}
-	 * @return {@code [R, K]}
-	 */
-	int[] advance(int[] slots, int[] patches, int[] positions, int[] owners, float[] noise) {
-		try (Call call = this.program.call(this.advance)
-			.feed(this.tokens, patches)
-			.feed(this.positions, positions)
-			.feed(this.slots, slots)
-			.feed(this.pageCount, new int[] { pages(Arrays.stream(positions).max().orElseThrow()) })
-			.feed(this.owners, owners)
+	@Override
+	public void advance(List<Slot> slots) {
+		List<PatchDraws> draws = slots.stream().map((slot) -> new PatchDraws(slot, this.config, this)).toList();
+		List<float[]> noises = draws.stream().map(PatchDraws::firstNoise).toList();
+		int noiseSize = this.config.head().noise().size();
+		int all = noises.stream().mapToInt((each) -> each.length).sum();
+		int[] owned = new int[all / noiseSize]; // the slot of each draw, in 0…A-1
+		float[] noise = new float[all];
+		int from = 0;
+		for (int i = 0; i < noises.size(); i++) {
+			float[] own = noises.get(i);
+			Arrays.fill(owned, from / noiseSize, (from + own.length) / noiseSize, i);
+			System.arraycopy(own, 0, noise, from, own.length);
+			from += own.length;
+		}
+		int[] drawn;
+		try (Call call = this.inputs.feedLast(this.program.call(this.advance), slots)
+			.feed(this.owners, owned)
 			.feed(this.noise, noise)
 			.run()) {
-			return call.get(this.advanced);
+			drawn = call.get(this.advanced);
+		}
+		from = 0;
+		for (int i = 0; i < slots.size(); i++) {
+			int to = from + noises.get(i).length / noiseSize * this.config.patchSize();
+			slots.get(i).accept(draws.get(i).choose(Arrays.copyOfRange(drawn, from, to)));
+			from = to;
 		}
 	}
 
@@ -174,7 +149,7 @@ final class PatchProgram implements AutoCloseable {
 	 */
 	int[] drawMore(int slot, float[] noise) {
 		try (Call call = this.program.call(this.drawMore)
-			.feed(this.slots, new int[] { slot })
+			.feed(this.inputs.slots(), new int[] { slot })
 			.feed(this.owners, new int[this.config.head().noise().count(noise)])
 			.feed(this.noise, noise)
 			.run()) {
@@ -182,8 +157,9 @@ final class PatchProgram implements AutoCloseable {
 		}
 	}
 
-	private static int pages(int lastPosition) {
-		return lastPosition / CacheConfig.PAGE + 1;
+	@Override
+	public Device device() {
+		return this.program.device();
 	}
 
 	@Override

@@ -2,7 +2,7 @@ package io.calm.generation;
 
 import java.util.Arrays;
 
-import io.calm.model.CalmConfig;
+import io.calm.model.LanguageModelConfig;
 
 /**
  * The beginning of a text as the model takes it in.
@@ -17,7 +17,7 @@ record Prompt(int[] patches, int[] open) {
 	 * up to a whole number of patches. Another one knows no PAD: it has to complete the
 	 * last patch, unless that is the only one.
 	 */
-	static Prompt of(int[] text, CalmConfig config, boolean leftPadded) {
+	static Prompt of(int[] text, LanguageModelConfig config, boolean leftPadded) {
 		int size = config.patchSize();
 		int length = text.length + 1;
 		int rest = length % size;

@@ -3,8 +3,7 @@ package io.calm.generation;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
-import io.calm.model.CalmConfig;
-import io.calm.sampling.PatchSource;
+import io.calm.model.LanguageModelConfig;
 import io.calm.text.StreamingDecoder;
 import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
@@ -15,17 +14,11 @@ import org.jspecify.annotations.Nullable;
  */
 final class Slot {
 
-	/**
-	 * Draws for the completion of an open patch, before one that nearly fits is taken.
-	 */
-	private static final int COMPLETION_DRAWS = 4096;
-
-	private static final int COMPLETION_BATCH = 256;
-
 	/** Of what the draws are made. */
 	static final long NOISE = 0x6e6f697365L;
 
-	private static final long CHOICE = 0x63686f696365L;
+	/** Of what the samplers' own choices are made. */
+	static final long CHOICE = 0x63686f696365L;
 
 	private final int number;
 
@@ -33,7 +26,7 @@ final class Slot {
 
 	private final GenerationStream stream;
 
-	private final CalmConfig config;
+	private final LanguageModelConfig config;
 
 	private final int context;
 
@@ -59,11 +52,8 @@ final class Slot {
 	/** What the reader has not got yet. */
 	private @Nullable Chunk fresh;
 
-	/** The draws for the patch at hand. */
-	private @Nullable Draws draws;
-
-	Slot(int number, GenerationRequest request, Prompt prompt, GenerationStream stream, CalmConfig config, int context,
-			Tokenizer tokenizer) {
+	Slot(int number, GenerationRequest request, Prompt prompt, GenerationStream stream, LanguageModelConfig config,
+			int context, Tokenizer tokenizer) {
 		this.number = number;
 		this.request = request;
 		this.stream = stream;
@@ -98,12 +88,16 @@ final class Slot {
 	}
 
 	/** Takes the next part of the prompt into the cache, without its last patch. */
-	void prefill(PatchProgram program) {
+	void prefill(ModelProgram program) {
 		int size = this.config.patchSize();
-		int patches = Math.min(PatchProgram.PREFILL, this.pending.length / size - 1);
+		int patches = Math.min(ModelProgram.PREFILL, this.pending.length / size - 1);
 		program.prefill(this.number, Arrays.copyOf(this.pending, patches * size), this.position);
 		this.pending = Arrays.copyOfRange(this.pending, patches * size, this.pending.length);
 		this.position += patches;
+	}
+
+	GenerationRequest request() {
+		return this.request;
 	}
 
 	/** The patch to take in next. */
@@ -111,28 +105,18 @@ final class Slot {
 		return this.pending;
 	}
 
-	/** Begins the draws for the next patch: the noise of those that are needed first. */
-	float[] firstNoise() {
-		Draws begun = new Draws();
-		this.draws = begun;
-		return begun.noise((this.open.length > 0) ? COMPLETION_BATCH : this.request.sampler().firstDraws());
+	/** Tokens that the patch after it has to begin with. */
+	int[] open() {
+		return this.open;
 	}
 
 	/**
-	 * Chooses the next patch; {@link #deliver()} gives the reader what it adds to the
-	 * text.
-	 * @param first the first draws
-	 * @param program draws more if need be
+	 * Takes what the model chose, now that the last patch is in the cache;
+	 * {@link #deliver()} gives the reader what it adds to the text.
+	 * @param patch {@code [K]}
 	 */
-	void choose(int[] first, PatchProgram program) {
-		Draws begun = this.draws;
-		if (begun == null) {
-			throw new IllegalStateException("no draws were begun");
-		}
-		begun.ready(first, program);
+	void accept(int[] patch) {
 		this.position++;
-		int[] patch = (this.open.length > 0) ? complete(begun)
-				: this.request.sampler().sample(begun, random(CHOICE)).tokens();
 		this.pending = patch;
 		int[] added = Arrays.copyOfRange(patch, this.open.length, patch.length);
 		this.open = new int[0];
@@ -183,73 +167,13 @@ final class Slot {
 		this.fresh = new Chunk(this.index++, tokens, text, ending);
 	}
 
-	/**
-	 * A patch that begins with the open end of the prompt: the first such draw. If there
-	 * is none among very many, the one that agrees longest is made to fit.
-	 */
-	private int[] complete(Draws begun) {
-		int size = this.config.patchSize();
-		int[] best = new int[0];
-		int bestAgreement = -1;
-		for (int drawn = 0; drawn < COMPLETION_DRAWS && bestAgreement < this.open.length; drawn += COMPLETION_BATCH) {
-			int[] tokens = begun.draw(COMPLETION_BATCH);
-			for (int from = 0; from < tokens.length && bestAgreement < this.open.length; from += size) {
-				int difference = Arrays.mismatch(this.open, 0, this.open.length, tokens, from, from + this.open.length);
-				int agreement = (difference < 0) ? this.open.length : difference;
-				if (agreement > bestAgreement) {
-					bestAgreement = agreement;
-					best = Arrays.copyOfRange(tokens, from, from + size);
-				}
-			}
-		}
-		System.arraycopy(this.open, 0, best, 0, this.open.length);
-		return best;
-	}
-
-	private SplittableRandom random(long purpose) {
-		return random(this.request.seed(), this.position, purpose);
-	}
-
 	/** Depends on request and position only, not on what else the engine does. */
+	SplittableRandom random(int position, long purpose) {
+		return random(this.request.seed(), position, purpose);
+	}
+
 	static SplittableRandom random(long seed, int position, long purpose) {
 		return new SplittableRandom(new SplittableRandom(seed ^ purpose).nextLong() + position);
-	}
-
-	/**
-	 * The draws for one patch, the first of them from the call that took the last one in.
-	 */
-	private final class Draws implements PatchSource {
-
-		private final SplittableRandom random = random(NOISE);
-
-		private @Nullable PatchProgram program;
-
-		private int[] ready = new int[0];
-
-		float[] noise(int count) {
-			return Slot.this.config.head().noise().draw(this.random, count);
-		}
-
-		void ready(int[] drawn, PatchProgram program) {
-			this.ready = drawn;
-			this.program = program;
-		}
-
-		@Override
-		public int[] draw(int count) {
-			int size = Slot.this.config.patchSize();
-			int missing = count - this.ready.length / size;
-			if (missing > 0 && this.program != null) {
-				int[] more = this.program.drawMore(Slot.this.number, noise(missing));
-				int[] all = Arrays.copyOf(this.ready, count * size);
-				System.arraycopy(more, 0, all, this.ready.length, more.length);
-				this.ready = all;
-			}
-			int[] taken = Arrays.copyOf(this.ready, count * size);
-			this.ready = Arrays.copyOfRange(this.ready, count * size, this.ready.length);
-			return taken;
-		}
-
 	}
 
 }

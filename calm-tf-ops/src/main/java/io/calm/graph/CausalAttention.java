@@ -1,5 +1,6 @@
 package io.calm.graph;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -86,15 +87,52 @@ public final class CausalAttention {
 	 * @return {@code [B·P, size]}
 	 */
 	public Operand<TFloat32> apply(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask) {
-		long batch = mask.shape().get(0);
-		long positions = mask.shape().get(2);
-		Operand<TFloat32> q = rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads));
-		Operand<TFloat32> k = rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads));
-		Operand<TFloat32> v = split(this.value.apply(x), batch, positions, this.keyHeads);
-		Operand<TFloat32> mixed = attend(q, shared(k), shared(v), mask);
-		Operand<TFloat32> merged = this.network.tf().linalg.transpose(mixed,
-				this.network.tf().constant(new int[] { 0, 2, 1, 3 }));
-		return this.output.apply(this.network.reshape(merged, batch * positions, (long) this.heads * this.headSize));
+		Projected heads = project(x, rotary, mask);
+		return merge(attend(heads.query(), shared(heads.key()), shared(heads.value()), mask));
+	}
+
+	/**
+	 * Attention within whole sequences, each position of which can then be continued on a
+	 * path of its own.
+	 * @param x {@code [B·P, size]}
+	 * @param rotary the tables of the P positions
+	 * @param paths with nothing on them yet
+	 * @return {@code [B·P, size]}
+	 */
+	public Operand<TFloat32> begin(Operand<TFloat32> x, RotaryEmbedding rotary, AttentionPaths paths) {
+		Projected heads = project(x, rotary, paths.mask());
+		paths.add(shared(heads.key()), shared(heads.value()));
+		return merge(attend(heads.query(), paths.keys().get(0), paths.values().get(0), paths.mask()));
+	}
+
+	/**
+	 * Attention of one more element behind each position: it sees the sequence up to that
+	 * position and its own path.
+	 * @param x {@code [B·P, size]}
+	 * @param rotary the tables of the P places
+	 * @param paths that have begun
+	 * @return {@code [B·P, size]}
+	 */
+	public Operand<TFloat32> proceed(Operand<TFloat32> x, RotaryEmbedding rotary, AttentionPaths paths) {
+		Ops tf = this.network.tf();
+		Projected heads = project(x, rotary, paths.mask());
+		paths.add(shared(heads.key()), shared(heads.value()));
+		Operand<TFloat32> query = scaled(heads.query());
+		List<Operand<TFloat32>> scores = new ArrayList<>();
+		scores.add(tf.math.add(this.network.batchMatMulTransposed(query, paths.keys().get(0)), paths.mask()));
+		for (Operand<TFloat32> own : paths.keys().subList(1, paths.keys().size())) {
+			scores.add(this.network.sumOfLast(tf.math.mul(query, own))); // [B, heads, P,
+																			// 1]
+		}
+		long positions = paths.mask().shape().get(2);
+		Operand<TFloat32> weights = tf.nn.softmax(tf.concat(scores, tf.constant(3)));
+		Operand<TFloat32> mixed = this.network.batchMatMul(this.network.columns(weights, 0, positions),
+				paths.values().get(0));
+		for (int i = 1; i < paths.values().size(); i++) {
+			Operand<TFloat32> weight = this.network.columns(weights, positions + i - 1, 1);
+			mixed = tf.math.add(mixed, tf.math.mul(weight, paths.values().get(i)));
+		}
+		return merge(mixed);
 	}
 
 	/**
@@ -120,16 +158,37 @@ public final class CausalAttention {
 		Operand<TFloat32> mixed = attend(
 				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)), shared(pastKeys),
 				shared(pastValues), places.mask());
-		return this.output.apply(this.network.reshape(heads(mixed), -1, (long) this.heads * this.headSize));
+		return merge(mixed);
 	}
 
 	/** softmax(q·kᵀ/√headSize + mask)·v, all {@code [B, heads, rows, headSize]}. */
 	private Operand<TFloat32> attend(Operand<TFloat32> q, Operand<TFloat32> k, Operand<TFloat32> v,
 			Operand<TFloat32> mask) {
 		Ops tf = this.network.tf();
-		Operand<TFloat32> scaled = tf.math.mul(q, tf.constant((float) (1 / Math.sqrt(this.headSize))));
-		Operand<TFloat32> scores = tf.math.add(this.network.batchMatMulTransposed(scaled, k), mask);
+		Operand<TFloat32> scores = tf.math.add(this.network.batchMatMulTransposed(scaled(q), k), mask);
 		return this.network.batchMatMul(tf.nn.softmax(scores), v);
+	}
+
+	private Operand<TFloat32> scaled(Operand<TFloat32> q) {
+		Ops tf = this.network.tf();
+		return tf.math.mul(q, tf.constant((float) (1 / Math.sqrt(this.headSize))));
+	}
+
+	/** Queries, keys and values of whole sequences, {@code [B, ·, P, headSize]}. */
+	private record Projected(Operand<TFloat32> query, Operand<TFloat32> key, Operand<TFloat32> value) {
+	}
+
+	private Projected project(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask) {
+		long batch = mask.shape().get(0);
+		long positions = mask.shape().get(2);
+		return new Projected(rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads)),
+				rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads)),
+				split(this.value.apply(x), batch, positions, this.keyHeads));
+	}
+
+	/** {@code [B, heads, P, headSize]} to {@code [B·P, size]}. */
+	private Operand<TFloat32> merge(Operand<TFloat32> mixed) {
+		return this.output.apply(this.network.reshape(heads(mixed), -1, (long) this.heads * this.headSize));
 	}
 
 	/** {@code [B·P, heads·headSize]} to {@code [B, heads, P, headSize]}. */

@@ -1,7 +1,6 @@
 package io.calm.model;
 
 import java.util.List;
-import java.util.function.UnaryOperator;
 
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
@@ -102,22 +101,12 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * A layer of the backbone.
-	 *
-	 * @param prefix of its parameters' names
-	 * @param function from {@code [B·P, d]} to {@code [B·P, d]}; can be built several
-	 * times
-	 */
-	public record Layer(String prefix, UnaryOperator<Operand<TFloat32>> function) {
-	}
-
-	/**
 	 * The backbone layer by layer: from the embeddings of patches to their hidden states.
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
 	 * @return the layers in their order
 	 */
-	public List<Layer> layers(Operand<TInt32> documents) {
+	public List<BackboneLayer> layers(Operand<TInt32> documents) {
 		return this.backbone.layers(documents);
 	}
 

@@ -7,6 +7,8 @@ import java.util.Map;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.LikelihoodScore;
+import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.TokenStore;
 
@@ -54,15 +56,38 @@ public interface Evaluation {
 	 */
 	static Evaluation ofLanguageModel(TokenStore unseen, BrierLm brierLm, ProgramOptions options) {
 		return (checkpoint) -> {
-			BrierScore score = brierLm.score(checkpoint, unseen, options);
 			Map<String, Double> scores = new LinkedHashMap<>();
-			scores.put("brier_lm", score.brierLm());
-			scores.put("brier_lm_error", score.error());
-			for (int n = 1; n <= BrierScore.LENGTH; n++) {
-				scores.put("brier_" + n, score.brier()[n - 1]);
-			}
+			put(scores, brierLm.score(checkpoint, unseen, options));
 			return scores;
 		};
+	}
+
+	/**
+	 * A baseline's {@code cross_entropy} with {@code cross_entropy_error},
+	 * {@code perplexity}, and what {@link #ofLanguageModel} gives, at the same positions.
+	 * @param unseen text that is not trained on; stays the caller's
+	 * @param scoring how to score
+	 * @param options device and precision
+	 * @return the evaluation
+	 */
+	static Evaluation ofBaseline(TokenStore unseen, LikelihoodScoring scoring, ProgramOptions options) {
+		return (checkpoint) -> {
+			LikelihoodScore score = scoring.score(checkpoint, unseen, options);
+			Map<String, Double> scores = new LinkedHashMap<>();
+			scores.put("cross_entropy", score.crossEntropy());
+			scores.put("cross_entropy_error", score.crossEntropyError());
+			scores.put("perplexity", score.perplexity());
+			put(scores, score.patchAligned());
+			return scores;
+		};
+	}
+
+	private static void put(Map<String, Double> scores, BrierScore score) {
+		scores.put("brier_lm", score.brierLm());
+		scores.put("brier_lm_error", score.error());
+		for (int n = 1; n <= BrierScore.LENGTH; n++) {
+			scores.put("brier_" + n, score.brier()[n - 1]);
+		}
 	}
 
 }

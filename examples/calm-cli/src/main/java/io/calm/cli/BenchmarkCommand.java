@@ -16,10 +16,13 @@ import com.google.gson.JsonParser;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationStream;
+import io.calm.model.BackboneConfig;
+import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.BaselineTrainer;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -29,9 +32,13 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Times what takes time. */
-@Command(name = "benchmark", description = "Time training steps and generation.", subcommands = {
-		BenchmarkCommand.AutoencoderStep.class, BenchmarkCommand.EnergyStep.class, BenchmarkCommand.Generate.class })
+@Command(name = "benchmark", description = "Time training steps and generation.",
+		subcommands = { BenchmarkCommand.AutoencoderStep.class, BenchmarkCommand.EnergyStep.class,
+				BenchmarkCommand.BaselineStep.class, BenchmarkCommand.Generate.class })
 final class BenchmarkCommand {
+
+	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
+			"--autoencoder-intermediate-size", "--head-blocks", "--samples", "--targets" };
 
 	private BenchmarkCommand() {
 	}
@@ -109,9 +116,23 @@ final class BenchmarkCommand {
 				.targets(this.targets);
 		}
 
+		BaselineConfig baseline() {
+			return new BaselineConfig(this.vocab,
+					BackboneConfig.preset("small")
+						.hiddenSize(this.hiddenSize)
+						.intermediateSize(this.intermediateSize)
+						.layers(this.layers)
+						.heads(this.heads)
+						.build(),
+					0, 1, 2);
+		}
+
 		TrainingOptions options(long steps) {
-			return TrainingOptions
-				.of((options) -> options.steps(steps).batch(this.batch).patches(this.block / this.patchSize));
+			return options(steps, this.block / this.patchSize);
+		}
+
+		TrainingOptions options(long steps, int positions) {
+			return TrainingOptions.of((options) -> options.steps(steps).batch(this.batch).patches(positions));
 		}
 
 		/** Random tokens: what a step costs does not depend on them. */
@@ -235,6 +256,29 @@ final class BenchmarkCommand {
 
 	}
 
+	/** Times a training step of the baseline. */
+	@Command(name = "baseline-step", description = "A training step of the baseline Transformer.")
+	static final class BaselineStep extends Subcommand {
+
+		@Mixin
+		private Sizes sizes = new Sizes();
+
+		@Override
+		Report run() {
+			refuse("the baseline", NOT_OF_BASELINES);
+			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
+			try (TokenStore data = this.sizes.data(); WorkDirectory work = WorkDirectory.create()) {
+				BaselineTrainer trainer = new BaselineTrainer(this.sizes.baseline(),
+						this.sizes.options(Integer.MAX_VALUE, this.sizes.block), this.sizes.compute.training(),
+						List.of(stopwatch));
+				stopwatch.time(() -> trainer.train(data, work.path().resolve("model"), (directory) -> {
+				}));
+			}
+			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+		}
+
+	}
+
 	/** Times generation. */
 	@Command(name = "generate", description = "Generation of texts.")
 	static final class Generate extends Subcommand {
@@ -253,19 +297,24 @@ final class BenchmarkCommand {
 				description = "Texts side by side (default: ${DEFAULT-VALUE}).")
 		private int streams;
 
+		@Option(names = "--baseline", description = "By the baseline Transformer, one token at a time.")
+		private boolean baseline;
+
 		@Mixin
 		private SamplingOptions sampling = new SamplingOptions();
 
 		@Override
 		Report run() {
+			if (this.baseline) {
+				refuse("--baseline", NOT_OF_BASELINES);
+			}
 			List<Double> milliseconds = new ArrayList<>();
 			long tokens = 0;
 			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
 				Path model = work.path().resolve("model");
-				new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
-						List.of())
-					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
-				int context = (this.prompt + this.newTokens) / this.sizes.patchSize + 2;
+				train(data, model);
+				int tokensAtOnce = this.baseline ? 1 : this.sizes.patchSize;
+				int context = (this.prompt + this.newTokens) / tokensAtOnce + 2;
 				try (GenerationEngine engine = GenerationEngine.open(model,
 						(options) -> options.slots(this.streams)
 							.queue(this.streams)
@@ -282,6 +331,20 @@ final class BenchmarkCommand {
 				}
 			}
 			return report(milliseconds, tokens).put("new_tokens", tokens);
+		}
+
+		/** Hardly: what generation costs does not depend on the weights. */
+		private void train(TokenStore data, Path model) {
+			if (this.baseline) {
+				new BaselineTrainer(this.sizes.baseline(), this.sizes.options(1, this.sizes.block),
+						this.sizes.compute.inference(), List.of())
+					.train(data, model, this::saveTokenizer);
+			}
+			else {
+				new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
+						List.of())
+					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
+			}
 		}
 
 		private long generate(GenerationEngine engine, int run) {

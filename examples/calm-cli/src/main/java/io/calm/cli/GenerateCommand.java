@@ -12,7 +12,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Continues a prompt. */
-@Command(name = "generate", description = "Continue a prompt, patch by patch.")
+@Command(name = "generate", description = "Continue a prompt, patch by patch, or token by token with a baseline.")
 final class GenerateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")
@@ -25,7 +25,7 @@ final class GenerateCommand extends Subcommand {
 	private int maxNewTokens;
 
 	@Option(names = "--context", defaultValue = "512",
-			description = "Patches of prompt and text together (default: ${DEFAULT-VALUE}).")
+			description = "Patches, or tokens of a baseline, of prompt and text together (default: ${DEFAULT-VALUE}).")
 	private int context;
 
 	@Option(names = "--stop", arity = "1..*", paramLabel = "TEXT",

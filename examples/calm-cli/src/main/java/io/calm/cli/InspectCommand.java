@@ -40,7 +40,7 @@ final class InspectCommand extends Subcommand {
 					put(report, "languageModel", ModelFiles.settings(config));
 					put(report, "autoencoder", ModelFiles.settings(autoencoder));
 				}
-				case BASELINE -> report.put("hiddenSize", model.config().integer("hidden_size"));
+				case BASELINE -> put(report, "languageModel", ModelFiles.settings(ModelFiles.baseline(model, weights)));
 			}
 		}
 		if (model.tokenizer().isPresent()) {

@@ -11,14 +11,16 @@ import io.calm.mlflow.MlflowListener;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
+import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Trains a model on text. */
-@Command(name = "train", description = "Train an autoencoder and a language model on text. The same command goes on"
-		+ " where an interrupted training has stopped.")
+@Command(name = "train",
+		description = "Train an autoencoder and a language model on text, or a baseline. The same command goes on"
+				+ " where an interrupted training has stopped.")
 final class TrainCommand extends Subcommand {
 
 	private static final String LEARNED = "bpe:";
@@ -43,8 +45,13 @@ final class TrainCommand extends Subcommand {
 	private Path output = Path.of("model");
 
 	@Option(names = "--preset", defaultValue = "micro",
-			description = "nano, micro, small, CALM-M, CALM-L or CALM-XL (default: ${DEFAULT-VALUE}).")
+			description = "nano, micro, small, CALM-M, CALM-L or CALM-XL; Transformer-S, -M or -L for a baseline"
+					+ " (default: ${DEFAULT-VALUE}).")
 	private String preset = "micro";
+
+	@Option(names = "--baseline",
+			description = "Train the baseline Transformer, which predicts one token at a time, in place of a CALM model.")
+	private boolean baseline;
 
 	@Option(names = "--patch-size", defaultValue = "4",
 			description = "K, tokens per patch (default: ${DEFAULT-VALUE}).")
@@ -111,40 +118,55 @@ final class TrainCommand extends Subcommand {
 
 	@Override
 	Report run() {
+		if (this.baseline) {
+			refuse("--baseline", "--patch-size", "--latent-size", "--autoencoder-size", "--autoencoder-steps",
+					"--autoencoder-learning-rate", "--head", "--sampling-steps", "--solver");
+		}
 		Corpus text = corpus(this.corpus);
 		ProgramOptions program = this.compute.training();
-		int patches = Math.max(2, this.block / Math.max(1, this.patchSize));
 		long start = System.nanoTime();
 		try (Tokenizer tokens = tokenizer(text); MlflowListener tracking = tracking()) {
-			Calm.train((training) -> followed(training, tracking).corpus(text)
+			Calm.train((training) -> model(followed(training, tracking)).corpus(text)
 				.tokenizer(tokens)
 				.program(program)
-				.autoencoder(
-						(shape) -> shape.patchSize(this.patchSize)
-							.latentSize(this.latentSize)
-							.hiddenSize(this.autoencoderSize)
-							.intermediateSize(this.autoencoderSize * 5 / 2),
-						(options) -> options.steps(this.autoencoderSteps)
-							.batch(this.batch)
-							.patches(patches)
-							.learningRate(this.autoencoderLearningRate)
-							.checkpointEvery(this.checkpointEvery)
-							.evaluateEvery(evaluateEvery())
-							.seed(this.seed))
-				.languageModel(this.preset, this.head::applyTo,
-						(options) -> options.steps(this.steps)
-							.batch(this.batch)
-							.patches(patches)
-							.learningRate(this.learningRate)
-							.averaging(0.999)
-							.checkpointEvery(this.checkpointEvery)
-							.evaluateEvery(evaluateEvery())
-							.seed(this.seed))
 				.listener(new TrainingProgress(this))
 				.output(this.output)).close();
 		}
 		return new Report().put("output", this.output.toString())
 			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
+	}
+
+	private CalmTraining model(CalmTraining training) {
+		if (this.baseline) {
+			return training.baseline(this.preset, (shape) -> {
+			}, (options) -> languageModel(options, Math.max(2, this.block)));
+		}
+		int patches = Math.max(2, this.block / Math.max(1, this.patchSize));
+		return training
+			.autoencoder(
+					(shape) -> shape.patchSize(this.patchSize)
+						.latentSize(this.latentSize)
+						.hiddenSize(this.autoencoderSize)
+						.intermediateSize(this.autoencoderSize * 5 / 2),
+					(options) -> options.steps(this.autoencoderSteps)
+						.batch(this.batch)
+						.patches(patches)
+						.learningRate(this.autoencoderLearningRate)
+						.checkpointEvery(this.checkpointEvery)
+						.evaluateEvery(evaluateEvery())
+						.seed(this.seed))
+			.languageModel(this.preset, this.head::applyTo, (options) -> languageModel(options, patches));
+	}
+
+	private void languageModel(TrainingOptions.Builder options, int positions) {
+		options.steps(this.steps)
+			.batch(this.batch)
+			.patches(positions)
+			.learningRate(this.learningRate)
+			.averaging(0.999)
+			.checkpointEvery(this.checkpointEvery)
+			.evaluateEvery(evaluateEvery())
+			.seed(this.seed);
 	}
 
 	private Corpus corpus(List<Path> paths) {

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -122,6 +123,20 @@ class BadInputTest {
 		assertRefused(message, training(changed));
 	}
 
+	@Test
+	void whatABaselineHasNotIsRefused() throws IOException {
+		String[] options = training(Map.of("--output", this.directory.resolve("deep/model").toString()));
+		String[] baseline = Arrays.copyOf(options, options.length + 1);
+		baseline[options.length] = "--baseline";
+		assertRefused("--latent-size: has no meaning with --baseline; leave one of them out", baseline);
+		assertRefused("--head: has no meaning with --baseline", "known-source", "--baseline", "--head", "flow");
+		assertRefused("--samples: has no meaning with the baseline", "benchmark", "baseline-step", "--samples", "3");
+		assertRefused("--patch-size: has no meaning with --baseline", "benchmark", "generate", "--baseline",
+				"--patch-size", "3");
+		assertRefused("--patch-size: has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
+				"--corpus", input("corpus.txt"));
+	}
+
 	static Stream<Arguments> brokenFiles() {
 		return Stream.of(
 				arguments(broken("truncated weights", WEIGHTS, (bytes) -> bytes.limit(bytes.limit() - 1000)),
@@ -202,6 +217,10 @@ class BadInputTest {
 					--prompt         | longer than the context  | prompt: is 24 tokens long, BOS included, where the context is 16; shorten
 					--context        | 1                        | context: is 1; choose at least 2 patches
 					--context        | -1                       | context: is -1; choose at least 2 patches
+					--temperature    | 1.5                      | temperature: is 1.5; choose a number
+					--temperature    | 0                        | temperature: is 0.0; choose a number
+					--top-p          | 0.9                      | top-p: is 0.9, and a CALM model knows no probabilities
+					--top-p          | 0                        | top-p: is 0.0; choose a number
 					""")
 	void generationNeverBegins(String option, String value, String message) throws IOException {
 		Map<String, String> options = new LinkedHashMap<>(Map.of("--context", "4"));

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -15,9 +16,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Every head goes all the way: trained, written, recognised, scored, generated from.
+ * Every head, and the baseline, goes all the way: trained, written, recognised, scored,
+ * generated from.
  */
-class HeadsTest {
+class ModelsTest {
 
 	@TempDir
 	private Path directory = Path.of(".");
@@ -45,6 +47,28 @@ class HeadsTest {
 		String generation = "generate " + model + " --quiet --max-new-tokens 9 --seed 3 --prompt The";
 		JsonObject generated = run(generation);
 		assertThat(generated).isEqualTo(run(generation));
+	}
+
+	@Test
+	void theBaselineToo() throws IOException {
+		Path corpus = this.directory.resolve("corpus.txt");
+		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
+		String model = this.directory.resolve("model").toString();
+		run("train --baseline --quiet --no-fusion --tokenizer byte --preset nano --steps 2 --batch 4 --block 64"
+				+ " --evaluate-every 1 --evaluation-corpus " + corpus + " --corpus " + corpus + " --output " + model);
+
+		JsonObject inspected = run("inspect " + model);
+		assertThat(inspected.get("kind").getAsString()).isEqualTo("baseline");
+		assertThat(inspected.getAsJsonObject("languageModel").get("num_hidden_layers").getAsInt()).isEqualTo(2);
+		JsonObject evaluated = run("evaluate " + model + " --block 64 --limit 100 --quiet --corpus " + corpus);
+		assertThat(evaluated.get("perplexity").getAsDouble())
+			.isEqualTo(Math.exp(evaluated.get("crossEntropy").getAsDouble()));
+		JsonObject aligned = evaluated.getAsJsonObject("patchAligned");
+		assertThat(aligned.get("positions").getAsInt()).isEqualTo(100);
+		assertThat(evaluated.getAsJsonObject("everyPosition").get("positions").getAsInt()).isBetween(396, 410);
+		String generation = "generate " + model
+				+ " --quiet --max-new-tokens 9 --seed 3 --temperature 1.5 --top-k 50 --top-p 0.9 --prompt The";
+		assertThat(run(generation)).isEqualTo(run(generation));
 	}
 
 	private static JsonObject run(String line) {

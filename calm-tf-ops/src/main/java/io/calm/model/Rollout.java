@@ -1,0 +1,57 @@
+package io.calm.model;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+import io.calm.graph.AttentionPaths;
+import org.tensorflow.Operand;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Continues every position of whole sequences at once, each on a path of its own: the
+ * sequence is computed once, and a step costs as much as it again. Position i's path
+ * begins behind i and does not see what really comes there.
+ */
+public final class Rollout {
+
+	private final Backbone backbone;
+
+	private final Function<Operand<TInt32>, Operand<TFloat32>> embedding;
+
+	private final Operand<TInt32> documents;
+
+	private final List<AttentionPaths> paths = new ArrayList<>();
+
+	private final Operand<TFloat32> first;
+
+	private int steps;
+
+	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding, Operand<TInt32> tokens,
+			Operand<TInt32> documents) {
+		this.backbone = backbone;
+		this.embedding = embedding;
+		this.documents = documents;
+		this.first = backbone.begin(embedding.apply(tokens), documents, this.paths);
+	}
+
+	/**
+	 * The hidden states of the sequences, which predict the first element of each path.
+	 * @return {@code [B·P, d]}
+	 */
+	public Operand<TFloat32> hiddenStates() {
+		return this.first;
+	}
+
+	/**
+	 * Goes one element further on all paths.
+	 * @param tokens {@code [B·P, K]}, the next element of each path
+	 * @return the hidden states {@code [B·P, d]}, which predict the one after it
+	 */
+	public Operand<TFloat32> proceed(Operand<TInt32> tokens) {
+		this.steps++;
+		return this.backbone.proceed(this.embedding.apply(tokens), this.documents, this.steps, this.paths);
+	}
+
+}
