@@ -1,11 +1,13 @@
 package io.calm.graph;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Sum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -86,15 +88,56 @@ public final class CausalAttention {
 	 * @return {@code [B·P, size]}
 	 */
 	public Operand<TFloat32> apply(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask) {
+		return applyRemembering(x, rotary, mask, List.of()).output();
+	}
+
+	/**
+	 * What positions show to those that attend to them.
+	 *
+	 * @param keys rotated, {@code [B, heads, P, headSize]}
+	 * @param values likewise
+	 */
+	public record Memory(Operand<TFloat32> keys, Operand<TFloat32> values) {
+	}
+
+	/**
+	 * What attention gives, and what it leaves for later positions.
+	 *
+	 * @param output {@code [B·P, size]}
+	 * @param memory of the same positions
+	 */
+	public record Remembered(Operand<TFloat32> output, Memory memory) {
+	}
+
+	/**
+	 * Attention of P continuations of a text, one after each of its positions, at the
+	 * same place of each: row i sees the text as far as the mask says, what came before
+	 * it in continuation i, and itself. Without a past, the rows are the text.
+	 * @param x {@code [B·P, size]}
+	 * @param rotary the tables of the rows' positions
+	 * @param mask {@code [B, 1, P, P]}, added to the scores of the text's positions
+	 * @param past the text, then what has been appended to every position of it
+	 * @return the result, and what the new rows leave
+	 */
+	public Remembered applyRemembering(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask,
+			List<Memory> past) {
 		long batch = mask.shape().get(0);
 		long positions = mask.shape().get(2);
 		Operand<TFloat32> q = rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads));
 		Operand<TFloat32> k = rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads));
-		Operand<TFloat32> v = split(this.value.apply(x), batch, positions, this.keyHeads);
-		Operand<TFloat32> mixed = attend(q, shared(k), shared(v), mask);
-		Operand<TFloat32> merged = this.network.tf().linalg.transpose(mixed,
-				this.network.tf().constant(new int[] { 0, 2, 1, 3 }));
-		return this.output.apply(this.network.reshape(merged, batch * positions, (long) this.heads * this.headSize));
+		Memory own = new Memory(shared(k), shared(split(this.value.apply(x), batch, positions, this.keyHeads)));
+		Operand<TFloat32> mixed;
+		if (past.isEmpty()) {
+			mixed = attend(q, own.keys(), own.values(), mask);
+		}
+		else {
+			List<Memory> continuation = new ArrayList<>(past.subList(1, past.size()));
+			continuation.add(own);
+			mixed = attend(q, past.get(0), continuation, mask);
+		}
+		Operand<TFloat32> merged = this.network.reshape(heads(mixed), batch * positions,
+				(long) this.heads * this.headSize);
+		return new Remembered(this.output.apply(merged), own);
 	}
 
 	/**
@@ -127,9 +170,32 @@ public final class CausalAttention {
 	private Operand<TFloat32> attend(Operand<TFloat32> q, Operand<TFloat32> k, Operand<TFloat32> v,
 			Operand<TFloat32> mask) {
 		Ops tf = this.network.tf();
-		Operand<TFloat32> scaled = tf.math.mul(q, tf.constant((float) (1 / Math.sqrt(this.headSize))));
-		Operand<TFloat32> scores = tf.math.add(this.network.batchMatMulTransposed(scaled, k), mask);
+		Operand<TFloat32> scores = tf.math.add(this.network.batchMatMulTransposed(scaled(q), k), mask);
 		return this.network.batchMatMul(tf.nn.softmax(scores), v);
+	}
+
+	/** The same, where row i also sees row i of each part of its continuation. */
+	private Operand<TFloat32> attend(Operand<TFloat32> q, Memory text, List<Memory> continuation,
+			Operand<TFloat32> mask) {
+		Ops tf = this.network.tf();
+		List<Operand<TFloat32>> scores = new ArrayList<>();
+		scores.add(tf.math.add(this.network.batchMatMulTransposed(scaled(q), text.keys()), mask));
+		for (Memory part : continuation) {
+			scores.add(tf.sum(tf.math.mul(scaled(q), part.keys()), tf.constant(3), Sum.keepDims(true)));
+		}
+		// [B, heads, P, P + n]
+		Operand<TFloat32> weights = tf.nn.softmax(tf.concat(scores, tf.constant(3)));
+		long positions = mask.shape().get(3);
+		Operand<TFloat32> mixed = this.network.batchMatMul(this.network.columns(weights, 0, positions), text.values());
+		for (int i = 0; i < continuation.size(); i++) {
+			Operand<TFloat32> weight = this.network.columns(weights, positions + i, 1);
+			mixed = tf.math.add(mixed, tf.math.mul(weight, continuation.get(i).values()));
+		}
+		return mixed;
+	}
+
+	private Operand<TFloat32> scaled(Operand<TFloat32> q) {
+		return this.network.tf().math.mul(q, this.network.tf().constant((float) (1 / Math.sqrt(this.headSize))));
 	}
 
 	/** {@code [B·P, heads·headSize]} to {@code [B, heads, P, headSize]}. */

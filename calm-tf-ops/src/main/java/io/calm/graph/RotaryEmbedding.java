@@ -28,11 +28,24 @@ public record RotaryEmbedding(Operand<TFloat32> cosine, Operand<TFloat32> sine) 
 	 * @return the tables
 	 */
 	public static RotaryEmbedding table(Ops tf, int positions, int size, double theta) {
+		return table(tf, 0, positions, size, theta);
+	}
+
+	/**
+	 * The tables of the positions {@code first … first + positions − 1}.
+	 * @param tf where to build them
+	 * @param first position
+	 * @param positions how many
+	 * @param size features of a head, even
+	 * @param theta the base of the wavelengths
+	 * @return the tables
+	 */
+	public static RotaryEmbedding table(Ops tf, int first, int positions, int size, double theta) {
 		float[] cosine = new float[positions * size];
 		float[] sine = new float[positions * size];
 		for (int position = 0; position < positions; position++) {
 			for (int i = 0; i < size; i++) {
-				double angle = position * Math.pow(theta, -2.0 * (i % (size / 2)) / size);
+				double angle = (first + position) * Math.pow(theta, -2.0 * (i % (size / 2)) / size);
 				cosine[position * size + i] = (float) Math.cos(angle);
 				sine[position * size + i] = (float) Math.sin(angle);
 			}

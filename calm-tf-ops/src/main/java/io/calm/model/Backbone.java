@@ -2,6 +2,7 @@ package io.calm.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 
 import io.calm.graph.CachePlaces;
 import io.calm.graph.CausalAttention;
@@ -78,6 +79,33 @@ final class Backbone {
 			result = layer.function().apply(result);
 		}
 		return result;
+	}
+
+	/**
+	 * Continuations of whole sequences from each of their positions.
+	 * @param documents {@code [B, P]}
+	 * @param embed from {@code tokens [B·P, …]} to {@code [B·P, d]}
+	 * @return to be told the sequences and what comes after their positions
+	 */
+	Rollout rollout(Operand<TInt32> documents, Function<Operand<TInt32>, Operand<TFloat32>> embed) {
+		Ops tf = this.network.tf();
+		int positions = (int) documents.shape().get(1);
+		Operand<TFloat32> mask = CausalAttention.documentMask(tf, documents);
+		List<List<CausalAttention.Memory>> past = new ArrayList<>();
+		this.blocks.forEach((block) -> past.add(new ArrayList<>()));
+		return new Rollout((tokens, appended) -> {
+			RotaryEmbedding rotary = RotaryEmbedding.table(tf, appended, positions, this.config.headSize(),
+					this.config.ropeTheta());
+			Operand<TFloat32> x = embed.apply(tokens);
+			for (int i = 0; i < this.blocks.size(); i++) {
+				Block block = this.blocks.get(i);
+				CausalAttention.Remembered mixed = block.attention()
+					.applyRemembering(block.attentionNorm().apply(x), rotary, mask, past.get(i));
+				past.get(i).add(mixed.memory());
+				x = block.feedForward(tf, tf.math.add(x, mixed.output()));
+			}
+			return this.norm.apply(x);
+		});
 	}
 
 	/**

@@ -102,6 +102,16 @@ public final class CalmNetwork {
 	}
 
 	/**
+	 * Continuations of whole sequences from every patch at once.
+	 * @param documents {@code [B, P]}: patches of different documents do not see each
+	 * other
+	 * @return to be told the sequences, {@code [B·P, K]}, and what comes after each patch
+	 */
+	public Rollout rollout(Operand<TInt32> documents) {
+		return this.backbone.rollout(documents, this::embed);
+	}
+
+	/**
 	 * A layer of the backbone.
 	 *
 	 * @param prefix of its parameters' names
