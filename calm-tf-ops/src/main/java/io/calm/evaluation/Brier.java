@@ -1,11 +1,6 @@
 package io.calm.evaluation;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.SplittableRandom;
 
 /**
  * Collects the likelihood-free Brier score of a model, position by position. With two
@@ -15,32 +10,16 @@ import java.util.SplittableRandom;
  * 4).
  * <p>
  * Standard errors come from a bootstrap that draws whole documents with replacement,
- * because positions of one document resemble each other. With fewer than
- * {@value #MIN_DOCUMENTS} documents that says little; then contiguous runs of positions,
- * in the order in which they were added, take the place of documents: at least 32 runs,
- * or one run for each position where there are fewer.
+ * because positions of one document resemble each other; with fewer than 8 documents,
+ * runs of positions take their place.
  * <p>
  * Memory: five numbers for each document. Not for use by several threads at once.
  */
 public final class Brier {
 
-	static final int MIN_DOCUMENTS = 8;
-
-	private static final int REPLICATES = 1000;
-
-	private static final int MAX_RUNS = 64;
-
 	private static final int N = BrierScore.LENGTH;
 
-	/** Per document, the sums of the N estimates and the number of positions. */
-	private final Map<Integer, double[]> documents = new LinkedHashMap<>();
-
-	/** The same per run of {@code runLength} positions: at most MAX_RUNS of them. */
-	private final List<double[]> runs = new ArrayList<>();
-
-	private long runLength = 1;
-
-	private long positions;
+	private final Bootstrap estimates = new Bootstrap(N);
 
 	/**
 	 * Adds a position where the model drew all tokens of a sample at once: the first four
@@ -68,7 +47,7 @@ public final class Brier {
 	 * @param patchSize K
 	 */
 	public void add(int document, int[] x1, int[] x2, int[] y, int patchSize) {
-		double[] estimate = new double[N + 1];
+		double[] estimate = new double[N];
 		boolean first = true;
 		boolean second = true;
 		boolean collision = true;
@@ -81,26 +60,16 @@ public final class Brier {
 			collision &= x1[n] == x2[n];
 			estimate[n] = (first ? 1 : 0) + (second ? 1 : 0) - (collision ? 1 : 0);
 		}
-		estimate[N] = 1;
-		addTo(this.documents.computeIfAbsent(document, (key) -> new double[N + 1]), estimate);
-		if (this.positions++ % this.runLength == 0) {
-			openRun();
-		}
-		addTo(this.runs.get(this.runs.size() - 1), estimate);
+		add(document, estimate);
 	}
 
-	/** The number of positions is unknown, so runs double in length when too many. */
-	private void openRun() {
-		if (this.runs.size() == MAX_RUNS) {
-			for (int i = 0; i < MAX_RUNS / 2; i++) {
-				double[] merged = this.runs.get(2 * i);
-				addTo(merged, this.runs.get(2 * i + 1));
-				this.runs.set(i, merged);
-			}
-			this.runs.subList(MAX_RUNS / 2, MAX_RUNS).clear();
-			this.runLength *= 2;
-		}
-		this.runs.add(new double[N + 1]);
+	/** Adds a position whose Brier-1..4 were estimated otherwise. */
+	void add(int document, double[] estimate) {
+		this.estimates.add(document, estimate);
+	}
+
+	long positions() {
+		return this.estimates.positions();
 	}
 
 	/**
@@ -109,52 +78,14 @@ public final class Brier {
 	 * @return the score; all NaN when nothing was added
 	 */
 	public BrierScore score() {
-		double[] total = new double[N + 1];
-		this.documents.values().forEach((document) -> addTo(total, document));
-		double[] brier = means(total);
-		double[] errors = bootstrap(
-				(this.documents.size() < MIN_DOCUMENTS) ? this.runs : List.copyOf(this.documents.values()));
-		double[] brierErrors = Arrays.copyOf(errors, N);
-		return new BrierScore(brier, BrierScore.brierLm(brier), errors[N], brierErrors, this.positions);
-	}
-
-	/** Standard errors of Brier-1..4 and, last, of BrierLM. */
-	private static double[] bootstrap(List<double[]> groups) {
-		SplittableRandom random = new SplittableRandom(0);
-		double[] sum = new double[N + 1];
-		double[] squares = new double[N + 1];
-		for (int r = 0; r < REPLICATES; r++) {
-			double[] total = new double[N + 1];
-			for (int i = 0; i < groups.size(); i++) {
-				addTo(total, groups.get(random.nextInt(groups.size())));
-			}
-			double[] brier = means(total);
-			for (int n = 0; n <= N; n++) {
-				double value = (n < N) ? brier[n] : BrierScore.brierLm(brier);
-				sum[n] += value;
-				squares[n] += value * value;
-			}
-		}
-		double[] errors = new double[N + 1];
-		for (int n = 0; n <= N; n++) {
-			double variance = (squares[n] - sum[n] * sum[n] / REPLICATES) / (REPLICATES - 1);
-			errors[n] = (groups.size() < 2) ? Double.NaN : Math.sqrt(Math.max(0, variance));
-		}
-		return errors;
-	}
-
-	private static double[] means(double[] total) {
-		double[] means = new double[N];
-		for (int n = 0; n < N; n++) {
-			means[n] = total[n] / total[N];
-		}
-		return means;
-	}
-
-	private static void addTo(double[] sums, double[] more) {
-		for (int n = 0; n < sums.length; n++) {
-			sums[n] += more[n];
-		}
+		double[] brier = this.estimates.means();
+		double[] errors = this.estimates.errors((means) -> {
+			double[] statistics = Arrays.copyOf(means, N + 1);
+			statistics[N] = BrierScore.brierLm(means);
+			return statistics;
+		});
+		return new BrierScore(brier, BrierScore.brierLm(brier), errors[N], Arrays.copyOf(errors, N),
+				this.estimates.positions());
 	}
 
 }

@@ -25,6 +25,7 @@ import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
@@ -94,15 +95,21 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	private static List<Fetch<int[]>> rollOut(Ops tf, CalmNetwork network, Operand<TInt32> tokens,
 			Operand<TInt32> documents, Operand<TInt64> seed) {
 		Draws draws = new Draws(tf, seed);
-		Rollout rollout = network.rollout(documents);
+		Rollout rollout = network.rollout(tokens, documents);
 		int size = network.config().patchSize();
 		List<Fetch<int[]>> drawn = new ArrayList<>();
-		Operand<TInt32> last = tokens;
+		Operand<TFloat32> hidden = rollout.hiddenStates();
+		Operand<TInt32> path = tokens;
+		int patches = (int) tokens.shape().get(0);
 		for (int length = 0; length < BrierScore.LENGTH; length += size) {
-			Operand<TInt32> pairs = network.decodeTokens(network.head().sample(rollout.append(last), DRAWS, draws));
+			if (!drawn.isEmpty()) {
+				hidden = rollout.proceed(path);
+			}
+			Operand<TInt32> pairs = network.decodeTokens(network.head().sample(hidden, DRAWS, draws));
 			drawn.add(Fetch.ints(pairs));
 			Operand<TInt32> sideBySide = tf.reshape(pairs, tf.constant(new int[] { -1, DRAWS * size }));
-			last = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }), tf.constant(new int[] { -1, size }));
+			path = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }),
+					tf.constant(new int[] { patches, size }));
 		}
 		return drawn;
 	}

@@ -218,6 +218,18 @@ public final class MarkovSource {
 	}
 
 	/**
+	 * Cross entropy of a perfect model: the entropy of a token given the one before it.
+	 * @return nats per token
+	 */
+	public double entropy() {
+		double entropy = 0;
+		for (int k = 0; k < this.probability.length; k++) {
+			entropy -= this.stationary[k / this.successors] * this.probability[k] * Math.log(this.probability[k]);
+		}
+		return entropy;
+	}
+
+	/**
 	 * BrierLM of a perfect model.
 	 * @return {@code 100 (Brier-1 Brier-2 Brier-3 Brier-4)^(1/4)} of {@link #idealBrier}
 	 */

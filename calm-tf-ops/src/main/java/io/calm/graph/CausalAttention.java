@@ -7,7 +7,6 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Sum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -88,56 +87,52 @@ public final class CausalAttention {
 	 * @return {@code [B·P, size]}
 	 */
 	public Operand<TFloat32> apply(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask) {
-		return applyRemembering(x, rotary, mask, List.of()).output();
+		Projected heads = project(x, rotary, mask);
+		return merge(attend(heads.query(), shared(heads.key()), shared(heads.value()), mask));
 	}
 
 	/**
-	 * What positions show to those that attend to them.
-	 *
-	 * @param keys rotated, {@code [B, heads, P, headSize]}
-	 * @param values likewise
-	 */
-	public record Memory(Operand<TFloat32> keys, Operand<TFloat32> values) {
-	}
-
-	/**
-	 * What attention gives, and what it leaves for later positions.
-	 *
-	 * @param output {@code [B·P, size]}
-	 * @param memory of the same positions
-	 */
-	public record Remembered(Operand<TFloat32> output, Memory memory) {
-	}
-
-	/**
-	 * Attention of P continuations of a text, one after each of its positions, at the
-	 * same place of each: row i sees the text as far as the mask says, what came before
-	 * it in continuation i, and itself. Without a past, the rows are the text.
+	 * Attention within whole sequences, each position of which can then be continued on a
+	 * path of its own.
 	 * @param x {@code [B·P, size]}
-	 * @param rotary the tables of the rows' positions
-	 * @param mask {@code [B, 1, P, P]}, added to the scores of the text's positions
-	 * @param past the text, then what has been appended to every position of it
-	 * @return the result, and what the new rows leave
+	 * @param rotary the tables of the P positions
+	 * @param paths with nothing on them yet
+	 * @return {@code [B·P, size]}
 	 */
-	public Remembered applyRemembering(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask,
-			List<Memory> past) {
-		long batch = mask.shape().get(0);
-		long positions = mask.shape().get(2);
-		Operand<TFloat32> q = rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads));
-		Operand<TFloat32> k = rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads));
-		Memory own = new Memory(shared(k), shared(split(this.value.apply(x), batch, positions, this.keyHeads)));
-		Operand<TFloat32> mixed;
-		if (past.isEmpty()) {
-			mixed = attend(q, own.keys(), own.values(), mask);
+	public Operand<TFloat32> begin(Operand<TFloat32> x, RotaryEmbedding rotary, AttentionPaths paths) {
+		Projected heads = project(x, rotary, paths.mask());
+		paths.add(shared(heads.key()), shared(heads.value()));
+		return merge(attend(heads.query(), paths.keys().get(0), paths.values().get(0), paths.mask()));
+	}
+
+	/**
+	 * Attention of one more element behind each position: it sees the sequence up to that
+	 * position and its own path.
+	 * @param x {@code [B·P, size]}
+	 * @param rotary the tables of the P places
+	 * @param paths that have begun
+	 * @return {@code [B·P, size]}
+	 */
+	public Operand<TFloat32> proceed(Operand<TFloat32> x, RotaryEmbedding rotary, AttentionPaths paths) {
+		Ops tf = this.network.tf();
+		Projected heads = project(x, rotary, paths.mask());
+		paths.add(shared(heads.key()), shared(heads.value()));
+		Operand<TFloat32> query = scaled(heads.query());
+		List<Operand<TFloat32>> scores = new ArrayList<>();
+		scores.add(tf.math.add(this.network.batchMatMulTransposed(query, paths.keys().get(0)), paths.mask()));
+		for (Operand<TFloat32> own : paths.keys().subList(1, paths.keys().size())) {
+			scores.add(this.network.sumOfLast(tf.math.mul(query, own))); // [B, heads, P,
+																			// 1]
 		}
-		else {
-			List<Memory> continuation = new ArrayList<>(past.subList(1, past.size()));
-			continuation.add(own);
-			mixed = attend(q, past.get(0), continuation, mask);
+		long positions = paths.mask().shape().get(2);
+		Operand<TFloat32> weights = tf.nn.softmax(tf.concat(scores, tf.constant(3)));
+		Operand<TFloat32> mixed = this.network.batchMatMul(this.network.columns(weights, 0, positions),
+				paths.values().get(0));
+		for (int i = 1; i < paths.values().size(); i++) {
+			Operand<TFloat32> weight = this.network.columns(weights, positions + i - 1, 1);
+			mixed = tf.math.add(mixed, tf.math.mul(weight, paths.values().get(i)));
 		}
-		Operand<TFloat32> merged = this.network.reshape(heads(mixed), batch * positions,
-				(long) this.heads * this.headSize);
-		return new Remembered(this.output.apply(merged), own);
+		return merge(mixed);
 	}
 
 	/**
@@ -163,7 +158,7 @@ public final class CausalAttention {
 		Operand<TFloat32> mixed = attend(
 				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)), shared(pastKeys),
 				shared(pastValues), places.mask());
-		return this.output.apply(this.network.reshape(heads(mixed), -1, (long) this.heads * this.headSize));
+		return merge(mixed);
 	}
 
 	/** softmax(q·kᵀ/√headSize + mask)·v, all {@code [B, heads, rows, headSize]}. */
@@ -174,28 +169,26 @@ public final class CausalAttention {
 		return this.network.batchMatMul(tf.nn.softmax(scores), v);
 	}
 
-	/** The same, where row i also sees row i of each part of its continuation. */
-	private Operand<TFloat32> attend(Operand<TFloat32> q, Memory text, List<Memory> continuation,
-			Operand<TFloat32> mask) {
+	private Operand<TFloat32> scaled(Operand<TFloat32> q) {
 		Ops tf = this.network.tf();
-		List<Operand<TFloat32>> scores = new ArrayList<>();
-		scores.add(tf.math.add(this.network.batchMatMulTransposed(scaled(q), text.keys()), mask));
-		for (Memory part : continuation) {
-			scores.add(tf.sum(tf.math.mul(scaled(q), part.keys()), tf.constant(3), Sum.keepDims(true)));
-		}
-		// [B, heads, P, P + n]
-		Operand<TFloat32> weights = tf.nn.softmax(tf.concat(scores, tf.constant(3)));
-		long positions = mask.shape().get(3);
-		Operand<TFloat32> mixed = this.network.batchMatMul(this.network.columns(weights, 0, positions), text.values());
-		for (int i = 0; i < continuation.size(); i++) {
-			Operand<TFloat32> weight = this.network.columns(weights, positions + i, 1);
-			mixed = tf.math.add(mixed, tf.math.mul(weight, continuation.get(i).values()));
-		}
-		return mixed;
+		return tf.math.mul(q, tf.constant((float) (1 / Math.sqrt(this.headSize))));
 	}
 
-	private Operand<TFloat32> scaled(Operand<TFloat32> q) {
-		return this.network.tf().math.mul(q, this.network.tf().constant((float) (1 / Math.sqrt(this.headSize))));
+	/** Queries, keys and values of whole sequences, {@code [B, ·, P, headSize]}. */
+	private record Projected(Operand<TFloat32> query, Operand<TFloat32> key, Operand<TFloat32> value) {
+	}
+
+	private Projected project(Operand<TFloat32> x, RotaryEmbedding rotary, Operand<TFloat32> mask) {
+		long batch = mask.shape().get(0);
+		long positions = mask.shape().get(2);
+		return new Projected(rotary.rotate(this.network, split(this.query.apply(x), batch, positions, this.heads)),
+				rotary.rotate(this.network, split(this.key.apply(x), batch, positions, this.keyHeads)),
+				split(this.value.apply(x), batch, positions, this.keyHeads));
+	}
+
+	/** {@code [B, heads, P, headSize]} to {@code [B·P, size]}. */
+	private Operand<TFloat32> merge(Operand<TFloat32> mixed) {
+		return this.output.apply(this.network.reshape(heads(mixed), -1, (long) this.heads * this.headSize));
 	}
 
 	/** {@code [B·P, heads·headSize]} to {@code [B, heads, P, headSize]}. */

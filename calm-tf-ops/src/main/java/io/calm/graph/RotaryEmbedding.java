@@ -34,7 +34,7 @@ public record RotaryEmbedding(Operand<TFloat32> cosine, Operand<TFloat32> sine) 
 	/**
 	 * The tables of the positions {@code first … first + positions − 1}.
 	 * @param tf where to build them
-	 * @param first position
+	 * @param first the first of them
 	 * @param positions how many
 	 * @param size features of a head, even
 	 * @param theta the base of the wavelengths

@@ -2,8 +2,8 @@ package io.calm.model;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
 
+import io.calm.graph.AttentionPaths;
 import io.calm.graph.CachePlaces;
 import io.calm.graph.CausalAttention;
 import io.calm.graph.Initializer;
@@ -50,20 +50,19 @@ final class Backbone {
 	 * @return functions from {@code [B·P, d]} to {@code [B·P, d]}; the last one gives the
 	 * hidden states
 	 */
-	List<CalmNetwork.Layer> layers(Operand<TInt32> documents) {
+	List<BackboneLayer> layers(Operand<TInt32> documents) {
 		Ops tf = this.network.tf();
-		RotaryEmbedding rotary = RotaryEmbedding.table(tf, (int) documents.shape().get(1), this.config.headSize(),
-				this.config.ropeTheta());
+		RotaryEmbedding rotary = rotary(0, documents);
 		Operand<TFloat32> mask = CausalAttention.documentMask(tf, documents);
-		List<CalmNetwork.Layer> layers = new ArrayList<>();
+		List<BackboneLayer> layers = new ArrayList<>();
 		for (int i = 0; i < this.blocks.size(); i++) {
 			Block block = this.blocks.get(i);
-			layers.add(new CalmNetwork.Layer(this.name + ".layers." + i + ".", (x) -> {
+			layers.add(new BackboneLayer(this.name + ".layers." + i + ".", (x) -> {
 				Operand<TFloat32> mixed = block.attention().apply(block.attentionNorm().apply(x), rotary, mask);
 				return block.feedForward(tf, tf.math.add(x, mixed));
 			}));
 		}
-		layers.add(new CalmNetwork.Layer(this.name + ".norm.", this.norm::apply));
+		layers.add(new BackboneLayer(this.name + ".norm.", this.norm::apply));
 		return layers;
 	}
 
@@ -75,37 +74,62 @@ final class Backbone {
 	 */
 	Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TInt32> documents) {
 		Operand<TFloat32> result = x;
-		for (CalmNetwork.Layer layer : layers(documents)) {
+		for (BackboneLayer layer : layers(documents)) {
 			result = layer.function().apply(result);
 		}
 		return result;
 	}
 
 	/**
-	 * Continuations of whole sequences from each of their positions.
+	 * Whole sequences, each position of which can be continued on a path of its own.
+	 * @param x the embeddings {@code [B·P, d]}
 	 * @param documents {@code [B, P]}
-	 * @param embed from {@code tokens [B·P, …]} to {@code [B·P, d]}
-	 * @return to be told the sequences and what comes after their positions
+	 * @param paths takes what each layer remembers
+	 * @return the hidden states {@code [B·P, d]}
 	 */
-	Rollout rollout(Operand<TInt32> documents, Function<Operand<TInt32>, Operand<TFloat32>> embed) {
+	Operand<TFloat32> begin(Operand<TFloat32> x, Operand<TInt32> documents, List<AttentionPaths> paths) {
+		Operand<TFloat32> mask = CausalAttention.documentMask(this.network.tf(), documents);
+		RotaryEmbedding rotary = rotary(0, documents);
+		this.blocks.forEach((block) -> paths.add(new AttentionPaths(mask)));
+		return through(x, (layer, input) -> this.blocks.get(layer).attention().begin(input, rotary, paths.get(layer)));
+	}
+
+	/**
+	 * One more element behind each position.
+	 * @param x the embeddings {@code [B·P, d]}
+	 * @param documents {@code [B, P]}
+	 * @param step counted from 1
+	 * @param paths that have begun
+	 * @return the hidden states {@code [B·P, d]}
+	 */
+	Operand<TFloat32> proceed(Operand<TFloat32> x, Operand<TInt32> documents, int step, List<AttentionPaths> paths) {
+		RotaryEmbedding rotary = rotary(step, documents);
+		return through(x,
+				(layer, input) -> this.blocks.get(layer).attention().proceed(input, rotary, paths.get(layer)));
+	}
+
+	private RotaryEmbedding rotary(int first, Operand<TInt32> documents) {
+		return RotaryEmbedding.table(this.network.tf(), first, (int) documents.shape().get(1), this.config.headSize(),
+				this.config.ropeTheta());
+	}
+
+	/** The blocks, with attention of some kind, then the norm. */
+	private Operand<TFloat32> through(Operand<TFloat32> x, Attention attention) {
 		Ops tf = this.network.tf();
-		int positions = (int) documents.shape().get(1);
-		Operand<TFloat32> mask = CausalAttention.documentMask(tf, documents);
-		List<List<CausalAttention.Memory>> past = new ArrayList<>();
-		this.blocks.forEach((block) -> past.add(new ArrayList<>()));
-		return new Rollout((tokens, appended) -> {
-			RotaryEmbedding rotary = RotaryEmbedding.table(tf, appended, positions, this.config.headSize(),
-					this.config.ropeTheta());
-			Operand<TFloat32> x = embed.apply(tokens);
-			for (int i = 0; i < this.blocks.size(); i++) {
-				Block block = this.blocks.get(i);
-				CausalAttention.Remembered mixed = block.attention()
-					.applyRemembering(block.attentionNorm().apply(x), rotary, mask, past.get(i));
-				past.get(i).add(mixed.memory());
-				x = block.feedForward(tf, tf.math.add(x, mixed.output()));
-			}
-			return this.norm.apply(x);
-		});
+		Operand<TFloat32> result = x;
+		for (int i = 0; i < this.blocks.size(); i++) {
+			Block block = this.blocks.get(i);
+			Operand<TFloat32> mixed = attention.apply(i, block.attentionNorm().apply(result));
+			result = block.feedForward(tf, tf.math.add(result, mixed));
+		}
+		return this.norm.apply(result);
+	}
+
+	/** The attention of a layer. */
+	private interface Attention {
+
+		Operand<TFloat32> apply(int layer, Operand<TFloat32> x);
+
 	}
 
 	/**
@@ -122,17 +146,13 @@ final class Backbone {
 		RotaryEmbedding rotary = RotaryEmbedding
 			.table(tf, cache.context(), this.config.headSize(), this.config.ropeTheta())
 			.at(tf, places.positions());
-		Operand<TFloat32> result = x;
-		for (int i = 0; i < this.blocks.size(); i++) {
-			Block block = this.blocks.get(i);
-			Variable keys = this.network.variables().declare(CalmNetwork.CACHE + "keys." + i, Initializer.ZEROS, shape);
+		return through(x, (layer, input) -> {
+			Variable keys = this.network.variables()
+				.declare(CalmNetwork.CACHE + "keys." + layer, Initializer.ZEROS, shape);
 			Variable values = this.network.variables()
-				.declare(CalmNetwork.CACHE + "values." + i, Initializer.ZEROS, shape);
-			Operand<TFloat32> mixed = block.attention()
-				.applyCached(block.attentionNorm().apply(result), rotary, places, keys, values);
-			result = block.feedForward(tf, tf.math.add(result, mixed));
-		}
-		return this.norm.apply(result);
+				.declare(CalmNetwork.CACHE + "values." + layer, Initializer.ZEROS, shape);
+			return this.blocks.get(layer).attention().applyCached(input, rotary, places, keys, values);
+		});
 	}
 
 	private record Block(RmsNorm attentionNorm, CausalAttention attention, RmsNorm mlpNorm, SwiGlu mlp) {

@@ -46,4 +46,131 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		}
 	}
 
+	/**
+	 * A builder of a preset size.
+	 * @param preset {@code nano} or {@code micro} for a laptop, {@code small}, or one of
+	 * the paper: {@code CALM-M}, {@code CALM-L}, {@code CALM-XL}, {@code Transformer-S},
+	 * {@code Transformer-M}, {@code Transformer-L}
+	 * @return the builder
+	 * @throws InvalidInputException if there is no such preset
+	 */
+	public static Builder preset(String preset) {
+		Builder builder = new Builder();
+		return switch (preset) {
+			case "nano" -> builder.size(128, 352, 2, 4);
+			case "micro" -> builder.size(256, 704, 4, 4);
+			case "small" -> builder.size(512, 1376, 6, 8);
+			case "Transformer-S" -> builder.size(768, 2048, 12, 16);
+			case "Transformer-M", "CALM-M" -> builder.size(1024, 2752, 16, 16);
+			case "Transformer-L", "CALM-L" -> builder.size(1536, 4096, 16, 16);
+			case "CALM-XL" -> builder.size(2560, 6880, 16, 20);
+			default -> throw new InvalidInputException("preset " + preset, "is not known",
+					"choose one of nano, micro, small, CALM-M, CALM-L, CALM-XL, Transformer-S, Transformer-M, Transformer-L");
+		};
+	}
+
+	/**
+	 * Builds the shape of a backbone.
+	 */
+	public static final class Builder {
+
+		private int hiddenSize;
+
+		private int intermediateSize;
+
+		private int layers;
+
+		private int heads;
+
+		private int keyHeads;
+
+		private int positions = 2048;
+
+		private Builder() {
+		}
+
+		private Builder size(int hiddenSize, int intermediateSize, int layers, int heads) {
+			return hiddenSize(hiddenSize).intermediateSize(intermediateSize).layers(layers).heads(heads);
+		}
+
+		/**
+		 * d, the width; the inner width follows as 8/3 of it, to a multiple of 32, unless
+		 * it is set later.
+		 * @param hiddenSize of the preset by default
+		 * @return this
+		 */
+		public Builder hiddenSize(int hiddenSize) {
+			this.hiddenSize = hiddenSize;
+			this.intermediateSize = (hiddenSize * 8 / 3 + 31) / 32 * 32;
+			return this;
+		}
+
+		/**
+		 * f, the inner width of the feed-forward networks.
+		 * @param intermediateSize of the preset by default
+		 * @return this
+		 */
+		public Builder intermediateSize(int intermediateSize) {
+			this.intermediateSize = intermediateSize;
+			return this;
+		}
+
+		/**
+		 * How many layers.
+		 * @param layers of the preset by default
+		 * @return this
+		 */
+		public Builder layers(int layers) {
+			this.layers = layers;
+			return this;
+		}
+
+		/**
+		 * Attention heads; those of keys and values follow unless they are set later.
+		 * @param heads of the preset by default
+		 * @return this
+		 */
+		public Builder heads(int heads) {
+			this.heads = heads;
+			this.keyHeads = heads;
+			return this;
+		}
+
+		/**
+		 * Heads of keys and values.
+		 * @param keyHeads as many as query heads by default
+		 * @return this
+		 */
+		public Builder keyHeads(int keyHeads) {
+			this.keyHeads = keyHeads;
+			return this;
+		}
+
+		/**
+		 * The longest context.
+		 * @param positions in patches, or in tokens for the baseline; 2048 by default
+		 * @return this
+		 */
+		public Builder positions(int positions) {
+			this.positions = positions;
+			return this;
+		}
+
+		/**
+		 * Builds it.
+		 * @return the shape
+		 * @throws InvalidInputException if a number is out of its range
+		 */
+		public BackboneConfig build() {
+			if (this.heads > 0 && this.hiddenSize % this.heads != 0) {
+				throw new InvalidInputException("model, num_attention_heads",
+						"is " + this.heads + ", which does not divide hidden_size " + this.hiddenSize,
+						"choose a number that does");
+			}
+			return new BackboneConfig(this.hiddenSize, this.intermediateSize, this.layers, this.heads, this.keyHeads,
+					this.hiddenSize / Math.max(1, this.heads), this.positions, 1e4, 1e-6, 0.02);
+		}
+
+	}
+
 }

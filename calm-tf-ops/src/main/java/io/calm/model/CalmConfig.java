@@ -8,6 +8,7 @@ import io.calm.head.EnergyConfig;
 import io.calm.head.FlowConfig;
 import io.calm.head.HeadConfig;
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The shape of a CALM language model.
@@ -21,7 +22,7 @@ import io.calm.input.InvalidInputException;
  * @param eosId the id that ends a document
  */
 public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, int padId,
-		int bosId, int eosId) {
+		int bosId, int eosId) implements LanguageModelConfig {
 
 	/** Checks that the parts fit. */
 	public CalmConfig {
@@ -33,7 +34,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		inVocabulary("eos_token_id", eosId, vocabularySize);
 	}
 
-	private static void inVocabulary(String name, int id, int vocabularySize) {
+	static void inVocabulary(String name, int id, int vocabularySize) {
 		if (id < 0 || id >= vocabularySize) {
 			throw new InvalidInputException("model, " + name,
 					"is " + id + " where the vocabulary has " + vocabularySize + " ids",
@@ -49,17 +50,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 	 * @throws InvalidInputException if there is no such preset
 	 */
 	public static Builder preset(String preset) {
-		Builder builder = new Builder();
-		return switch (preset) {
-			case "nano" -> builder.size(128, 352, 2, 4);
-			case "micro" -> builder.size(256, 704, 4, 4);
-			case "small" -> builder.size(512, 1376, 6, 8);
-			case "CALM-M" -> builder.size(1024, 2752, 16, 16);
-			case "CALM-L" -> builder.size(1536, 4096, 16, 16);
-			case "CALM-XL" -> builder.size(2560, 6880, 16, 20);
-			default -> throw new InvalidInputException("preset " + preset, "is not known",
-					"choose one of nano, micro, small, CALM-M, CALM-L, CALM-XL");
-		};
+		return new Builder(BackboneConfig.preset(preset));
 	}
 
 	/**
@@ -68,19 +59,9 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 	 */
 	public static final class Builder {
 
-		private int hiddenSize;
+		private final BackboneConfig.Builder backbone;
 
-		private int intermediateSize;
-
-		private int layers;
-
-		private int heads;
-
-		private int keyHeads;
-
-		private int headBlocks;
-
-		private int positions = 2048;
+		private @Nullable Integer headBlocks;
 
 		private final EnergyConfig.Builder energy = new EnergyConfig.Builder();
 
@@ -90,11 +71,8 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 
 		private HeadConfig.Builder head = this.energy;
 
-		private Builder() {
-		}
-
-		private Builder size(int hiddenSize, int intermediateSize, int layers, int heads) {
-			return hiddenSize(hiddenSize).intermediateSize(intermediateSize).layers(layers).heads(heads);
+		private Builder(BackboneConfig.Builder backbone) {
+			this.backbone = backbone;
 		}
 
 		/**
@@ -104,8 +82,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder hiddenSize(int hiddenSize) {
-			this.hiddenSize = hiddenSize;
-			this.intermediateSize = (hiddenSize * 8 / 3 + 31) / 32 * 32;
+			this.backbone.hiddenSize(hiddenSize);
 			return this;
 		}
 
@@ -115,19 +92,17 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder intermediateSize(int intermediateSize) {
-			this.intermediateSize = intermediateSize;
+			this.backbone.intermediateSize(intermediateSize);
 			return this;
 		}
 
 		/**
-		 * Layers of the backbone; the head follows with a block for every four, at least
-		 * two, unless that is set later.
+		 * Layers of the backbone.
 		 * @param layers of the preset by default
 		 * @return this
 		 */
 		public Builder layers(int layers) {
-			this.layers = layers;
-			this.headBlocks = Math.max(2, (layers + 3) / 4);
+			this.backbone.layers(layers);
 			return this;
 		}
 
@@ -137,8 +112,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder heads(int heads) {
-			this.heads = heads;
-			this.keyHeads = heads;
+			this.backbone.heads(heads);
 			return this;
 		}
 
@@ -148,7 +122,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder keyHeads(int keyHeads) {
-			this.keyHeads = keyHeads;
+			this.backbone.keyHeads(keyHeads);
 			return this;
 		}
 
@@ -158,13 +132,14 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @return this
 		 */
 		public Builder positions(int positions) {
-			this.positions = positions;
+			this.backbone.positions(positions);
 			return this;
 		}
 
 		/**
 		 * Residual blocks of the head.
-		 * @param blocks one for every four layers, at least two, by default
+		 * @param blocks one for every four layers of the backbone, at least two, by
+		 * default
 		 * @return this
 		 */
 		public Builder headBlocks(int blocks) {
@@ -255,14 +230,9 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 * @throws InvalidInputException if a number is out of its range
 		 */
 		public CalmConfig build(AutoencoderConfig autoencoder) {
-			if (this.hiddenSize % this.heads != 0) {
-				throw new InvalidInputException("model, num_attention_heads",
-						"is " + this.heads + ", which does not divide hidden_size " + this.hiddenSize,
-						"choose a number that does");
-			}
-			BackboneConfig backbone = new BackboneConfig(this.hiddenSize, this.intermediateSize, this.layers,
-					this.heads, this.keyHeads, this.hiddenSize / this.heads, this.positions, 1e4, 1e-6, 0.02);
-			HeadConfig head = this.head.build(this.hiddenSize, autoencoder.latentSize(), this.headBlocks);
+			BackboneConfig backbone = this.backbone.build();
+			int blocks = (this.headBlocks != null) ? this.headBlocks : Math.max(2, (backbone.layers() + 3) / 4);
+			HeadConfig head = this.head.build(backbone.hiddenSize(), autoencoder.latentSize(), blocks);
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head,
 					autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
 		}

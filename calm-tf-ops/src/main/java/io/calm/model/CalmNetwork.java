@@ -1,7 +1,6 @@
 package io.calm.model;
 
 import java.util.List;
-import java.util.function.UnaryOperator;
 
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
@@ -102,33 +101,24 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * Continuations of whole sequences from every patch at once.
-	 * @param documents {@code [B, P]}: patches of different documents do not see each
-	 * other
-	 * @return to be told the sequences, {@code [B·P, K]}, and what comes after each patch
-	 */
-	public Rollout rollout(Operand<TInt32> documents) {
-		return this.backbone.rollout(documents, this::embed);
-	}
-
-	/**
-	 * A layer of the backbone.
-	 *
-	 * @param prefix of its parameters' names
-	 * @param function from {@code [B·P, d]} to {@code [B·P, d]}; can be built several
-	 * times
-	 */
-	public record Layer(String prefix, UnaryOperator<Operand<TFloat32>> function) {
-	}
-
-	/**
 	 * The backbone layer by layer: from the embeddings of patches to their hidden states.
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
 	 * @return the layers in their order
 	 */
-	public List<Layer> layers(Operand<TInt32> documents) {
+	public List<BackboneLayer> layers(Operand<TInt32> documents) {
 		return this.backbone.layers(documents);
+	}
+
+	/**
+	 * The hidden states of whole sequences, each patch of which can be continued.
+	 * @param tokens {@code [B·P, K]}
+	 * @param documents {@code [B, P]}: patches of different documents do not see each
+	 * other
+	 * @return the beginning of all paths
+	 */
+	public Rollout rollout(Operand<TInt32> tokens, Operand<TInt32> documents) {
+		return new Rollout(this.backbone, this::embed, tokens, documents);
 	}
 
 	/**

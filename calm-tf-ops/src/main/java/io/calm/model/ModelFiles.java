@@ -192,6 +192,44 @@ public final class ModelFiles {
 		}
 	}
 
+	/**
+	 * The shape of a baseline Transformer.
+	 * @param directory of the model
+	 * @param weights its tensors
+	 * @return the configuration
+	 * @throws InvalidInputException if it is another model
+	 */
+	public static BaselineConfig baseline(ModelDirectory directory, TensorFile weights) {
+		if (Kind.of(directory.path(), weights) != Kind.BASELINE) {
+			throw new InvalidInputException(directory.path().toString(), "is no baseline Transformer",
+					"give the directory of one");
+		}
+		ConfigFile config = directory.config();
+		try {
+			if (config.has("rope_scaling")) {
+				throw new InvalidInputException(CONFIG, "rope_scaling is not known here",
+						"give a Llama model without it");
+			}
+			return new BaselineConfig(size(config, "vocab_size"), backbone(config), config.integer("pad_token_id"),
+					config.integer("bos_token_id"), config.integer("eos_token_id"));
+		}
+		catch (InvalidInputException ex) {
+			throw ex.in(directory.path().resolve(CONFIG).toString());
+		}
+	}
+
+	/**
+	 * The shape of a language model, whichever it is.
+	 * @param directory of the model
+	 * @param weights its tensors, which say what it is
+	 * @return the configuration
+	 * @throws InvalidInputException if it is no language model
+	 */
+	public static LanguageModelConfig languageModel(ModelDirectory directory, TensorFile weights) {
+		return (Kind.of(directory.path(), weights) == Kind.BASELINE) ? baseline(directory, weights)
+				: calm(directory, weights);
+	}
+
 	private static HeadConfig head(Kind kind, BackboneConfig backbone, ConfigFile config) {
 		int width = backbone.hiddenSize();
 		int latent = size(config, "latent_size");
@@ -273,17 +311,7 @@ public final class ModelFiles {
 		settings.put("ae_path", AUTOENCODER);
 		settings.put("vocab_size", config.vocabularySize());
 		settings.put("patch_size", config.patchSize());
-		BackboneConfig backbone = config.backbone();
-		settings.put("hidden_size", backbone.hiddenSize());
-		settings.put("intermediate_size", backbone.intermediateSize());
-		settings.put("num_hidden_layers", backbone.layers());
-		settings.put("num_attention_heads", backbone.heads());
-		settings.put("num_key_value_heads", backbone.keyHeads());
-		settings.put("head_dim", backbone.headSize());
-		settings.put("max_position_embeddings", backbone.positions());
-		settings.put("rope_theta", backbone.ropeTheta());
-		settings.put("rms_norm_eps", backbone.normEpsilon());
-		settings.put("initializer_range", backbone.initializerRange());
+		backbone(settings, config.backbone());
 		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());
 		settings.put("num_mlp_layers", head.blocks());
@@ -305,6 +333,38 @@ public final class ModelFiles {
 		}
 		specialIds(settings, config.padId(), config.bosId(), config.eosId());
 		return settings;
+	}
+
+	/**
+	 * What {@code config.json} says of a baseline Transformer.
+	 * @param config its shape
+	 * @return the settings
+	 */
+	public static Map<String, Object> settings(BaselineConfig config) {
+		Map<String, Object> settings = new LinkedHashMap<>();
+		settings.put("architectures", List.of("LlamaForCausalLM"));
+		settings.put("model_type", "llama");
+		settings.put("hidden_act", "silu");
+		settings.put("attention_bias", false);
+		settings.put("mlp_bias", false);
+		settings.put("tie_word_embeddings", false);
+		settings.put("vocab_size", config.vocabularySize());
+		backbone(settings, config.backbone());
+		specialIds(settings, config.padId(), config.bosId(), config.eosId());
+		return settings;
+	}
+
+	private static void backbone(Map<String, Object> settings, BackboneConfig backbone) {
+		settings.put("hidden_size", backbone.hiddenSize());
+		settings.put("intermediate_size", backbone.intermediateSize());
+		settings.put("num_hidden_layers", backbone.layers());
+		settings.put("num_attention_heads", backbone.heads());
+		settings.put("num_key_value_heads", backbone.keyHeads());
+		settings.put("head_dim", backbone.headSize());
+		settings.put("max_position_embeddings", backbone.positions());
+		settings.put("rope_theta", backbone.ropeTheta());
+		settings.put("rms_norm_eps", backbone.normEpsilon());
+		settings.put("initializer_range", backbone.initializerRange());
 	}
 
 	/** What the reference calls the kind of model. */

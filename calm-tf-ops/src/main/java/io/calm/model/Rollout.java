@@ -1,46 +1,57 @@
 package io.calm.model;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+import io.calm.graph.AttentionPaths;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * Continuations of a text from each of its P positions, all of one length and computed
- * together: they share the keys and values of the text, and each sees but its own part of
- * what was appended. {@code B} counts sequences; a row holds the tokens of a position, K
- * for a patch.
+ * Continues every position of whole sequences at once, each on a path of its own: the
+ * sequence is computed once, and a step costs as much as it again. Position i's path
+ * begins behind i and does not see what really comes there.
  */
 public final class Rollout {
 
-	private final Step step;
+	private final Backbone backbone;
 
-	private int read;
+	private final Function<Operand<TInt32>, Operand<TFloat32>> embedding;
 
-	Rollout(Step step) {
-		this.step = step;
+	private final Operand<TInt32> documents;
+
+	private final List<AttentionPaths> paths = new ArrayList<>();
+
+	private final Operand<TFloat32> first;
+
+	private int steps;
+
+	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding, Operand<TInt32> tokens,
+			Operand<TInt32> documents) {
+		this.backbone = backbone;
+		this.embedding = embedding;
+		this.documents = documents;
+		this.first = backbone.begin(embedding.apply(tokens), documents, this.paths);
 	}
 
 	/**
-	 * The next rows: the first time the text's own, then one more for each position.
-	 * @param tokens {@code [B·P, …]}: row i is the text's at position i, then what
-	 * continues the text after position i
-	 * @return their hidden states {@code [B·P, d]}
+	 * The hidden states of the sequences, which predict the first element of each path.
+	 * @return {@code [B·P, d]}
 	 */
-	public Operand<TFloat32> append(Operand<TInt32> tokens) {
-		return this.step.apply(tokens, this.read++);
+	public Operand<TFloat32> hiddenStates() {
+		return this.first;
 	}
 
-	/** A pass through the backbone, which remembers. */
-	interface Step {
-
-		/**
-		 * Computes hidden states.
-		 * @param tokens {@code [B·P, …]}
-		 * @param distance between a row and the position that it continues
-		 * @return {@code [B·P, d]}
-		 */
-		Operand<TFloat32> apply(Operand<TInt32> tokens, int distance);
-
+	/**
+	 * Goes one element further on all paths.
+	 * @param tokens {@code [B·P, K]}, the next element of each path
+	 * @return the hidden states {@code [B·P, d]}, which predict the one after it
+	 */
+	public Operand<TFloat32> proceed(Operand<TInt32> tokens) {
+		this.steps++;
+		return this.backbone.proceed(this.embedding.apply(tokens), this.documents, this.steps, this.paths);
 	}
 
 }

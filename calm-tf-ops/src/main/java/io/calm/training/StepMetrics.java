@@ -5,7 +5,7 @@ import java.util.Map;
 /**
  * What is known after a step.
  *
- * @param phase {@code autoencoder} or {@code language-model}
+ * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
  * @param step counted from 1
  * @param steps in all
  * @param loss the mean over the step's micro-batches

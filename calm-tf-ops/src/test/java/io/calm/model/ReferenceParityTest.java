@@ -18,7 +18,6 @@ import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.Posterior;
 import io.calm.autoencoder.VariationalObjective;
-import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.Brier;
@@ -89,7 +88,7 @@ class ReferenceParityTest {
 			tests = switch (ModelFiles.Kind.of(directory, weights)) {
 				case AUTOENCODER -> new AutoencoderCase(directory).tests();
 				case ENERGY, FLOW, DIFFUSION -> new CalmCase(directory, model, weights).tests();
-				case BASELINE -> new BaselineCase(directory).tests();
+				case BASELINE -> new BaselineCase(directory, model, weights).tests();
 			};
 		}
 		return dynamicContainer(directory.getFileName().toString(), tests);
@@ -597,43 +596,85 @@ class ReferenceParityTest {
 
 	}
 
-	private record BaselineCase(Path directory, Recorded io) {
+	private record BaselineCase(Path directory, BaselineConfig config, Recorded io) {
 
-		BaselineCase(Path directory) {
-			this(directory, Recorded.read(directory.resolve("io.safetensors")));
+		BaselineCase(Path directory, ModelDirectory model, TensorFile weights) {
+			this(directory, ModelFiles.baseline(model, weights), Recorded.read(directory.resolve("io.safetensors")));
 		}
 
 		List<DynamicTest> tests() {
-			return List.of(dynamicTest("logits, loss and gradients", this::training));
+			return List.of(dynamicTest("logits, loss and gradients", this::training),
+					dynamicTest("Brier accuracy", this::brierAccuracy));
+		}
+
+		private int batch() {
+			return this.io.size("input_ids", 0);
+		}
+
+		private int length() {
+			return this.io.size("input_ids", 1);
 		}
 
 		private void training() {
-			int batch = this.io.size("input_ids", 0);
-			int length = this.io.size("input_ids", 1);
-			int vocabulary = this.io.size("logits", 2);
-			ConfigFile settings = ModelDirectory.open(this.directory).config();
-			BackboneConfig config = ModelFiles.backbone(settings);
-			int padId = settings.integer("pad_token_id");
+			long vocabulary = this.config.vocabularySize();
 			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
 				Network network = builder.network();
 				Ops tf = network.tf();
-				Input<TInt32, int[]> tokens = builder.ints(batch, length);
-				BaselineTransformer baseline = new BaselineTransformer(network, vocabulary, padId, config);
-				Operand<TFloat32> logits = baseline.logits(tokens.value());
+				Input<TInt32, int[]> tokens = builder.ints((long) batch() * length(), 1);
+				BaselineTransformer baseline = new BaselineTransformer(network, this.config);
+				Operand<TFloat32> hidden = baseline.embed(tokens.value());
+				for (BackboneLayer layer : baseline.layers(tf.constant(new int[batch()][length()]))) {
+					hidden = layer.function().apply(hidden);
+				}
+				Operand<TFloat32> logits = baseline.logits(hidden);
 				Operand<TFloat32> before = network.reshape(
-						tf.slice(network.reshape(logits, batch, length, vocabulary), tf.constant(new int[3]),
-								tf.constant(new int[] { batch, length - 1, vocabulary })),
-						(long) batch * (length - 1), vocabulary);
-				Operand<TInt32> next = tf.reshape(tf.slice(tokens.value(), tf.constant(new int[] { 0, 1 }),
-						tf.constant(new int[] { batch, length - 1 })), tf.constant(new int[] { -1 }));
+						tf.slice(network.reshape(logits, batch(), length(), vocabulary), tf.constant(new int[3]),
+								tf.constant(new int[] { batch(), length() - 1, (int) vocabulary })),
+						(long) batch() * (length() - 1), vocabulary);
+				Operand<TInt32> sequences = tf.reshape(tokens.value(), tf.constant(new int[] { batch(), length() }));
+				Operand<TInt32> next = tf.reshape(tf.slice(sequences, tf.constant(new int[] { 0, 1 }),
+						tf.constant(new int[] { batch(), length() - 1 })), tf.constant(new int[] { -1 }));
 				Operand<TFloat32> loss = tf.math.mean(CrossEntropy.of(network, before, next), tf.constant(0));
-				Training training = Training.of(builder, loss, (name) -> true);
+				Training training = Training.of(builder, loss, BaselineTransformer::isParameter);
 				Fetch<float[]> fetched = Fetch.floats(logits);
 				training.entryPoint().fetching(fetched);
 				try (Program program = built(builder, this.directory, (name) -> true);
 						Call call = program.call(training.entryPoint()).feed(tokens, this.io.ids("input_ids")).run()) {
 					assertClose("logits", call.get(fetched), this.io.values("logits"));
 					training.check(call, this.io, "grad.", this.io.values("loss"));
+				}
+			}
+		}
+
+		/** The running products of the probabilities of the four tokens that follow. */
+		private void brierAccuracy() {
+			int[] ids = this.io.ids("input_ids");
+			int[] following = Arrays.copyOf(Arrays.copyOfRange(ids, 1, ids.length), ids.length);
+			try (ProgramBuilder builder = new ProgramBuilder(options(false))) {
+				Input<TInt32, int[]> tokens = builder.ints(ids.length, 1);
+				BaselineTransformer baseline = new BaselineTransformer(builder.network(), this.config);
+				Operand<TInt32> documents = builder.network().tf().constant(new int[batch()][length()]);
+				Operand<TFloat32> logits = baseline.logits(baseline.rollout(tokens.value(), documents).hiddenStates());
+				Fetch<float[]> crossEntropy = Fetch
+					.floats(CrossEntropy.of(builder.network(), logits, builder.network().tf().constant(following)));
+				EntryPoint predict = builder.entryPoint().fetching(crossEntropy);
+				try (Program program = built(builder, this.directory, (name) -> true);
+						Call call = program.call(predict).feed(tokens, ids).run()) {
+					float[] nats = call.get(crossEntropy);
+					int positions = this.io.size("brier.accuracy", 1);
+					float[] products = new float[batch() * positions * 4];
+					for (int i = 0; i < batch() * positions; i++) {
+						double product = 1;
+						for (int n = 0; n < 4; n++) {
+							product *= Math.exp(-nats[i / positions * length() + i % positions + n]);
+							products[i * 4 + n] = (float) product;
+						}
+					}
+					float[] expected = this.io.values("brier.accuracy");
+					assertThat(products).hasSameSizeAs(expected);
+					for (int i = 0; i < expected.length; i++) {
+						assertThat(products[i] / expected[i]).as("product " + i).isCloseTo(1, within(1e-3f));
+					}
 				}
 			}
 		}

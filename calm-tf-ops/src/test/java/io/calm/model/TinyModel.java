@@ -98,6 +98,53 @@ public final class TinyModel {
 	}
 
 	/**
+	 * Two layers; two heads that share keys and values.
+	 * @param vocabularySize V
+	 * @param padId the id of PAD; BOS and EOS follow it
+	 * @return a baseline Transformer
+	 */
+	public static BaselineConfig baseline(int vocabularySize, int padId) {
+		return new BaselineConfig(vocabularySize,
+				BackboneConfig.preset("nano").hiddenSize(16).heads(2).keyHeads(1).build(), padId, padId + 1, padId + 2);
+	}
+
+	/**
+	 * Writes a baseline Transformer with random weights.
+	 * @param directory to write
+	 * @param config its shape
+	 * @param endScale what the output vector of EOS is multiplied with: how often it is
+	 * drawn
+	 */
+	public static void write(Path directory, BaselineConfig config, float endScale) {
+		try (Program program = Program.build(PROGRAM,
+				(builder) -> new BaselineTransformer(builder.network(), config))) {
+			List<Variable> variables = program.variables((name) -> true);
+			program.initialize(variables, 5);
+			Map<Variable, float[]> weights = new LinkedHashMap<>();
+			program.read(variables, (variable, values) -> {
+				if (variable.shape().length == 2) {
+					draw(variable.name(), values, 0.4f);
+				}
+				if (variable.name().equals("lm_head.weight")) {
+					int width = config.backbone().hiddenSize();
+					for (int i = 0; i < width; i++) {
+						values[config.eosId() * width + i] *= endScale;
+					}
+				}
+				weights.put(variable, values);
+			});
+			program.write(variables, (variable) -> weights.getOrDefault(variable, new float[0]));
+			ModelDirectory.write(directory, (target) -> {
+				Map<String, Variable> files = new LinkedHashMap<>();
+				variables.forEach((variable) -> ModelFiles.add(files, variable.name(), variable));
+				ModelFiles.save(program, files, target.resolve(ModelFiles.WEIGHTS));
+				ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
+				new ByteTokenizer().save(target);
+			});
+		}
+	}
+
+	/**
 	 * Some sentences.
 	 * @param seed of the words
 	 * @return documents of different lengths

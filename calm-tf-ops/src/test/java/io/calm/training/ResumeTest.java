@@ -76,6 +76,26 @@ class ResumeTest {
 		assertSame(parts, whole);
 	}
 
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2 })
+	void baselineGoesOnExactly(int accumulation) {
+		Path whole = this.directory.resolve("whole");
+		Path parts = this.directory.resolve("parts");
+		double[] losses = new double[2];
+		baseline(whole, STEPS, accumulation, new TrainingListener() {
+			@Override
+			public void onStep(StepMetrics metrics) {
+				losses[(metrics.step() == 1) ? 0 : 1] = metrics.loss();
+			}
+		});
+		assertThat(losses[1]).as("it learns").isLessThan(losses[0] - 1);
+		baseline(parts, STEPS / 2, accumulation, new FirstStep());
+		FirstStep second = new FirstStep();
+		baseline(parts, STEPS, accumulation, second);
+		assertThat(second.step).isEqualTo(STEPS / 2 + 1);
+		assertSame(parts, whole);
+	}
+
 	@Test
 	void goesOnAfterKill9() throws IOException, InterruptedException {
 		Path killed = this.directory.resolve("killed");
@@ -126,6 +146,14 @@ class ResumeTest {
 		try (TokenStore text = TinyModel.text(1)) {
 			new AutoencoderTrainer(TinyModel.autoencoder().build(), options(steps, accumulation, 0), TinyModel.PROGRAM,
 					List.of(listener))
+				.train(text, directory, new ByteTokenizer()::save);
+		}
+	}
+
+	private static void baseline(Path directory, long steps, int accumulation, TrainingListener listener) {
+		try (TokenStore text = TinyModel.text(1)) {
+			new BaselineTrainer(TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0),
+					options(steps, accumulation, 0), TinyModel.PROGRAM, List.of(listener))
 				.train(text, directory, new ByteTokenizer()::save);
 		}
 	}

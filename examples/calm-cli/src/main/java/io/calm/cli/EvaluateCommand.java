@@ -8,6 +8,8 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.LikelihoodScore;
+import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
@@ -20,7 +22,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Scores a model on text. */
-@Command(name = "evaluate", description = "Score a model on text: the autoencoder's accuracy, Brier-1..4 and BrierLM.")
+@Command(name = "evaluate",
+		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
+				+ " or the baseline's cross entropy and perplexity.")
 final class EvaluateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")
@@ -36,6 +40,11 @@ final class EvaluateCommand extends Subcommand {
 	@Option(names = "--block", defaultValue = "512",
 			description = "Tokens per block, which shifts the score (default: ${DEFAULT-VALUE}).")
 	private int block;
+
+	@Option(names = "--patch-size", defaultValue = "4",
+			description = "Of a baseline: K of the CALM model that it is compared with, for scores at the same positions"
+					+ " (default: ${DEFAULT-VALUE}).")
+	private int patchSize;
 
 	@Option(names = "--limit", defaultValue = "0", description = "The most positions to score (default: all).")
 	private long limit;
@@ -56,33 +65,55 @@ final class EvaluateCommand extends Subcommand {
 		try (TensorFile weights = model.weights()) {
 			kind = ModelFiles.Kind.of(this.directory, weights);
 		}
-		int patchSize = model.config().integer("patch_size", 1, 1 << 24);
 		Corpus text = Corpus.of((options) -> options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField));
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
 			ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
-			return evaluate(kind, patchSize, text, tokenizer);
+			try (TokenStore data = TokenStore.of(text, tokenizer)) {
+				Report report = new Report().put("documents", data.documents()).put("tokens", data.tokens());
+				if (kind == ModelFiles.Kind.BASELINE) {
+					evaluateBaseline(report, data);
+				}
+				else {
+					refuse("this model, which has a patch size of its own,", "--patch-size");
+					evaluate(report, kind, model.config().integer("patch_size", 1, 1 << 24), data);
+				}
+				return report;
+			}
 		}
 	}
 
-	private Report evaluate(ModelFiles.Kind kind, int patchSize, Corpus text, Tokenizer tokenizer) {
+	private void evaluate(Report report, ModelFiles.Kind kind, int patchSize, TokenStore data) {
 		ProgramOptions program = this.compute.inference();
-		try (TokenStore data = TokenStore.of(text, tokenizer)) {
-			AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
-			Report report = new Report().put("documents", data.documents())
-				.put("tokens", data.tokens())
-				.put("autoencoderAccuracy", reconstruction.accuracy())
-				.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
-			if (kind.isCalm()) {
-				BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
-					.score(this.directory, data, program);
-				report.put("block", this.block)
-					.put("positions", score.positions())
-					.put("brier", score.brier())
-					.put("brierLM", score.brierLm())
-					.put("error", score.error());
-			}
-			return report;
+		AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
+		report.put("autoencoderAccuracy", reconstruction.accuracy())
+			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
+		if (kind.isCalm()) {
+			BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
+				.score(this.directory, data, program);
+			report.put("block", this.block);
+			put(report, score);
 		}
+	}
+
+	private void evaluateBaseline(Report report, TokenStore data) {
+		LikelihoodScore score = new LikelihoodScoring(Math.max(2, this.block / Math.max(1, this.patchSize)),
+				this.patchSize, 2, this.limit, this.seed)
+			.score(this.directory, data, this.compute.inference());
+		report.put("block", this.block)
+			.put("crossEntropy", score.crossEntropy())
+			.put("crossEntropyError", score.crossEntropyError())
+			.put("perplexity", score.perplexity())
+			.put("perplexityError", score.perplexityError())
+			.put("predictedTokens", score.tokens())
+			.put("everyPosition", put(new Report(), score.everyPosition()))
+			.put("patchAligned", put(new Report().put("patchSize", this.patchSize), score.patchAligned()));
+	}
+
+	private static Report put(Report report, BrierScore score) {
+		return report.put("positions", score.positions())
+			.put("brier", score.brier())
+			.put("brierLM", score.brierLm())
+			.put("error", score.error());
 	}
 
 }

@@ -9,11 +9,16 @@ import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.LikelihoodScore;
+import io.calm.evaluation.LikelihoodScoring;
 import io.calm.evaluation.MarkovSource;
 import io.calm.graph.ProgramOptions;
+import io.calm.model.BackboneConfig;
+import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.TokenStore;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.BaselineTrainer;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -59,7 +64,8 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--latent-size", defaultValue = "32", description = "l (default: ${DEFAULT-VALUE}).")
 	private int latentSize;
 
-	@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--patch-size", defaultValue = "4",
+			description = "K; the baseline is scored patch-aligned too (default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
 	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
@@ -105,10 +111,39 @@ final class KnownSourceCommand extends Subcommand {
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
+	@Option(names = "--baseline",
+			description = "Train the baseline Transformer, which predicts one token at a time, in place of a CALM model.")
+	private boolean baseline;
+
 	@Override
 	Report run() {
+		if (this.baseline) {
+			refuse("--baseline", "--autoencoder-steps", "--latent-size", "--autoencoder-learning-rate", "--samples",
+					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--head", "--sampling-steps", "--solver");
+		}
 		MarkovSource source = MarkovSource.random(this.states, this.successors, this.seed);
-		int patches = Math.max(2, this.block / this.patchSize);
+		long longest = this.baseline ? this.steps : Math.max(this.steps, this.autoencoderSteps);
+		long tokens = longest * this.batch * this.block + 2L * this.block;
+		double[] ideal = new double[BrierScore.LENGTH];
+		Arrays.setAll(ideal, (n) -> source.idealBrier(BrierScore.LENGTH)[n]);
+		Report report = new Report().put("ideal",
+				new Report().put("brier", ideal)
+					.put("brierLM", source.idealBrierLm())
+					.put("crossEntropy", source.entropy()));
+		try (WorkDirectory work = WorkDirectory.create();
+				TokenStore data = sample(source, Math.toIntExact(Math.min(tokens, 1 << 28)), this.seed + 1);
+				TokenStore unseen = sample(source, EVALUATION_TOKENS, this.seed + 2)) {
+			if (this.baseline) {
+				trainBaseline(report, source.idealBrierLm(), work.path(), data, unseen);
+			}
+			else {
+				trainCalm(report, source.idealBrierLm(), work.path(), data, unseen);
+			}
+		}
+		return report;
+	}
+
+	private void trainCalm(Report report, double ideal, Path work, TokenStore data, TokenStore unseen) {
 		AutoencoderConfig autoencoder = AutoencoderConfig.builder(SPECIAL + this.states)
 			.patchSize(this.patchSize)
 			.latentSize(this.latentSize)
@@ -126,38 +161,56 @@ final class KnownSourceCommand extends Subcommand {
 			.targets(this.targets);
 		ProgramOptions program = this.compute.training();
 		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
-		long tokens = Math.max(this.steps, this.autoencoderSteps) * this.batch * this.block + 2L * this.block;
 		Consumer<Path> noFiles = (directory) -> {
 		};
-		try (WorkDirectory work = WorkDirectory.create();
-				TokenStore data = sample(source, Math.toIntExact(Math.min(tokens, 1 << 28)), this.seed + 1);
-				TokenStore unseen = sample(source, EVALUATION_TOKENS, this.seed + 2)) {
-			Path autoencoderDirectory = work.path().resolve("autoencoder");
-			Path modelDirectory = work.path().resolve("model");
-			new AutoencoderTrainer(autoencoder, options(patches, this.autoencoderSteps, this.autoencoderLearningRate),
-					program, listeners)
-				.train(data, autoencoderDirectory, noFiles);
-			long start = System.nanoTime();
-			new LanguageModelTrainer(model, options(patches, this.steps, this.learningRate), program, listeners)
-				.train(autoencoderDirectory, data, modelDirectory, noFiles);
-			double seconds = (System.nanoTime() - start) / 1e9;
-			BrierScore score = new BrierLm(patches, this.batch, 0, this.seed).score(modelDirectory, unseen,
-					this.compute.inference());
-			double[] ideal = new double[BrierScore.LENGTH];
-			Arrays.setAll(ideal, (n) -> source.idealBrier(BrierScore.LENGTH)[n]);
-			return new Report().put("ideal", new Report().put("brier", ideal).put("brierLM", source.idealBrierLm()))
-				.put("measured",
-						new Report().put("brier", score.brier())
-							.put("brierLM", score.brierLm())
-							.put("error", score.error()))
-				.put("share", score.brierLm() / source.idealBrierLm())
-				.put("autoencoderAccuracy",
-						AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.inference(), this.seed)
-							.accuracy())
-				.put("positions", score.positions())
-				.put("steps", this.steps)
-				.put("seconds", seconds);
-		}
+		Path autoencoderDirectory = work.resolve("autoencoder");
+		Path modelDirectory = work.resolve("model");
+		new AutoencoderTrainer(autoencoder, options(patches(), this.autoencoderSteps, this.autoencoderLearningRate),
+				program, listeners)
+			.train(data, autoencoderDirectory, noFiles);
+		long start = System.nanoTime();
+		new LanguageModelTrainer(model, options(patches(), this.steps, this.learningRate), program, listeners)
+			.train(autoencoderDirectory, data, modelDirectory, noFiles);
+		double seconds = (System.nanoTime() - start) / 1e9;
+		BrierScore score = new BrierLm(patches(), this.batch, 0, this.seed).score(modelDirectory, unseen,
+				this.compute.inference());
+		report.put("measured", section(score))
+			.put("share", score.brierLm() / ideal)
+			.put("autoencoderAccuracy",
+					AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.inference(), this.seed).accuracy())
+			.put("positions", score.positions())
+			.put("steps", this.steps)
+			.put("seconds", seconds);
+	}
+
+	private void trainBaseline(Report report, double ideal, Path work, TokenStore data, TokenStore unseen) {
+		BaselineConfig config = new BaselineConfig(SPECIAL + this.states,
+				BackboneConfig.preset("nano").hiddenSize(this.hiddenSize).layers(this.layers).heads(this.heads).build(),
+				0, 1, 2);
+		Path directory = work.resolve("model");
+		long start = System.nanoTime();
+		new BaselineTrainer(config, options(Math.max(2, this.block), this.steps, this.learningRate),
+				this.compute.training(), List.of(new TrainingProgress(this)))
+			.train(data, directory, (target) -> {
+			});
+		double seconds = (System.nanoTime() - start) / 1e9;
+		LikelihoodScore score = new LikelihoodScoring(patches(), this.patchSize, this.batch, 0, this.seed)
+			.score(directory, unseen, this.compute.inference());
+		report.put("measured", section(score.everyPosition()).put("crossEntropy", score.crossEntropy()))
+			.put("share", score.everyPosition().brierLm() / ideal)
+			.put("patchAligned", section(score.patchAligned()))
+			.put("patchAlignedShare", score.patchAligned().brierLm() / ideal)
+			.put("positions", score.everyPosition().positions())
+			.put("steps", this.steps)
+			.put("seconds", seconds);
+	}
+
+	private static Report section(BrierScore score) {
+		return new Report().put("brier", score.brier()).put("brierLM", score.brierLm()).put("error", score.error());
+	}
+
+	private int patches() {
+		return Math.max(2, this.block / this.patchSize);
 	}
 
 	private TrainingOptions options(int patches, long count, double rate) {

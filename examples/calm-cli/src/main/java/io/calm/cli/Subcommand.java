@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.time.InstantSource;
 import java.util.concurrent.Callable;
 
+import io.calm.input.InvalidInputException;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
@@ -36,6 +37,15 @@ abstract class Subcommand implements Callable<Integer> {
 
 	boolean json() {
 		return calm().json();
+	}
+
+	/** Refuses options that say nothing where another one is given. */
+	void refuse(String beside, String... options) {
+		for (String option : options) {
+			if (this.spec.commandLine().getParseResult().hasMatchedOption(option)) {
+				throw new InvalidInputException(option, "has no meaning with " + beside, "leave one of them out");
+			}
+		}
 	}
 
 	ProgressBar progress(String label, long total) {

@@ -1,0 +1,269 @@
+package io.calm.evaluation;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.graph.Call;
+import io.calm.graph.Categorical;
+import io.calm.graph.CrossEntropy;
+import io.calm.graph.Draws;
+import io.calm.graph.EntryPoint;
+import io.calm.graph.Fetch;
+import io.calm.graph.Input;
+import io.calm.graph.Network;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import io.calm.model.BaselineConfig;
+import io.calm.model.BaselineTransformer;
+import io.calm.model.ModelFiles;
+import io.calm.model.Rollout;
+import io.calm.text.TokenBatch;
+import io.calm.text.TokenBlocks;
+import io.calm.text.TokenStore;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+import org.tensorflow.types.family.TNumber;
+
+/**
+ * Cross entropy, perplexity and BrierLM of a baseline Transformer on text. Its BrierLM is
+ * the paper's for models with likelihoods (section 5): {@code 2 Π p(y) − 1{x1 = x2 up to
+ * the last token} Σ p²}, where x1 and x2 are drawn and p is the distribution of the last
+ * token after them. Its expectation is that of {@link BrierLm}, its variance smaller.
+ * <p>
+ * The text is packed as for a CALM model of the given patch size, so that both see the
+ * same text before each position that both are scored at.
+ *
+ * @param patches P, the length of the blocks in patches, which shifts the score
+ * @param patchSize K of the CALM model to be compared with
+ * @param batch blocks per native call
+ * @param limit the greatest number of patch-aligned positions to score; 0 for all
+ * @param seed of the draws
+ */
+public record LikelihoodScoring(int patches, int patchSize, int batch, long limit, long seed) {
+
+	private static final int N = BrierScore.LENGTH;
+
+	/** Checks the numbers. */
+	public LikelihoodScoring {
+		if (patchSize < 1) {
+			throw new InvalidInputException("patch size", "is " + patchSize, "choose a positive number");
+		}
+		if (patches < 2) {
+			throw new InvalidInputException("block", "is " + patches + " patches", "choose at least 2");
+		}
+	}
+
+	/**
+	 * Scores a model.
+	 * @param directory of a baseline Transformer
+	 * @param data the text
+	 * @param options device and precision
+	 * @return the score
+	 */
+	public LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options) {
+		ModelDirectory model = ModelDirectory.open(directory);
+		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
+			BaselineConfig config = ModelFiles.baseline(model, weights);
+			BaselineTransformer baseline = new BaselineTransformer(builder.network(), config);
+			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
+			int rows = this.batch * this.patches * this.patchSize;
+			Input<TInt32, int[]> tokens = builder.ints(rows, 1);
+			Input<TInt32, int[]> documents = builder.ints(this.batch, (long) this.patches * this.patchSize);
+			Input<TInt32, int[]> next = builder.ints(rows);
+			Input<TInt64, long[]> draw = builder.seed();
+			Prediction prediction = Prediction.of(builder.network(), baseline,
+					baseline.rollout(tokens.value(), documents.value()), next.value(),
+					new Draws(builder.network().tf(), draw.value()));
+			EntryPoint predict = builder.entryPoint()
+				.fetching(prediction.crossEntropy())
+				.fetching(prediction.squares().toArray(Fetch<?>[]::new))
+				.fetching(prediction.agreement().toArray(Fetch<?>[]::new));
+			try (Program program = builder.build()) {
+				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
+				TokenBlocks blocks = TokenBlocks.sequential(data, this.patchSize, this.patches, config.padId());
+				Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier());
+				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
+				for (long i = 0; i < calls && !full(sums); i++) {
+					TokenBatch block = blocks.batch(this.batch, i);
+					int[] owners = owners(block, config.padId());
+					int[] following = new int[rows];
+					System.arraycopy(block.tokens(), 1, following, 0, rows - 1);
+					try (Call call = program.call(predict)
+						.feed(tokens, block.tokens())
+						.feed(documents, owners)
+						.feed(next, following)
+						.feed(draw, new long[] { this.seed, i })
+						.run()) {
+						add(sums, block, owners, prediction.read(call));
+					}
+				}
+				return sums.score();
+			}
+		}
+	}
+
+	/** What is collected. */
+	private record Sums(Bootstrap crossEntropy, Brier everyPosition, Brier patchAligned) {
+
+		LikelihoodScore score() {
+			double mean = this.crossEntropy.means()[0];
+			double[] errors = this.crossEntropy.errors((means) -> new double[] { means[0], Math.exp(means[0]) });
+			return new LikelihoodScore(mean, errors[0], Math.exp(mean), errors[1], this.crossEntropy.positions(),
+					this.everyPosition.score(), this.patchAligned.score());
+		}
+
+	}
+
+	private boolean full(Sums sums) {
+		return this.limit > 0 && sums.patchAligned().positions() >= this.limit;
+	}
+
+	/** The number of the document of each token; 0 for PAD. */
+	private static int[] owners(TokenBatch block, int padId) {
+		int[] owners = new int[block.tokens().length];
+		for (int i = 0; i < owners.length; i++) {
+			owners[i] = (block.tokens()[i] == padId) ? 0 : block.documents()[i / block.patchSize()];
+		}
+		return owners;
+	}
+
+	/**
+	 * Adds the positions of a call, the tokens behind row i of the same document in the
+	 * same block.
+	 */
+	private void add(Sums sums, TokenBatch block, int[] owners, Read read) {
+		int length = block.patches() * block.patchSize();
+		for (int i = 0; i < owners.length && !full(sums); i++) {
+			int ahead = 0;
+			while (ahead < N && i % length + ahead + 1 < length && owners[i] != 0
+					&& owners[i + ahead + 1] == owners[i]) {
+				ahead++;
+			}
+			int source = block.sources()[i / block.patchSize()];
+			if (ahead > 0) {
+				sums.crossEntropy().add(source, read.crossEntropy()[i]);
+			}
+			if (ahead == N) {
+				double[] estimate = read.brier(i);
+				sums.everyPosition().add(source, estimate);
+				if ((i + 1) % block.patchSize() == 0) {
+					sums.patchAligned().add(source, estimate);
+				}
+			}
+		}
+	}
+
+	/**
+	 * What the model says at every row.
+	 *
+	 * @param crossEntropy {@code [R]}, {@code −log p(y)} of the next token
+	 * @param squares {@code [R]} for each n = 1..4: {@code Σ p²} of the n-th token of the
+	 * path x1
+	 * @param agreement {@code [R]} for each n = 1..3: 1 where the n-th tokens of x1 and
+	 * x2 are the same, both drawn after the path of x1
+	 */
+	private record Prediction(Fetch<float[]> crossEntropy, List<Fetch<float[]>> squares,
+			List<Fetch<float[]>> agreement) {
+
+		static Prediction of(Network network, BaselineTransformer baseline, Rollout rollout, Operand<TInt32> next,
+				Draws draws) {
+			Ops tf = network.tf();
+			List<Fetch<float[]>> squares = new ArrayList<>();
+			List<Fetch<float[]>> agreement = new ArrayList<>();
+			Operand<TFloat32> hidden = rollout.hiddenStates();
+			NextToken first = NextToken.of(network, baseline, hidden, next, draws);
+			NextToken step = first;
+			for (int n = 1; n <= N; n++) {
+				squares.add(Fetch.floats(step.squares()));
+				if (n < N) {
+					agreement.add(Fetch
+						.floats(tf.dtypes.cast(tf.math.equal(step.drawn(), step.drawnAgain()), TFloat32.class)));
+					hidden = rollout.proceed(tf.expandDims(step.drawn(), tf.constant(1)));
+					step = NextToken.of(network, baseline, hidden, next, draws);
+				}
+			}
+			return new Prediction(Fetch.floats(first.crossEntropy()), squares, agreement);
+		}
+
+		Read read(Call call) {
+			return new Read(call.get(this.crossEntropy), this.squares.stream().map(call::get).toList(),
+					this.agreement.stream().map(call::get).toList());
+		}
+
+	}
+
+	/** The same as arrays. */
+	private record Read(float[] crossEntropy, List<float[]> squares, List<float[]> agreement) {
+
+		/** Brier-1..4 of the tokens behind a row. */
+		double[] brier(int row) {
+			double[] estimate = new double[N];
+			double likelihood = 1;
+			double agreeing = 1;
+			for (int n = 0; n < N; n++) {
+				likelihood *= Math.exp(-this.crossEntropy[row + n]);
+				estimate[n] = 2 * likelihood - agreeing * this.squares.get(n)[row];
+				if (n < N - 1) {
+					agreeing *= this.agreement.get(n)[row];
+				}
+			}
+			return estimate;
+		}
+
+	}
+
+	/**
+	 * What there is to know of the token after each row, computed for some rows at a
+	 * time: of the logits nothing remains.
+	 *
+	 * @param crossEntropy {@code [R]}, of the given token
+	 * @param squares {@code [R]}, {@code Σ p²}
+	 * @param drawn {@code [R]}
+	 * @param drawnAgain {@code [R]}, independent of it
+	 */
+	private record NextToken(Operand<TFloat32> crossEntropy, Operand<TFloat32> squares, Operand<TInt32> drawn,
+			Operand<TInt32> drawnAgain) {
+
+		static NextToken of(Network network, BaselineTransformer baseline, Operand<TFloat32> hidden,
+				Operand<TInt32> next, Draws draws) {
+			int count = (int) hidden.shape().get(0);
+			List<NextToken> parts = new ArrayList<>();
+			List<Op> previous = List.of();
+			for (int from = 0; from < count; from += baseline.rowsAtOnce()) {
+				int rows = Math.min(baseline.rowsAtOnce(), count - from);
+				Ops tf = network.tf().withControlDependencies(previous);
+				Operand<TFloat32> logits = baseline.logits(tf.slice(hidden, tf.constant(new int[] { from, 0 }),
+						tf.constant(new int[] { rows, (int) hidden.shape().get(1) })));
+				Operand<TInt32> given = tf.slice(next, tf.constant(new int[] { from }),
+						tf.constant(new int[] { rows }));
+				Operand<TFloat32> probabilities = tf.nn.softmax(logits);
+				Categorical token = Categorical.of(tf, probabilities);
+				NextToken part = new NextToken(CrossEntropy.of(network, logits, given),
+						tf.sum(tf.math.square(probabilities), tf.constant(1)), token.draw(tf, draws.uniform(rows)),
+						token.draw(tf, draws.uniform(rows)));
+				parts.add(part);
+				previous = List.of(part.crossEntropy(), part.squares(), part.drawn(), part.drawnAgain());
+			}
+			Ops tf = network.tf();
+			return new NextToken(joined(tf, parts.stream().map(NextToken::crossEntropy).toList()),
+					joined(tf, parts.stream().map(NextToken::squares).toList()),
+					joined(tf, parts.stream().map(NextToken::drawn).toList()),
+					joined(tf, parts.stream().map(NextToken::drawnAgain).toList()));
+		}
+
+		private static <T extends TNumber> Operand<T> joined(Ops tf, List<Operand<T>> parts) {
+			return (parts.size() == 1) ? parts.get(0) : tf.concat(parts, tf.constant(0));
+		}
+
+	}
+
+}

@@ -1,0 +1,73 @@
+package io.calm.training;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+import io.calm.checkpoint.ConfigFile;
+import io.calm.graph.ProgramOptions;
+import io.calm.model.BaselineConfig;
+import io.calm.model.BaselineTransformer;
+import io.calm.model.ModelFiles;
+import io.calm.text.TokenBlocks;
+import io.calm.text.TokenStore;
+
+/**
+ * Trains the baseline of the paper's comparisons: a Transformer that predicts the next
+ * token.
+ *
+ * @param config the model's shape
+ * @param options how long and how; its patches are tokens here
+ * @param program device, precision and fusion
+ * @param listeners follow the training
+ * @param evaluation scores it every so often, as the options say
+ */
+public record BaselineTrainer(BaselineConfig config, TrainingOptions options, ProgramOptions program,
+		List<TrainingListener> listeners, Evaluation evaluation) {
+
+	/** The name of this phase for listeners. */
+	public static final String PHASE = "baseline";
+
+	/**
+	 * A trainer without evaluation.
+	 * @param config the model's shape
+	 * @param options how long and how; its patches are tokens here
+	 * @param program device, precision and fusion
+	 * @param listeners follow the training
+	 */
+	public BaselineTrainer(BaselineConfig config, TrainingOptions options, ProgramOptions program,
+			List<TrainingListener> listeners) {
+		this(config, options, program, listeners, Evaluation.NONE);
+	}
+
+	/**
+	 * Trains, or goes on from the checkpoint in the directory.
+	 * @param data the tokens
+	 * @param directory of checkpoint and model; written whole or not at all
+	 * @param files writes what else belongs into the directory, such as the tokenizer
+	 * @throws TrainingException if the training cannot go on, or the thread was
+	 * interrupted: then its state has been saved, and the interrupt flag stays set
+	 */
+	public void train(TokenStore data, Path directory, Consumer<Path> files) {
+		TokenBlocks blocks = TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(),
+				this.options.seed());
+		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+			training.initialize();
+			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
+			settings.putAll(this.options.settings(this.program));
+			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+				.run(directory, settings, (target) -> {
+					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
+					files.accept(target);
+				}, List.of());
+		}
+	}
+
+	static TrainingProgram program(BaselineConfig config, TrainingOptions options, ProgramOptions program) {
+		return TrainingProgram.build(program, options, 1, BaselineTransformer::isParameter,
+				(builder, tokens, documents, draws) -> NextTokenObjective.of(builder, config, tokens, documents));
+	}
+
+}

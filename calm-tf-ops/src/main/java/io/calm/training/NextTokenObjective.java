@@ -1,0 +1,38 @@
+package io.calm.training;
+
+import io.calm.graph.CrossEntropy;
+import io.calm.graph.Network;
+import io.calm.graph.ProgramBuilder;
+import io.calm.model.BaselineConfig;
+import io.calm.model.BaselineTransformer;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TInt32;
+
+/**
+ * What the baseline learns: the mean cross entropy, in nats, of all tokens that can be
+ * predicted.
+ */
+final class NextTokenObjective {
+
+	private NextTokenObjective() {
+	}
+
+	/** From {@code tokens [B·S, 1]} and {@code documents [B, S]}. */
+	static TrainingProgram.Objective of(ProgramBuilder builder, BaselineConfig config, Operand<TInt32> tokens,
+			Operand<TInt32> documents) {
+		Network network = builder.network();
+		Ops tf = network.tf();
+		BaselineTransformer baseline = new BaselineTransformer(network, config);
+		Operand<TInt32> labels = NextPositionObjective.predicted(tf, tokens, documents); // [B·(S-1),
+																							// 1]
+		NextPositionObjective.Model model = new NextPositionObjective.Model(baseline.embed(tokens),
+				BaselineTransformer::isEmbeddingParameter, baseline.layers(documents),
+				BaselineTransformer::isOutputParameter, baseline.rowsAtOnce());
+		return NextPositionObjective.of(builder, documents, model, (hidden, from, earlier) -> {
+			Operand<TInt32> some = NextPositionObjective.rows(tf, labels, from, (int) hidden.shape().get(0));
+			return CrossEntropy.of(network, baseline.logits(hidden), tf.reshape(some, tf.constant(new int[] { -1 })));
+		});
+	}
+
+}
