@@ -48,7 +48,7 @@ public final class CalmNetwork {
 		this.network = network;
 		this.config = config;
 		this.autoencoder = new Autoencoder(network, AUTOENCODER, autoencoder);
-		this.embedding = new PatchEmbedding(network, config);
+		this.embedding = new PatchEmbedding(network, config, this.autoencoder);
 		this.backbone = new Backbone(network, "transformer", config.backbone());
 		this.head = config.head().declare(network);
 	}
