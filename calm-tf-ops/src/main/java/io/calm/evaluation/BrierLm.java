@@ -108,8 +108,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 			Operand<TInt32> pairs = network.decodeTokens(network.head().sample(hidden, DRAWS, draws));
 			drawn.add(Fetch.ints(pairs));
 			Operand<TInt32> sideBySide = tf.reshape(pairs, tf.constant(new int[] { -1, DRAWS * size }));
-			path = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }),
-					tf.constant(new int[] { patches, size }));
+			path = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }), tf.constant(new int[] { patches, size }));
 		}
 		return drawn;
 	}
