@@ -83,13 +83,12 @@ public final class Autoencoder {
 	 */
 	public Posterior encode(Operand<TInt32> tokens) {
 		long width = this.config.hiddenSize();
-		long patches = tokens.shape().get(0);
 		int half = this.encoderLayers.size() / 2;
 		// [R·K, D]
 		Operand<TFloat32> perToken = through(this.encoderLayers.subList(0, half), this.embedding.apply(tokens));
 		// [R, D]
 		Operand<TFloat32> perPatch = this.squeeze
-			.apply(this.network.reshape(perToken, patches, this.config.patchSize() * width));
+			.apply(this.network.reshape(perToken, -1, this.config.patchSize() * width));
 		perPatch = through(this.encoderLayers.subList(half, 2 * half), perPatch);
 		// [R, 2l]
 		Operand<TFloat32> latent = this.hiddenToLatent.apply(this.encoderNorm.apply(perPatch));

@@ -22,7 +22,8 @@ public final class Brier {
 	private final Bootstrap estimates = new Bootstrap(N);
 
 	/**
-	 * Adds a position: the first four tokens of each array count.
+	 * Adds a position where the model drew all tokens of a sample at once: the first four
+	 * of each array count.
 	 * @param document which document the position belongs to, any number that is the same
 	 * for all its positions
 	 * @param x1 a sample of the model
@@ -30,11 +31,30 @@ public final class Brier {
 	 * @param y the true continuation
 	 */
 	public void add(int document, int[] x1, int[] x2, int[] y) {
+		add(document, x1, x2, y, N);
+	}
+
+	/**
+	 * Adds a position where the model drew the second sample along the path of the first:
+	 * each patch of both was drawn given the earlier patches of x1. As long as these are
+	 * those of y, or of x2, that is a draw given the prefix of y, or of x2; so all three
+	 * terms keep their expectation, and once the prefixes differ they are 0.
+	 * @param document which document the position belongs to, any number that is the same
+	 * for all its positions
+	 * @param x1 a sample of the model, patch by patch; the first four tokens count
+	 * @param x2 for each patch another draw, independent of the first
+	 * @param y the true continuation
+	 * @param patchSize K
+	 */
+	public void add(int document, int[] x1, int[] x2, int[] y, int patchSize) {
 		double[] estimate = new double[N];
 		boolean first = true;
 		boolean second = true;
 		boolean collision = true;
 		for (int n = 0; n < N; n++) {
+			if (n % patchSize == 0) {
+				second = first;
+			}
 			first &= x1[n] == y[n];
 			second &= x2[n] == y[n];
 			collision &= x1[n] == x2[n];

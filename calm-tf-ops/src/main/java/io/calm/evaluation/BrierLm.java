@@ -1,7 +1,9 @@
 package io.calm.evaluation;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
@@ -14,20 +16,25 @@ import io.calm.graph.Input;
 import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
-import io.calm.input.InvalidInputException;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
 import io.calm.model.ModelFiles;
+import io.calm.model.Rollout;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /**
- * BrierLM of a CALM language model on text (section 5 of the paper), for K ≥ 4: two
- * patches are drawn given the true ones before them, and the first four tokens of each
- * are compared with the truth and with each other.
+ * BrierLM of a CALM language model on text (section 5 of the paper): two continuations
+ * are drawn after every patch of the text, and the first four tokens of each are compared
+ * with the truth and with each other. Patches of fewer tokens are rolled out: what was
+ * drawn first is appended, after every patch of a block at once, until there are four
+ * tokens; see {@link Brier#add(int, int[], int[], int[], int)}.
  *
  * @param patches P, the length of the blocks, which shifts the score: report it with it
  * @param batch blocks per native call
@@ -49,21 +56,15 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
 			CalmConfig config = ModelFiles.calm(model, weights);
-			if (config.patchSize() < BrierScore.LENGTH) {
-				throw new InvalidInputException(directory.toString(),
-						"has a patch size of " + config.patchSize() + ", and BrierLM is available from 4 on",
-						"give a model with patches of at least 4 tokens");
-			}
 			AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			Input<TInt32, int[]> tokens = builder.ints((long) this.batch * this.patches, config.patchSize());
 			Input<TInt32, int[]> documents = builder.ints(this.batch, this.patches);
 			Input<TInt64, long[]> draw = builder.seed();
-			Fetch<int[]> drawn = Fetch.ints(network.decodeTokens(network.head()
-				.sample(network.hiddenStates(tokens.value(), documents.value()), DRAWS,
-						new Draws(builder.network().tf(), draw.value()))));
-			EntryPoint predict = builder.entryPoint().fetching(drawn);
+			List<Fetch<int[]>> drawn = rollOut(builder.network().tf(), network, tokens.value(), documents.value(),
+					draw.value());
+			EntryPoint predict = builder.entryPoint().fetching(drawn.toArray(Fetch<?>[]::new));
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
 				TokenBlocks blocks = TokenBlocks.sequential(data, config.patchSize(), this.patches, config.padId());
@@ -78,7 +79,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 						.feed(draw, new long[] { this.seed, i })
 						.run()) {
 						long rest = (this.limit == 0) ? Long.MAX_VALUE : this.limit - scored;
-						scored += add(brier, block, call.get(drawn), config.padId(), rest);
+						scored += add(brier, block, drawn.stream().map(call::get).toList(), config.padId(), rest);
 					}
 				}
 				return brier.score();
@@ -86,25 +87,60 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 		}
 	}
 
-	/** Compares the draws after each patch with the next patch of the same document. */
-	private static long add(Brier brier, TokenBatch block, int[] drawn, int padId, long limit) {
+	/**
+	 * Draws two patches after every patch, appends the first of them, and so on until
+	 * they have four tokens.
+	 * @return each {@code [B·P·2, K]}
+	 */
+	private static List<Fetch<int[]>> rollOut(Ops tf, CalmNetwork network, Operand<TInt32> tokens,
+			Operand<TInt32> documents, Operand<TInt64> seed) {
+		Draws draws = new Draws(tf, seed);
+		Rollout rollout = network.rollout(tokens, documents);
+		int size = network.config().patchSize();
+		List<Fetch<int[]>> drawn = new ArrayList<>();
+		Operand<TFloat32> hidden = rollout.hiddenStates();
+		Operand<TInt32> path = tokens;
+		int patches = (int) tokens.shape().get(0);
+		for (int length = 0; length < BrierScore.LENGTH; length += size) {
+			if (!drawn.isEmpty()) {
+				hidden = rollout.proceed(path);
+			}
+			Operand<TInt32> pairs = network.decodeTokens(network.head().sample(hidden, DRAWS, draws));
+			drawn.add(Fetch.ints(pairs));
+			Operand<TInt32> sideBySide = tf.reshape(pairs, tf.constant(new int[] { -1, DRAWS * size }));
+			path = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }), tf.constant(new int[] { patches, size }));
+		}
+		return drawn;
+	}
+
+	/** Compares the draws after each patch with the next ones of the same document. */
+	private static long add(Brier brier, TokenBatch block, List<int[]> drawn, int padId, long limit) {
 		int size = block.patchSize();
 		long scored = 0;
-		for (int i = 0; i < block.documents().length - 1 && scored < limit; i++) {
-			boolean sameDocument = (i + 1) % block.patches() != 0 && block.documents()[i] != 0
-					&& block.documents()[i] == block.documents()[i + 1];
-			int[] truth = first(block.tokens(), (i + 1) * size);
-			if (sameDocument && Arrays.stream(truth).noneMatch((token) -> token == padId)) {
-				brier.add(block.sources()[i + 1], first(drawn, i * DRAWS * size), first(drawn, (i * DRAWS + 1) * size),
-						truth);
-				scored++;
+		for (int i = 0; i < block.documents().length && scored < limit; i++) {
+			int last = i + drawn.size();
+			boolean sameDocument = last / block.patches() == i / block.patches() && block.documents()[i] != 0
+					&& block.documents()[i] == block.documents()[last];
+			if (sameDocument) {
+				int from = (i + 1) * size;
+				int[] truth = Arrays.copyOfRange(block.tokens(), from, from + BrierScore.LENGTH);
+				if (Arrays.stream(truth).noneMatch((token) -> token == padId)) {
+					brier.add(block.sources()[i + 1], path(drawn, i * DRAWS, size), path(drawn, i * DRAWS + 1, size),
+							truth, size);
+					scored++;
+				}
 			}
 		}
 		return scored;
 	}
 
-	private static int[] first(int[] tokens, int from) {
-		return Arrays.copyOfRange(tokens, from, from + BrierScore.LENGTH);
+	/** A row of each draw, one after the other. */
+	private static int[] path(List<int[]> drawn, int row, int size) {
+		int[] path = new int[drawn.size() * size];
+		for (int i = 0; i < drawn.size(); i++) {
+			System.arraycopy(drawn.get(i), row * size, path, i * size, size);
+		}
+		return path;
 	}
 
 }

@@ -17,12 +17,13 @@ import org.jspecify.annotations.Nullable;
  * @param patchSize K, tokens per patch
  * @param backbone the Transformer over patches
  * @param head the generative head
+ * @param input what of a patch the backbone is given
  * @param padId the id of PAD
  * @param bosId the id that begins a document
  * @param eosId the id that ends a document
  */
-public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, int padId,
-		int bosId, int eosId) implements LanguageModelConfig {
+public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, ModelInput input,
+		int padId, int bosId, int eosId) implements LanguageModelConfig {
 
 	/** Checks that the parts fit. */
 	public CalmConfig {
@@ -70,6 +71,8 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		private final DiffusionConfig.Builder diffusion = new DiffusionConfig.Builder();
 
 		private HeadConfig.Builder head = this.energy;
+
+		private ModelInput input = ModelInput.DISCRETE;
 
 		private Builder(BackboneConfig.Builder backbone) {
 			this.backbone = backbone;
@@ -144,6 +147,16 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 */
 		public Builder headBlocks(int blocks) {
 			this.headBlocks = blocks;
+			return this;
+		}
+
+		/**
+		 * What of a patch the backbone is given.
+		 * @param input discrete by default
+		 * @return this
+		 */
+		public Builder input(ModelInput input) {
+			this.input = input;
 			return this;
 		}
 
@@ -233,7 +246,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			BackboneConfig backbone = this.backbone.build();
 			int blocks = (this.headBlocks != null) ? this.headBlocks : Math.max(2, (backbone.layers() + 3) / 4);
 			HeadConfig head = this.head.build(backbone.hiddenSize(), autoencoder.latentSize(), blocks);
-			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head,
+			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head, this.input,
 					autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
 		}
 

@@ -48,7 +48,7 @@ public final class CalmNetwork {
 		this.network = network;
 		this.config = config;
 		this.autoencoder = new Autoencoder(network, AUTOENCODER, autoencoder);
-		this.embedding = new PatchEmbedding(network, config);
+		this.embedding = new PatchEmbedding(network, config, this.autoencoder);
 		this.backbone = new Backbone(network, "transformer", config.backbone());
 		this.head = config.head().declare(network);
 	}
@@ -108,6 +108,17 @@ public final class CalmNetwork {
 	 */
 	public List<BackboneLayer> layers(Operand<TInt32> documents) {
 		return this.backbone.layers(documents);
+	}
+
+	/**
+	 * The hidden states of whole sequences, each patch of which can be continued.
+	 * @param tokens {@code [B·P, K]}
+	 * @param documents {@code [B, P]}: patches of different documents do not see each
+	 * other
+	 * @return the beginning of all paths
+	 */
+	public Rollout rollout(Operand<TInt32> tokens, Operand<TInt32> documents) {
+		return new Rollout(this.backbone, this::embed, tokens, documents);
 	}
 
 	/**

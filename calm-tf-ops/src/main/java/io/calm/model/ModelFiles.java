@@ -54,6 +54,8 @@ public final class ModelFiles {
 
 	private static final String BOUND = "latent_bound";
 
+	private static final String INPUT = "model_input";
+
 	private static final String SOLVER = "solver";
 
 	private static final int LARGEST = 1 << 24;
@@ -184,8 +186,8 @@ public final class ModelFiles {
 		try {
 			BackboneConfig backbone = backbone(config);
 			return new CalmConfig(size(config, "vocab_size"), size(config, "patch_size"), backbone,
-					head(kind, backbone, config), config.integer("pad_token_id"), config.integer("bos_token_id"),
-					config.integer("eos_token_id"));
+					head(kind, backbone, config), input(config), config.integer("pad_token_id"),
+					config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in(directory.path().resolve(CONFIG).toString());
@@ -247,11 +249,19 @@ public final class ModelFiles {
 	}
 
 	private static Solver solver(String name) {
-		return Arrays.stream(Solver.values())
-			.filter((solver) -> solver.name().equalsIgnoreCase(name))
+		return choice("flow head, " + SOLVER, name, Solver.values());
+	}
+
+	private static ModelInput input(ConfigFile config) {
+		return choice("model, " + INPUT, config.text(INPUT, "discrete"), ModelInput.values());
+	}
+
+	private static <E extends Enum<E>> E choice(String where, String name, E[] values) {
+		return Arrays.stream(values)
+			.filter((value) -> value.name().equalsIgnoreCase(name))
 			.findFirst()
-			.orElseThrow(() -> new InvalidInputException("flow head, " + SOLVER, "is " + name,
-					"choose one of " + Arrays.toString(Solver.values()).toLowerCase(Locale.ROOT)));
+			.orElseThrow(() -> new InvalidInputException(where, "is " + name,
+					"choose one of " + Arrays.toString(values).toLowerCase(Locale.ROOT)));
 	}
 
 	/**
@@ -318,6 +328,7 @@ public final class ModelFiles {
 		settings.put("vocab_size", config.vocabularySize());
 		settings.put("patch_size", config.patchSize());
 		backbone(settings, config.backbone());
+		settings.put(INPUT, config.input().name().toLowerCase(Locale.ROOT));
 		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());
 		settings.put("num_mlp_layers", head.blocks());

@@ -1,17 +1,36 @@
 package io.calm.evaluation;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
 
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.generation.GenerationEngine;
-import io.calm.input.InvalidInputException;
+import io.calm.graph.Call;
+import io.calm.graph.EntryPoint;
+import io.calm.graph.Fetch;
+import io.calm.graph.Input;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.model.CalmConfig;
+import io.calm.model.CalmNetwork;
+import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.TokenStore;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.within;
 
 class BrierLmTest {
@@ -85,14 +104,144 @@ class BrierLmTest {
 		}
 	}
 
-	@Test
-	void refusesPatchesOfFewerThanFourTokens() {
-		TinyModel.write(this.model, TinyModel.autoencoder().patchSize(2).build(), 0.25f, 1);
-		try (TokenStore data = TinyModel.text(4)) {
-			assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> score(data, 0, 1))
-				.withMessageContaining(this.model.toString())
-				.withMessageContaining("patch size of 2");
+	/** A model that always draws the token c: Brier-n is 2 P(c n times) - 1. */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 3 })
+	void rollsOutShorterPatches(int patchSize) {
+		TinyModel.write(this.model, TinyModel.autoencoder().patchSize(patchSize).build(), 0, 1);
+		int[] c;
+		try (GenerationEngine engine = GenerationEngine.open(this.model,
+				(options) -> options.program(TinyModel.PROGRAM))) {
+			c = engine.generate("", (request) -> request.maxNewTokens(patchSize)).iterator().next().tokens();
 		}
+		assertThat(c).hasSize(patchSize).doesNotContain(0);
+		int patches = 12;
+		int[] document = new int[patches * patchSize];
+		Arrays.setAll(document, (i) -> (i < 7 * patchSize) ? c[i % patchSize] : 50);
+		try (TokenStore data = TokenStore.of(document, document, document)) {
+			BrierScore score = new BrierLm(patches, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
+			int drawn = (4 + patchSize - 1) / patchSize;
+			int positions = patches - drawn;
+			assertThat(score.positions()).isEqualTo(3 * positions);
+			for (int n = 1; n <= 4; n++) {
+				int right = 0;
+				for (int i = 1; i <= positions; i++) {
+					right += (i * patchSize + n <= 7 * patchSize) ? 1 : 0;
+				}
+				assertThat(score.brier()[n - 1]).isCloseTo(2.0 * right / positions - 1, within(1e-12));
+			}
+		}
+	}
+
+	/**
+	 * All positions at once score what positions one by one do: on a text of the model's
+	 * own, so that draws meet the truth.
+	 */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 3 })
+	void scoresWhatPositionsOneByOneDo(int patchSize) {
+		AutoencoderConfig autoencoder = TinyModel.autoencoder().patchSize(patchSize).build();
+		TinyModel.write(this.model, autoencoder, 0.045f, 1);
+		int patches = 10;
+		int drawn = (4 + patchSize - 1) / patchSize;
+		try (OneByOne oneByOne = OneByOne.open(this.model, patches)) {
+			SplittableRandom random = new SplittableRandom(1);
+			List<int[]> text = new ArrayList<>(List.of(new int[patchSize]));
+			Arrays.fill(text.get(0), 5);
+			while (text.size() < patches) {
+				text.add(oneByOne.draw(text, random));
+			}
+			int[] document = text.stream().flatMapToInt(Arrays::stream).toArray();
+			Brier expected = new Brier();
+			double[] sums = new double[4];
+			double[] squares = new double[4];
+			int repeats = 100;
+			try (TokenStore data = TokenStore.of(repeated(document, 50))) {
+				for (int repeat = 0; repeat < repeats; repeat++) {
+					for (int i = 1; i + drawn <= patches; i++) {
+						List<int[]> path = new ArrayList<>(text.subList(0, i));
+						List<int[]> other = new ArrayList<>();
+						for (int step = 0; step < drawn; step++) {
+							other.add(oneByOne.draw(path, random));
+							path.add(oneByOne.draw(path, random));
+						}
+						expected.add(repeat, flat(path.subList(i, path.size())), flat(other),
+								flat(text.subList(i, i + drawn)), patchSize);
+					}
+				}
+				BrierScore naive = expected.score();
+				for (int seed = 0; seed < 8; seed++) {
+					double[] brier = new BrierLm(patches, 10, 0, seed).score(this.model, data, TinyModel.PROGRAM)
+						.brier();
+					for (int n = 0; n < 4; n++) {
+						sums[n] += brier[n] / 8;
+						squares[n] += brier[n] * brier[n] / 8;
+					}
+				}
+				for (int n = 0; n < 4; n++) {
+					double error = Math.hypot(naive.brierErrors()[n],
+							Math.sqrt(Math.max(0, squares[n] - sums[n] * sums[n]) / 7));
+					assertThat(sums[n]).as("Brier-%d ± %f", n + 1, error)
+						.isCloseTo(naive.brier()[n], within(4 * error));
+					// else every draw is the same
+					assertThat(naive.brier()[n]).isBetween(-0.98, 0.98);
+				}
+			}
+		}
+	}
+
+	private static int[][] repeated(int[] document, int times) {
+		int[][] documents = new int[times][];
+		Arrays.fill(documents, document);
+		return documents;
+	}
+
+	private static int[] flat(List<int[]> patches) {
+		return patches.stream().flatMapToInt(Arrays::stream).toArray();
+	}
+
+	/** Draws the next patch of one text, computed from its beginning each time. */
+	private record OneByOne(Program program, EntryPoint next, Input<TInt32, int[]> tokens,
+			Input<TInt32, int[]> position, Input<TFloat32, float[]> noise, Fetch<int[]> drawn, int size,
+			CalmConfig config) implements AutoCloseable {
+
+		static OneByOne open(Path directory, int patches) {
+			ModelDirectory model = ModelDirectory.open(directory);
+			try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
+				CalmConfig config = ModelFiles.calm(model, weights);
+				Ops tf = builder.network().tf();
+				CalmNetwork network = new CalmNetwork(builder.network(), config,
+						ModelFiles.autoencoderOf(model, weights));
+				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
+				Input<TInt32, int[]> position = builder.ints(1);
+				Input<TFloat32, float[]> noise = builder.floats(1, config.head().noise().size());
+				Operand<TFloat32> hidden = tf.gather(
+						network.hiddenStates(tokens.value(), tf.constant(new int[1][patches])), position.value(),
+						tf.constant(0));
+				Fetch<int[]> drawn = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
+				EntryPoint next = builder.entryPoint().fetching(drawn);
+				Program program = builder.build();
+				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
+				return new OneByOne(program, next, tokens, position, noise, drawn, patches, config);
+			}
+		}
+
+		int[] draw(List<int[]> text, SplittableRandom random) {
+			int[] fed = Arrays.copyOf(flat(text), this.size * this.config.patchSize());
+			try (Call call = this.program.call(this.next)
+				.feed(this.tokens, fed)
+				.feed(this.position, new int[] { text.size() - 1 })
+				.feed(this.noise, this.config.head().noise().draw(random, 1))
+				.run()) {
+				return call.get(this.drawn);
+			}
+		}
+
+		@Override
+		public void close() {
+			this.program.close();
+		}
+
 	}
 
 	private BrierScore score(TokenStore data, long limit, long seed) {

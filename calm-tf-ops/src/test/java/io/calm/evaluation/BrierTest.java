@@ -4,6 +4,8 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -55,6 +57,47 @@ class BrierTest {
 		Brier brier = new Brier();
 		brier.add(0, new int[] { 1, 2, 3, 4, 5 }, new int[] { 1, 2, 3, 4, 6 }, new int[] { 1, 2, 3, 4, 7 });
 		assertThat(brier.score().brier()).containsExactly(1, 1, 1, 1);
+	}
+
+	/**
+	 * A perfect model whose patches are rolled out along the path of the first sample
+	 * scores the ideal, whatever the patch size; taken for a path of its own, the second
+	 * sample does not.
+	 */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 3 })
+	void alongThePathOfTheFirstSampleEveryTermKeepsItsExpectation(int patchSize) {
+		MarkovSource source = MarkovSource.random(16, 3, 1);
+		SplittableRandom random = new SplittableRandom(2);
+		Brier brier = new Brier();
+		Brier wrong = new Brier();
+		for (int token : source.sample(200_000, 3)) {
+			int[] y = continuation(source, token, random);
+			int[] x1 = continuation(source, token, random);
+			int[] x2 = new int[4];
+			for (int n = 0; n < 4; n++) {
+				int before = (n == 0) ? token : ((n % patchSize == 0) ? x1 : x2)[n - 1];
+				x2[n] = source.next(before, random);
+			}
+			brier.add(0, x1, x2, y, patchSize);
+			wrong.add(0, x1, x2, y);
+		}
+		BrierScore score = brier.score();
+		double[] ideal = source.idealBrier(4);
+		for (int n = 0; n < 4; n++) {
+			assertThat(score.brier()[n]).isCloseTo(ideal[n], within(4 * score.brierErrors()[n]));
+		}
+		assertThat(Math.abs(wrong.score().brier()[3] - ideal[3])).isGreaterThan(10 * score.brierErrors()[3]);
+	}
+
+	private static int[] continuation(MarkovSource source, int token, SplittableRandom random) {
+		int[] tokens = new int[4];
+		int last = token;
+		for (int n = 0; n < 4; n++) {
+			last = source.next(last, random);
+			tokens[n] = last;
+		}
+		return tokens;
 	}
 
 	@Test

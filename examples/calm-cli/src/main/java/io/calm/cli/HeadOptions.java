@@ -3,10 +3,11 @@ package io.calm.cli;
 import io.calm.head.Solver;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CalmConfig;
+import io.calm.model.ModelInput;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which generative head a model has. */
+/** Which input and which generative head a model has. */
 final class HeadOptions {
 
 	/** The heads. */
@@ -15,6 +16,11 @@ final class HeadOptions {
 		ENERGY, FLOW, DIFFUSION
 
 	}
+
+	@Option(names = "--input", defaultValue = "discrete",
+			description = "What of a patch the backbone is given: discrete (its tokens), continuous (its latent vector)"
+					+ " or both (default: ${DEFAULT-VALUE}).")
+	private ModelInput input = ModelInput.DISCRETE;
 
 	@Option(names = "--head", defaultValue = "energy",
 			description = "energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
@@ -31,6 +37,7 @@ final class HeadOptions {
 		if (this.solver != null && this.head != Head.FLOW) {
 			throw new InvalidInputException("--solver", "is for the flow head", "add --head flow, or leave it out");
 		}
+		model.input(this.input);
 		return switch (this.head) {
 			case ENERGY -> {
 				if (this.samplingSteps != null) {

@@ -125,7 +125,8 @@ final class KnownSourceCommand extends Subcommand {
 	Report run() {
 		if (this.baseline) {
 			refuse("--baseline", "--autoencoder-steps", "--latent-size", "--autoencoder-learning-rate", "--samples",
-					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--head", "--sampling-steps", "--solver");
+					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--input", "--head", "--sampling-steps",
+					"--solver");
 		}
 		MarkovSource source = MarkovSource.random(this.states, this.successors, this.seed);
 		long longest = this.baseline ? this.steps : Math.max(this.steps, this.autoencoderSteps);

@@ -30,6 +30,9 @@ class ModelsTest {
 			flow      |                                    | num_sampling_steps | 10
 			flow      | --solver euler --sampling-steps 3  | solver             | euler
 			diffusion | --sampling-steps 5                 | num_sampling_steps | 5
+			energy    | --input continuous                 | model_input        | continuous
+			flow      | --input both                       | model_input        | both
+			energy    | --patch-size 2                     | model_input        | discrete
 			""")
 	void goesAllTheWay(String head, String options, String setting, String value) throws IOException {
 		Path corpus = this.directory.resolve("corpus.txt");
