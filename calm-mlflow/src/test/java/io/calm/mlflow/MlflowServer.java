@@ -29,7 +29,7 @@ import org.opentest4j.TestAbortedException;
  * pip into the user's cache directory, which 'mvn clean' keeps. Without Python 3 the
  * tests are skipped.
  */
-final class MlflowServer implements ParameterResolver, AutoCloseable {
+public final class MlflowServer implements ParameterResolver, AutoCloseable {
 
 	private static final String VERSION = "3.17.2";
 
@@ -44,7 +44,7 @@ final class MlflowServer implements ParameterResolver, AutoCloseable {
 	private @Nullable Process process;
 
 	/** As an extension. */
-	MlflowServer() {
+	public MlflowServer() {
 		this(0, Path.of(""), Map.of(), List.of());
 	}
 

@@ -7,10 +7,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.UUID;
 
 import io.calm.Calm;
+import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
@@ -86,8 +88,46 @@ class MlflowTrainingTest {
 		registry.register(this.experiment, output, (version) -> version.runId(runId).alias("champion"));
 		Path loaded = registry.load("models:/" + this.experiment + "@champion");
 		assertThat(loaded.resolve("model.safetensors")).hasSameBinaryContentAs(output.resolve("model.safetensors"));
-		// complete, or it would not open
-		Calm.open(loaded).close();
+
+		registry.setAlias(this.experiment, "champion", registry.register(this.experiment, output, (version) -> {
+		}).version());
+		assertThat(generatedElsewhere("models:/" + this.experiment + "@champion")).isEqualTo(generated(output));
+	}
+
+	/** As bytes, for a model of three steps writes what no terminal shows. */
+	private static String generated(Path model) {
+		try (GenerationEngine engine = Calm.open(model)) {
+			String text = engine.generate("The quick", (request) -> request.seed(7).maxNewTokens(24)).text();
+			assertThat(text).isNotEmpty();
+			return Arrays.toString(text.getBytes(StandardCharsets.UTF_8));
+		}
+	}
+
+	/** Generates with a model of the registry. */
+	static final class Elsewhere {
+
+		private Elsewhere() {
+		}
+
+		public static void main(String[] args) {
+			Path model = MlflowRegistry.of(MlflowConnection.to(args[0]), Path.of(args[1])).load(args[2]);
+			System.out.println("generated " + generated(model));
+		}
+
+	}
+
+	private String generatedElsewhere(String uri) throws IOException {
+		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+				System.getProperty("java.class.path"), Elsewhere.class.getName(), this.server.toString(),
+				this.directory.resolve("cache elsewhere").toString(), uri)
+			.redirectError(ProcessBuilder.Redirect.INHERIT)
+			.start();
+		String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+		return out.lines()
+			.filter((line) -> line.startsWith("generated "))
+			.findFirst()
+			.orElseThrow(() -> new AssertionError(out))
+			.substring("generated ".length());
 	}
 
 	/** Begins a training and does not end it. */

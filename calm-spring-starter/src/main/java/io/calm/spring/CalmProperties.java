@@ -55,8 +55,8 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 *
 	 * @param enabled Whether a model is opened at all. An application that only trains
 	 * switches it off.
-	 * @param location Model directory: a path, file:… or classpath:…, or what a
-	 * ModelResolver bean knows.
+	 * @param location Model directory: a path, file:… or classpath:…; models:/name@alias
+	 * with calm-mlflow; or what a ModelResolver bean knows.
 	 * @param name Name of the model in metrics, health and chat responses. By default,
 	 * the last part of the location.
 	 * @param loading Whether the model is opened while the application starts, beside

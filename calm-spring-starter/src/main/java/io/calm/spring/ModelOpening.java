@@ -74,7 +74,8 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 			.filter(Objects::nonNull)
 			.findFirst()
 			.orElseThrow(() -> new InvalidInputException(location, "is no location that is known here",
-					"give a path, file:… or classpath:…, or add a ModelResolver bean that knows it"));
+					"give a path, file:… or classpath:…, set calm.mlflow.tracking-uri (with calm-mlflow) for models:/…, or"
+							+ " add a ModelResolver bean that knows it"));
 	}
 
 	/** What stands for the model where its name is shown. */

@@ -21,6 +21,10 @@ import io.calm.generation.Sampling;
 import io.calm.graph.Device;
 import io.calm.graph.Precision;
 import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowConnection;
+import io.calm.mlflow.MlflowListener;
+import io.calm.mlflow.MlflowOptions;
+import io.calm.mlflow.MlflowRegistry;
 import io.calm.sampling.BatchSampler;
 import io.calm.training.TrainingListener;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -38,10 +42,13 @@ import org.springframework.ai.chat.prompt.ChatOptions;
 import org.springframework.boot.actuate.info.InfoContributor;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
+import org.springframework.boot.autoconfigure.ssl.SslAutoConfiguration;
 import org.springframework.boot.context.annotation.ImportCandidates;
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthContributor;
 import org.springframework.boot.health.contributor.HealthIndicator;
+import org.springframework.boot.ssl.NoSuchSslBundleException;
+import org.springframework.boot.ssl.SslBundles;
 import org.springframework.boot.test.context.FilteredClassLoader;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
@@ -75,12 +82,16 @@ class AutoConfigurationTests {
 	private final ApplicationContextRunner lazy = this.bare.withPropertyValues("calm.model.location=models/fish",
 			"calm.model.loading=lazy");
 
+	private final ApplicationContextRunner mlflow = this.lazy
+		.withConfiguration(AutoConfigurations.of(SslAutoConfiguration.class))
+		.withPropertyValues("calm.mlflow.tracking-uri=http://localhost:1");
+
 	private final ApplicationContextRunner opened = this.bare
 		.withPropertyValues("calm.model.location=file:" + TinyModel.directory(), "calm.engine.slots=2");
 
 	@Test
 	void allAreRegistered() {
-		assertThat(ALL).hasSize(6);
+		assertThat(ALL).hasSize(7);
 	}
 
 	@Test
@@ -396,6 +407,74 @@ class AutoConfigurationTests {
 			.run((context) -> assertThat(context.getStartupFailure()).rootCause()
 				.isInstanceOf(InvalidInputException.class)
 				.hasMessageContaining("ModelResolver"));
+	}
+
+	@Test
+	void mlflowNeedsAnAddress() {
+		this.lazy.run((context) -> assertThat(context).hasNotFailed()
+			.doesNotHaveBean(MlflowRegistry.class)
+			.doesNotHaveBean(MlflowListener.class));
+	}
+
+	@Test
+	void ownMlflow() {
+		MlflowRegistry registry = MlflowRegistry.of(MlflowConnection.to("http://localhost:1"));
+		MlflowListener listener = MlflowListener.to("http://localhost:1");
+		this.mlflow.withBean(MlflowRegistry.class, () -> registry)
+			.withBean(MlflowListener.class, () -> listener)
+			.run((context) -> {
+				assertThat(context).getBean(MlflowRegistry.class).isSameAs(registry);
+				assertThat(context).getBean(MlflowListener.class).isSameAs(listener);
+			});
+	}
+
+	@Test
+	void badAddressOfMlflow() {
+		this.mlflow.withPropertyValues("calm.mlflow.tracking-uri=ftp://joe:s3cret@host")
+			.run((context) -> assertThat(context.getStartupFailure()).rootCause()
+				.isInstanceOf(InvalidInputException.class)
+				.hasMessageContaining("is no address of a tracking server")
+				.hasMessageNotContaining("s3cret"));
+	}
+
+	@Test
+	void everyPropertyOfMlflow() {
+		this.mlflow
+			.withPropertyValues("calm.mlflow.username=joe", "calm.mlflow.password=s3cret", "calm.mlflow.timeout=7s",
+					"calm.mlflow.experiment=fish", "calm.mlflow.run=red", "calm.mlflow.checkpoints=last",
+					"calm.mlflow.spool=spool", "calm.mlflow.fail-fast=true", "calm.mlflow.cache=cache")
+			.run((context) -> {
+				CalmMlflowProperties properties = context.getBean(CalmMlflowProperties.class);
+				SslBundles bundles = context.getBean(SslBundles.class);
+				MlflowConnection connection = MlflowConnection.of((to) -> properties.applyTo(to, bundles));
+				assertThat(connection).hasToString("http://localhost:1 with credentials");
+				assertThat(connection.timeout()).isEqualTo(Duration.ofSeconds(7));
+				MlflowOptions options = MlflowOptions.of(properties::applyTo);
+				assertThat(options.experiment()).isEqualTo("fish");
+				assertThat(options.run()).contains("red");
+				assertThat(options.checkpoints()).isEqualTo(MlflowOptions.Checkpoints.LAST);
+				assertThat(options.spool()).contains(Path.of("spool"));
+				assertThat(options.failFast()).isTrue();
+				assertThat(properties.cache()).isEqualTo(Path.of("cache"));
+				assertThat(properties.toString()).doesNotContain("s3cret");
+			});
+	}
+
+	@Test
+	void unknownSslBundleOfMlflow() {
+		this.mlflow.withPropertyValues("calm.mlflow.ssl-bundle=none")
+			.run((context) -> assertThat(context.getStartupFailure()).rootCause()
+				.isInstanceOf(NoSuchSslBundleException.class));
+	}
+
+	@Test
+	void withoutMlflow() {
+		this.opened.withPropertyValues("calm.mlflow.tracking-uri=http://localhost:1")
+			.withClassLoader(new FilteredClassLoader("io.calm.mlflow", "org.mlflow"))
+			.run((context) -> {
+				assertThat(context).hasNotFailed().doesNotHaveBean("calmMlflowListener");
+				assertThat(context.getBean(TextGenerator.class).generate("Two")).isNotEmpty();
+			});
 	}
 
 	@Test

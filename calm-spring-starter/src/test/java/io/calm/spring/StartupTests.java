@@ -4,6 +4,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -109,33 +110,40 @@ class StartupTests {
 
 	@Test
 	void noNativeLibrary() throws Exception {
-		String output = runWithout("tensorflow-core-native-.*-(linux|macosx|windows).*", 1);
+		String output = runWithout(".*/tensorflow-core-native-[^/]*-(linux|macosx|windows)[^/]*", 1);
 		assertExplained(output, "TensorFlow: its native library for this platform (",
 				"Add org.tensorflow:tensorflow-core-native with the classifier for it, such as linux-x86_64.");
 	}
 
 	@Test
+	void tooLittleNativeMemory() throws Exception {
+		String output = runWithout("", 1, "-Dorg.bytedeco.javacpp.maxphysicalbytes=10m");
+		assertExplained(output, "JavaCPP's limits leave too little native memory to the model. ",
+				"Raise org.bytedeco.javacpp.maxbytes or org.bytedeco.javacpp.maxphysicalbytes");
+	}
+
+	@Test
 	void withTheStarterAlone() throws Exception {
-		String output = runWithout(
-				"(spring-ai|spring-web|micrometer-(core|jakarta9|registry|tracing)|context-propagation|tomcat-embed-core"
-						+ "|spring-boot-(actuator|health|micrometer|starter-actuator|webmvc|starter-webmvc|tomcat)).*",
-				0);
+		String output = runWithout(".*/(calm-mlflow/target/.*|(calm-mlflow|mlflow-client|spring-ai|spring-web"
+				+ "|micrometer-(core|jakarta9|registry|tracing)|context-propagation|tomcat-embed-core"
+				+ "|spring-boot-(actuator|health|micrometer|starter-actuator|webmvc|starter-webmvc|tomcat))[^/]*)", 0);
 		assertThat(output).contains("It has said 40 tokens.");
 	}
 
 	/** In a process of its own, as what is loaded here cannot be taken away. */
-	private String runWithout(String jars, int exitCode) throws Exception {
+	private String runWithout(String entries, int exitCode, String... jvmOptions) throws Exception {
 		String classPath = Stream
 			.of(System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
 				.split(File.pathSeparator))
-			.filter((entry) -> !new File(entry).getName().matches(jars))
+			.filter((entry) -> !entry.replace(File.separatorChar, '/').matches(entries))
 			.collect(Collectors.joining(File.pathSeparator));
 		Path output = this.temporary.resolve("output.txt");
-		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-				classPath, Application.class.getName(), "--calm.model.location=" + TinyModel.directory())
-			.redirectErrorStream(true)
-			.redirectOutput(output.toFile())
-			.start();
+		List<String> command = new ArrayList<>();
+		command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+		command.addAll(List.of(jvmOptions));
+		command.addAll(List.of("-cp", classPath, Application.class.getName(),
+				"--calm.model.location=" + TinyModel.directory()));
+		Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
 		int ended = process.waitFor();
 		String text = Files.readString(output);
 		assertThat(ended).as(text).isEqualTo(exitCode);

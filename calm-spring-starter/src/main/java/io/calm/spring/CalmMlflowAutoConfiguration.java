@@ -1,0 +1,53 @@
+package io.calm.spring;
+
+import io.calm.mlflow.MlflowConnection;
+import io.calm.mlflow.MlflowListener;
+import io.calm.mlflow.MlflowRegistry;
+
+import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.autoconfigure.ssl.SslAutoConfiguration;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.ssl.SslBundles;
+import org.springframework.context.annotation.Bean;
+
+/**
+ * MLflow, with calm-mlflow on the class path and the address of a server: models are
+ * opened from its registry, and the {@link CalmTrainer}'s trainings are followed there.
+ */
+@AutoConfiguration(after = SslAutoConfiguration.class)
+@ConditionalOnClass(MlflowRegistry.class)
+@ConditionalOnProperty("calm.mlflow.tracking-uri")
+@EnableConfigurationProperties(CalmMlflowProperties.class)
+public final class CalmMlflowAutoConfiguration {
+
+	CalmMlflowAutoConfiguration() {
+	}
+
+	@Bean
+	@ConditionalOnMissingBean
+	MlflowRegistry calmMlflowRegistry(CalmMlflowProperties properties, SslBundles bundles) {
+		MlflowConnection connection = MlflowConnection.of((to) -> properties.applyTo(to, bundles));
+		return (properties.cache() != null) ? MlflowRegistry.of(connection, properties.cache())
+				: MlflowRegistry.of(connection);
+	}
+
+	/** Knows {@code models:/name@alias}, {@code models:/name/3} and {@code runs:/…}. */
+	@Bean
+	@ConditionalOnMissingBean(name = "calmMlflowModelResolver")
+	ModelResolver calmMlflowModelResolver(MlflowRegistry registry) {
+		return (location) -> location.matches("(models|runs):/.*") ? registry.load(location) : null;
+	}
+
+	@Bean
+	@ConditionalOnMissingBean
+	MlflowListener calmMlflowListener(CalmMlflowProperties properties, SslBundles bundles) {
+		return MlflowListener.of((options) -> {
+			options.connection((to) -> properties.applyTo(to, bundles));
+			properties.applyTo(options);
+		});
+	}
+
+}
