@@ -31,7 +31,11 @@ final class NativeRuntime {
 		// weights live outside the heap by design: that limit would hit at random.
 		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
 		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
-		quietUnlessConfigured();
+		// a library does not print: TensorFlow's information lines go
+		setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", "2");
+		// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
+		// product of a vocabulary is 2.5 times as fast
+		setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
 		MISSING = tryToLoad();
 		GPU = MISSING == null && findGpu();
 	}
@@ -90,18 +94,18 @@ final class NativeRuntime {
 	}
 
 	/**
-	 * A library does not print: TensorFlow's information lines go unless the user asked
-	 * for them. Its logger reads the environment of the process, which Java cannot write.
+	 * TensorFlow reads these from the environment of the process, which Java cannot
+	 * write.
 	 */
-	private static void quietUnlessConfigured() {
-		if (System.getenv("TF_CPP_MIN_LOG_LEVEL") != null) {
+	private static void setEnvironmentUnlessPresent(String name, String value) {
+		if (System.getenv(name) != null) {
 			return;
 		}
 		if (Platform.isWindows()) {
-			Function.getFunction("msvcrt", "_putenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL=2" });
+			Function.getFunction("msvcrt", "_putenv").invokeInt(new Object[] { name + "=" + value });
 		}
 		else {
-			Function.getFunction("c", "setenv").invokeInt(new Object[] { "TF_CPP_MIN_LOG_LEVEL", "2", 1 });
+			Function.getFunction("c", "setenv").invokeInt(new Object[] { name, value, 1 });
 		}
 	}
 
