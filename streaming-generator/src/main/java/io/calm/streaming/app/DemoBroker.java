@@ -1,0 +1,116 @@
+package io.calm.streaming.app;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.io.Writer;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Properties;
+
+import kafka.server.KafkaConfig;
+import kafka.server.KafkaRaftServer;
+import kafka.tools.StorageTool;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.utils.Time;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import org.springframework.util.FileSystemUtils;
+
+/**
+ * A broker in this process, for machines without Kafka: one node, on the loopback
+ * interface, with its data in a temporary directory.
+ */
+final class DemoBroker implements AutoCloseable {
+
+	private static final Logger LOG = LoggerFactory.getLogger(DemoBroker.class);
+
+	private final Path directory;
+
+	private final String address;
+
+	private final KafkaRaftServer server;
+
+	private DemoBroker(Path directory, String address, KafkaRaftServer server) {
+		this.directory = directory;
+		this.address = address;
+		this.server = server;
+	}
+
+	/**
+	 * Starts it.
+	 * @param port for its clients; 0 is any that is free
+	 */
+	static DemoBroker start(int port) {
+		try {
+			Path directory = Files.createTempDirectory("calm-demo-broker-");
+			int clients = (port != 0) ? port : freePort();
+			Properties properties = properties(directory.resolve("data"), clients, freePort());
+			format(directory, properties);
+			KafkaRaftServer server = new KafkaRaftServer(new KafkaConfig(properties), Time.SYSTEM);
+			server.startup();
+			String address = "localhost:" + clients;
+			LOG.info("A broker for the demonstration listens at {}", address);
+			return new DemoBroker(directory, address, server);
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+	private static Properties properties(Path data, int clients, int controllers) {
+		Properties properties = new Properties();
+		properties.setProperty("process.roles", "broker,controller");
+		properties.setProperty("node.id", "1");
+		properties.setProperty("controller.quorum.voters", "1@localhost:" + controllers);
+		properties.setProperty("controller.listener.names", "CONTROLLER");
+		properties.setProperty("listeners",
+				"PLAINTEXT://localhost:" + clients + ",CONTROLLER://localhost:" + controllers);
+		properties.setProperty("log.dirs", data.toString());
+		properties.setProperty("group.initial.rebalance.delay.ms", "0");
+		for (String topic : new String[] { "offsets.topic", "transaction.state.log",
+				"share.coordinator.state.topic" }) {
+			properties.setProperty(topic + ".replication.factor", "1");
+		}
+		properties.setProperty("transaction.state.log.min.isr", "1");
+		properties.setProperty("share.coordinator.state.topic.min.isr", "1");
+		return properties;
+	}
+
+	private static void format(Path directory, Properties properties) throws IOException {
+		Path file = directory.resolve("server.properties");
+		try (Writer writer = Files.newBufferedWriter(file)) {
+			properties.store(writer, null);
+		}
+		ByteArrayOutputStream said = new ByteArrayOutputStream();
+		int failed = StorageTool.execute(
+				new String[] { "format", "--cluster-id", Uuid.randomUuid().toString(), "--config", file.toString() },
+				new PrintStream(said, true, StandardCharsets.UTF_8));
+		if (failed != 0) {
+			throw new IllegalStateException(
+					"The broker's storage could not be formatted: " + said.toString(StandardCharsets.UTF_8));
+		}
+	}
+
+	private static int freePort() throws IOException {
+		try (ServerSocket socket = new ServerSocket(0)) {
+			return socket.getLocalPort();
+		}
+	}
+
+	String address() {
+		return this.address;
+	}
+
+	@Override
+	public void close() throws IOException {
+		this.server.shutdown();
+		this.server.awaitShutdown();
+		FileSystemUtils.deleteRecursively(this.directory);
+	}
+
+}

@@ -1,0 +1,7 @@
+/**
+ * The runnable service.
+ */
+@NullMarked
+package io.calm.streaming.app;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,280 @@
+package io.calm.streaming.service;
+
+import java.time.Duration;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntSupplier;
+
+import io.calm.generation.EngineBusyException;
+import io.calm.streaming.FailureReason;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import reactor.core.scheduler.Schedulers;
+
+import org.springframework.kafka.core.ConsumerFactory;
+import org.springframework.kafka.listener.AcknowledgingConsumerAwareMessageListener;
+import org.springframework.kafka.listener.ConsumerAwareRebalanceListener;
+import org.springframework.kafka.listener.ContainerProperties;
+import org.springframework.kafka.listener.KafkaMessageListenerContainer;
+import org.springframework.kafka.support.Acknowledgment;
+
+/**
+ * Takes requests up as a member of a consumer group, as many as the engine has slots for
+ * and a few more, and pauses. The consumer goes on polling meanwhile, so that a text may
+ * take any time. When a partition goes to another member, its texts are abandoned, and
+ * begun again there.
+ *
+ * <p>
+ * An attempt's number is made of the group's generation, which grows with every change of
+ * its members, and of a count: whoever has got a partition last writes the greatest
+ * numbers, even beside one who has not yet noticed that he lost it.
+ */
+final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAwareMessageListener<byte[], byte[]>,
+		ConsumerAwareRebalanceListener {
+
+	private static final Logger LOG = LoggerFactory.getLogger(GroupConsumer.class);
+
+	private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
+
+	private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
+
+	private static final int SENDING_ATTEMPTS = 5;
+
+	/** Requests that have ended and wait for one before them, for each that may run. */
+	private static final int HELD = 64;
+
+	private final Generations generations;
+
+	private final Outgoing outgoing;
+
+	private final IntSupplier limit;
+
+	private final @Nullable ResultPublisher results;
+
+	private final KafkaMessageListenerContainer<byte[], byte[]> container;
+
+	private final Map<TopicPartition, RequestPartition> partitions = new ConcurrentHashMap<>();
+
+	private final AtomicInteger attempts = new AtomicInteger();
+
+	/** Guards what follows, and the pausing. */
+	private final Object lock = new Object();
+
+	private int running;
+
+	private boolean stopping;
+
+	/**
+	 * A consumer.
+	 * @param limit how many requests may be in flight
+	 * @param results publishes whole texts, or {@code null} to send chunks
+	 */
+	GroupConsumer(ConsumerFactory<byte[], byte[]> factory, StreamingProperties properties, Generations generations,
+			Outgoing outgoing, IntSupplier limit, @Nullable ResultPublisher results) {
+		this.generations = generations;
+		this.outgoing = outgoing;
+		this.limit = limit;
+		this.results = results;
+		if (results != null) {
+			results.of(this);
+		}
+		ContainerProperties options = new ContainerProperties(properties.topics().requests());
+		options.setGroupId(properties.group());
+		options.setClientId(properties.group());
+		options.setAckMode(ContainerProperties.AckMode.MANUAL);
+		options.setAuthExceptionRetryInterval(Duration.ofSeconds(10));
+		options.setMessageListener(this);
+		options.setConsumerRebalanceListener(this);
+		this.container = new KafkaMessageListenerContainer<>(factory, options);
+		this.container.setBeanName("calm-requests");
+	}
+
+	@Override
+	public void onMessage(ConsumerRecord<byte[], byte[]> request, @Nullable Acknowledgment acknowledgment,
+			@Nullable Consumer<?, ?> consumer) {
+		if (acknowledgment == null || consumer == null) {
+			throw new IllegalStateException("The container acknowledges by itself");
+		}
+		RequestPartition partition = this.partitions.computeIfAbsent(
+				new TopicPartition(request.topic(), request.partition()), (name) -> new RequestPartition());
+		RequestPartition.Taken taken = new RequestPartition.Taken(request, acknowledgment,
+				consumer.groupMetadata().generationId());
+		partition.add(taken);
+		change(1);
+		attempt(partition, taken, 1, FIRST_PAUSE);
+	}
+
+	private void attempt(RequestPartition partition, RequestPartition.Taken taken, int number, Duration pause) {
+		if (partition.revoked()) {
+			change(-1);
+			return;
+		}
+		boolean last = number > SENDING_ATTEMPTS;
+		Generation generation = last
+				? this.generations.refuse(taken.request(), nextAttempt(taken), FailureReason.NOT_DELIVERED,
+						"the chunks could not be written in " + SENDING_ATTEMPTS + " attempts")
+				: this.generations.begin(taken.request(), nextAttempt(taken), this.results == null);
+		if (!partition.attempts(taken, generation)) {
+			generation.abandon();
+		}
+		generation.conclusion()
+			.thenCompose((records) -> publish(partition, taken, records, last))
+			.whenComplete((all, failure) -> {
+				Throwable cause = (failure != null && failure.getCause() != null) ? failure.getCause() : failure;
+				if (cause == null || cause instanceof CancellationException) {
+					change(-1);
+					return;
+				}
+				LOG.warn("The attempt at request {} is made again in {}: {}", generation.id(), pause, cause.toString());
+				int next = number + ((cause instanceof EngineBusyException) ? 0 : 1);
+				Duration longer = pause.multipliedBy(2);
+				Schedulers.parallel()
+					.schedule(
+							() -> attempt(partition, taken, next,
+									(longer.compareTo(LONGEST_PAUSE) < 0) ? longer : LONGEST_PAUSE),
+							pause.toMillis(), TimeUnit.MILLISECONDS);
+			});
+	}
+
+	private long nextAttempt(RequestPartition.Taken taken) {
+		return ((long) taken.groupGeneration() << Integer.SIZE) | this.attempts.incrementAndGet();
+	}
+
+	/** Tells the end of a request; completes when its offset may be committed. */
+	private CompletableFuture<Void> publish(RequestPartition partition, RequestPartition.Taken taken,
+			List<ProducerRecord<byte[], byte[]>> records, boolean last) {
+		if (this.results != null) {
+			partition.ended(taken, records);
+			this.results.publish();
+			return CompletableFuture.completedFuture(null);
+		}
+		CompletableFuture<Void> sent = last ? this.outgoing.sendLast(records) : this.outgoing.sendAll(records);
+		return sent.thenRun(() -> {
+			partition.ended(taken, List.of());
+			partition.acknowledgeFront();
+		});
+	}
+
+	private void change(int by) {
+		synchronized (this.lock) {
+			this.running += by;
+			balance();
+			this.lock.notifyAll();
+		}
+	}
+
+	/** Wakes the consumer too, which commits then. */
+	private void balance() {
+		synchronized (this.lock) {
+			int most = this.limit.getAsInt();
+			if (this.stopping || this.running >= most || held() >= HELD * most) {
+				this.container.pause();
+			}
+			else {
+				this.container.resume();
+			}
+		}
+	}
+
+	private int held() {
+		return this.partitions.values().stream().mapToInt(RequestPartition::size).sum();
+	}
+
+	/** Results have been published. */
+	void published() {
+		change(0);
+	}
+
+	Map<TopicPartition, RequestPartition> partitions() {
+		return this.partitions;
+	}
+
+	@Override
+	public void onPartitionsAssigned(Consumer<?, ?> consumer, Collection<TopicPartition> assigned) {
+		LOG.info("Takes requests up from {}", consumer.assignment());
+		if (this.results != null) {
+			this.results.member(consumer.groupMetadata());
+		}
+	}
+
+	@Override
+	public void onPartitionsRevokedBeforeCommit(Consumer<?, ?> consumer, Collection<TopicPartition> revoked) {
+		revoke(revoked);
+	}
+
+	@Override
+	public void onPartitionsLost(Consumer<?, ?> consumer, Collection<TopicPartition> lost) {
+		revoke(lost);
+	}
+
+	private void revoke(Collection<TopicPartition> revoked) {
+		Runnable giveUp = () -> List.copyOf(revoked).forEach((name) -> {
+			RequestPartition partition = this.partitions.remove(name);
+			if (partition != null) {
+				partition.revoke();
+			}
+		});
+		if (this.results != null) {
+			this.results.betweenTransactions(giveUp);
+		}
+		else {
+			giveUp.run();
+		}
+	}
+
+	@Override
+	public void start() {
+		synchronized (this.lock) {
+			this.stopping = false;
+		}
+		this.container.start();
+	}
+
+	@Override
+	public void stop(Duration grace) {
+		long deadline = System.nanoTime() + grace.toNanos();
+		synchronized (this.lock) {
+			this.stopping = true;
+			balance();
+			try {
+				long left = deadline - System.nanoTime();
+				while (held() > 0 && left > 0) {
+					this.lock.wait(left / 1_000_000 + 1);
+					left = deadline - System.nanoTime();
+				}
+			}
+			catch (InterruptedException ex) {
+				Thread.currentThread().interrupt();
+			}
+		}
+		if (held() > 0) {
+			LOG.warn("{} requests have not ended in {}; another service will begin them again", held(), grace);
+		}
+		revoke(Set.copyOf(this.partitions.keySet()));
+		this.container.stop();
+	}
+
+	@Override
+	public Set<TopicPartition> assigned() {
+		Collection<TopicPartition> assigned = this.container.getAssignedPartitions();
+		return (assigned != null) ? Set.copyOf(assigned) : Set.of();
+	}
+
+	@Override
+	public boolean isRunning() {
+		return this.container.isRunning();
+	}
+
+}

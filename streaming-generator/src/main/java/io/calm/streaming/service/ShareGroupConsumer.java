@@ -1,0 +1,261 @@
+package io.calm.streaming.service;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.IntSupplier;
+
+import io.calm.streaming.FailureReason;
+import org.apache.kafka.clients.consumer.AcknowledgeType;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ShareConsumer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.WakeupException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import org.springframework.kafka.core.ShareConsumerFactory;
+
+/**
+ * Takes requests up as a member of a share group (KIP-932): any number of workers on a
+ * partition, none behind another. A worker has one request at a time and renews its lock
+ * until the text has ended. If the worker dies, the lock expires and another one gets the
+ * request; the brokers archive it silently after some deliveries, so that the last of
+ * these is not used to try again but to tell.
+ *
+ * <p>
+ * An attempt's number is made of the number of the delivery and of the offset.
+ */
+final class ShareGroupConsumer implements RequestConsumer {
+
+	private static final Logger LOG = LoggerFactory.getLogger(ShareGroupConsumer.class);
+
+	private static final Duration POLL = Duration.ofSeconds(1);
+
+	private static final int DEFAULT_LOCK_MILLIS = 30_000;
+
+	private final ShareConsumerFactory<byte[], byte[]> factory;
+
+	private final StreamingProperties properties;
+
+	private final Generations generations;
+
+	private final Outgoing outgoing;
+
+	private final IntSupplier workers;
+
+	private final List<Worker> running = new ArrayList<>();
+
+	private volatile CountDownLatch stopped = new CountDownLatch(0);
+
+	/**
+	 * A consumer.
+	 * @param workers how many requests may be in flight
+	 */
+	ShareGroupConsumer(ShareConsumerFactory<byte[], byte[]> factory, StreamingProperties properties,
+			Generations generations, Outgoing outgoing, IntSupplier workers) {
+		this.factory = factory;
+		this.properties = properties;
+		this.generations = generations;
+		this.outgoing = outgoing;
+		this.workers = workers;
+	}
+
+	@Override
+	public void start() {
+		this.stopped = new CountDownLatch(1);
+		for (int i = 0; i < this.workers.getAsInt(); i++) {
+			Worker worker = new Worker(i);
+			this.running.add(worker);
+			worker.start();
+		}
+	}
+
+	@Override
+	public void stop(Duration grace) {
+		this.stopped.countDown();
+		this.running.forEach(Worker::wake);
+		long deadline = System.nanoTime() + grace.toNanos();
+		try {
+			for (Worker each : this.running) {
+				each.join(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
+			}
+			for (Worker each : this.running) {
+				each.giveBack();
+				each.join();
+			}
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
+		this.running.clear();
+	}
+
+	@Override
+	public boolean isRunning() {
+		return this.stopped.getCount() > 0;
+	}
+
+	@Override
+	public Set<TopicPartition> assigned() {
+		return Set.of();
+	}
+
+	/** One consumer with one request at a time. */
+	private final class Worker extends Thread {
+
+		private volatile @Nullable ShareConsumer<byte[], byte[]> consumer;
+
+		private volatile @Nullable Generation current;
+
+		private volatile boolean givingBack;
+
+		Worker(int number) {
+			super("calm-share-" + number);
+			setDaemon(true);
+		}
+
+		@Override
+		public void run() {
+			while (isRunning()) {
+				try (ShareConsumer<byte[], byte[]> opened = ShareGroupConsumer.this.factory
+					.createShareConsumer(ShareGroupConsumer.this.properties.group(), getName())) {
+					this.consumer = opened;
+					opened.subscribe(List.of(ShareGroupConsumer.this.properties.topics().requests()));
+					while (isRunning()) {
+						// one, as max.poll.records says
+						opened.poll(POLL).forEach((request) -> take(opened, request));
+					}
+				}
+				catch (WakeupException | InterruptException ex) {
+					LOG.debug("{} ends", getName());
+				}
+				catch (KafkaException ex) {
+					LOG.warn("{} begins again: {}", getName(), ex.toString());
+					pause();
+				}
+			}
+		}
+
+		void wake() {
+			ShareConsumer<byte[], byte[]> open = this.consumer;
+			if (open != null && this.current == null) {
+				open.wakeup();
+			}
+		}
+
+		void giveBack() {
+			this.givingBack = true;
+			Generation begun = this.current;
+			if (begun != null) {
+				begun.abandon();
+			}
+		}
+
+		private void take(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
+			Generation begun = attempt(request);
+			this.current = begun;
+			if (this.givingBack) {
+				begun.abandon();
+			}
+			CompletableFuture<Void> told = begun.conclusion().thenCompose(ShareGroupConsumer.this.outgoing::sendAll);
+			try {
+				while (!isDone(open, told)) {
+					if (!renewed(open, request)) {
+						LOG.warn("The lock of request {} is lost; somebody else begins it again", begun.id());
+						return;
+					}
+				}
+				if (told.isCompletedExceptionally()) {
+					LOG.info("Request {} is given back", begun.id());
+					// before the next delivery, of which there are not many
+					pause();
+					acknowledge(open, request, AcknowledgeType.RELEASE);
+				}
+				else {
+					acknowledge(open, request, AcknowledgeType.ACCEPT);
+				}
+			}
+			finally {
+				begun.abandon();
+				this.current = null;
+			}
+		}
+
+		private Generation attempt(ConsumerRecord<byte[], byte[]> request) {
+			int delivery = request.deliveryCount().orElse((short) 1);
+			long number = ((long) delivery << Integer.SIZE) | (request.offset() & 0xffff_ffffL);
+			if (delivery < ShareGroupConsumer.this.properties.share().deliveries()) {
+				return ShareGroupConsumer.this.generations.begin(request, number, true);
+			}
+			return ShareGroupConsumer.this.generations.refuse(request, number, FailureReason.TOO_MANY_DELIVERIES,
+					"the request was taken up " + (delivery - 1) + " times without coming to an end");
+		}
+
+		/** Waits for half of the lock's time. */
+		private boolean isDone(ShareConsumer<byte[], byte[]> open, CompletableFuture<Void> told) {
+			int lock = open.acquisitionLockTimeoutMs().orElse(DEFAULT_LOCK_MILLIS);
+			try {
+				told.get(lock / 2, TimeUnit.MILLISECONDS);
+				return true;
+			}
+			catch (TimeoutException ex) {
+				return false;
+			}
+			catch (ExecutionException | CancellationException ex) {
+				return true;
+			}
+			catch (InterruptedException ex) {
+				throw new InterruptException(ex);
+			}
+		}
+
+		/** A lock that is renewed comes back as a record that is polled again. */
+		private boolean renewed(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
+			if (!acknowledge(open, request, AcknowledgeType.RENEW)) {
+				return false;
+			}
+			boolean back = false;
+			for (ConsumerRecord<byte[], byte[]> each : open.poll(POLL)) {
+				if (each.offset() == request.offset() && each.partition() == request.partition()) {
+					back = true;
+				}
+				else {
+					acknowledge(open, each, AcknowledgeType.RELEASE);
+				}
+			}
+			return back;
+		}
+
+		private boolean acknowledge(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request,
+				AcknowledgeType type) {
+			open.acknowledge(request, type);
+			List<KafkaException> failures = open.commitSync().values().stream().flatMap(Optional::stream).toList();
+			failures
+				.forEach((ex) -> LOG.warn("Request {}: {} failed: {}", Outgoing.place(request), type, ex.toString()));
+			return failures.isEmpty();
+		}
+
+		private void pause() {
+			try {
+				ShareGroupConsumer.this.stopped.await(POLL.toMillis(), TimeUnit.MILLISECONDS);
+			}
+			catch (InterruptedException ex) {
+				interrupt();
+			}
+		}
+
+	}
+
+}

@@ -1,0 +1,92 @@
+package io.calm.streaming.app;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+/**
+ * A program of the test's class path in a process of its own.
+ */
+final class JavaProcess implements AutoCloseable {
+
+	private static final Duration PATIENCE = Duration.ofSeconds(180);
+
+	private final Path output;
+
+	private final Process process;
+
+	private JavaProcess(Path output, Process process) {
+		this.output = output;
+		this.process = process;
+	}
+
+	static JavaProcess start(Path output, String mainClass, String... arguments) {
+		List<String> command = new ArrayList<>(List.of(
+				Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m", "-XX:+UseSerialGC",
+				"-XX:TieredStopAtLevel=1", "-cp",
+				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")), mainClass));
+		command.addAll(Arrays.asList(arguments));
+		try {
+			return new JavaProcess(output,
+					new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start());
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+	/** Waits until it says something. */
+	JavaProcess awaitOutput(String text) {
+		await().atMost(PATIENCE).until(() -> output().contains(text) || !this.process.isAlive());
+		assertThat(output()).contains(text);
+		return this;
+	}
+
+	String output() {
+		try {
+			return Files.readString(this.output);
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+	/** As the operating system ends it: without a word to it. */
+	void kill() {
+		this.process.destroyForcibly();
+		awaitEnd();
+	}
+
+	int awaitEnd() {
+		try {
+			if (!this.process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+				throw new AssertionError("It does not end: " + output());
+			}
+			return this.process.exitValue();
+		}
+		catch (InterruptedException ex) {
+			throw new IllegalStateException(ex);
+		}
+	}
+
+	/** Asks it to end, and waits. */
+	void stop() {
+		this.process.destroy();
+		awaitEnd();
+	}
+
+	@Override
+	public void close() {
+		this.process.destroyForcibly();
+	}
+
+}

@@ -1,0 +1,228 @@
+package io.calm.streaming.service;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
+
+import io.calm.generation.FinishReason;
+import io.calm.streaming.FailureReason;
+import io.calm.streaming.TestBroker;
+import io.calm.streaming.TextChunk;
+import io.calm.streaming.client.GenerationFailedException;
+import org.awaitility.core.ConditionFactory;
+import org.junit.jupiter.api.Test;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.awaitility.Awaitility.await;
+
+/**
+ * The promises of delivery, one by one, on a real broker.
+ */
+class DeliveryTests {
+
+	private static ConditionFactory patiently() {
+		return await().atMost(ServiceUnderTest.patience());
+	}
+
+	@Test
+	void offsetsAreCommittedUpToTheFirstRequestThatHasNotEnded() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			List.of("a", "b", "c").forEach((id) -> service.send(id, "feed " + id));
+			patiently().until(() -> service.text().feeds().size() == 3);
+			service.text().feeds("feed c").get(0).end(FinishReason.END);
+			service.text().feeds("feed b").get(0).end(FinishReason.END);
+			assertThat(service.end("b").status()).isEqualTo(TextChunk.Status.COMPLETED);
+			assertThat(service.end("c").status()).isEqualTo(TextChunk.Status.COMPLETED);
+			patiently().until(() -> service.service().inFlight().size() == 1);
+			assertThat(service.committed()).isLessThanOrEqualTo(0);
+			service.text().feeds("feed a").get(0).end(FinishReason.END);
+			patiently().until(() -> service.committed() == 3);
+		}
+	}
+
+	@Test
+	void slotsBoundWhatIsTakenUp() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, "calm.engine.slots=2", "calm.streaming.ahead=1")) {
+			IntStream.range(0, 4).forEach((i) -> service.send("fed" + i, "feed " + i));
+			IntStream.range(0, 60).forEach((i) -> service.send("auto" + i, "3"));
+			patiently().until(() -> service.text().feeds().size() == 3);
+			assertThat(service.service().inFlight()).hasSize(3);
+			service.text().feeds("feed 1").get(0).end(FinishReason.END);
+			patiently().until(() -> !service.text().feeds("feed 3").isEmpty());
+			service.text().feeds().forEach((feed) -> feed.end(FinishReason.END));
+			patiently().until(() -> service.committed() == 64);
+			assertThat(service.text().mostOpen()).isEqualTo(3);
+		}
+	}
+
+	@Test
+	void textMayTakeLongerThanThePollInterval() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, "calm.engine.slots=1",
+				"spring.kafka.consumer.properties.max.poll.interval.ms=6000")) {
+			CompletableFuture<List<TextChunk>> answer = service.ask("long", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			long begun = System.nanoTime();
+			// the interval and a half; the slot is full, so that all is paused
+			patiently().until(() -> System.nanoTime() - begun > Duration.ofSeconds(9).toNanos());
+			service.text().feeds().get(0).say("still").end(FinishReason.END);
+			assertThat(answer.join()).extracting(TextChunk::text).containsExactly("still", ".");
+			patiently().until(() -> service.committed() == 1);
+			assertThat(service.text().feeds()).hasSize(1);
+		}
+	}
+
+	@Test
+	void partitionThatMovesTakesItsTextsAlong() {
+		try (ServiceUnderTest first = ServiceUnderTest.start(2, "calm.engine.slots=20")) {
+			List<CompletableFuture<List<TextChunk>>> answers = IntStream.range(0, 12)
+				.mapToObj((i) -> first.ask("r" + i, "feed " + i))
+				.toList();
+			patiently().until(() -> first.text().feeds().size() == 12);
+			first.text().feeds().forEach((feed) -> feed.say("one", " two"));
+			try (ServiceUnderTest second = ServiceUnderTest.start(first.prefix(), "calm.engine.slots=20")) {
+				patiently().until(() -> !second.text().feeds().isEmpty() && second.text()
+					.feeds()
+					.size() == first.text().feeds().stream().filter(HandFedText.Feed::cancelled).count());
+				// what did not move goes on where it was
+				assertThat(second.text().feeds()).hasSizeLessThan(12);
+				first.text().feeds().forEach((feed) -> feed.say(" three").end(FinishReason.END));
+				second.text().feeds().forEach((feed) -> feed.say("one", " two", " three").end(FinishReason.END));
+				answers.forEach((answer) -> assertThat(answer.join()).extracting(TextChunk::text)
+					.containsExactly("one", " two", " three", "."));
+			}
+		}
+	}
+
+	/**
+	 * The first service stands still for longer than the poll interval, and does not know
+	 * that its partition is somebody else's, while its engine goes on.
+	 */
+	@Test
+	void twoServicesWithTheSameRequestMakeOneText() {
+		StandingStill still = new StandingStill();
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		try (ServiceUnderTest client = ServiceUnderTest.start(prefix, "calm.streaming.enabled=false");
+				ServiceUnderTest first = ServiceUnderTest.start(prefix, new HandFedText(), still,
+						"spring.kafka.consumer.properties.max.poll.interval.ms=6000")) {
+			CompletableFuture<List<TextChunk>> answer = client.ask("both", "feed");
+			patiently().until(() -> !first.text().feeds().isEmpty());
+			first.text().feeds().get(0).say("one");
+			client.send(StandingStill.ID, "feed too");
+			patiently().until(still::stands);
+			try (ServiceUnderTest second = ServiceUnderTest.start(prefix)) {
+				patiently().until(() -> !second.text().feeds("feed").isEmpty());
+				second.text().feeds("feed").get(0).say("one", " two");
+				TestChunks.awaitSeq(client, "both", 1);
+				// the zombie speaks on, and even ends
+				first.text().feeds().get(0).say(" zwei").end(FinishReason.END);
+				TestChunks.awaitCount(client, "both", 5);
+				second.text().feeds("feed").get(0).say(" three").end(FinishReason.END);
+				assertThat(answer.join()).extracting(TextChunk::text).containsExactly("one", " two", " three", ".");
+				still.goOn();
+				patiently().until(() -> first.service().inFlight().isEmpty());
+				second.text().feeds("feed too").forEach((feed) -> feed.end(FinishReason.END));
+				patiently().until(() -> client.committed() == 2);
+			}
+		}
+	}
+
+	@Test
+	void textThatHasNotEndedInTheGraceIsLeftToAnotherService() {
+		CompletableFuture<List<TextChunk>> answer;
+		try (ServiceUnderTest second = ServiceUnderTest.start(1, "calm.streaming.enabled=false")) {
+			try (ServiceUnderTest first = ServiceUnderTest.start(second.prefix())) {
+				answer = second.ask("r", "feed");
+				patiently().until(() -> !first.text().feeds().isEmpty());
+				first.text().feeds().get(0).say("one");
+			}
+			try (ServiceUnderTest third = ServiceUnderTest.start(second.prefix())) {
+				patiently().until(() -> !third.text().feeds().isEmpty());
+				third.text().feeds().get(0).say("one", " two").end(FinishReason.END);
+				assertThat(answer.join()).extracting(TextChunk::text).containsExactly("one", " two", ".");
+			}
+		}
+	}
+
+	@Test
+	void textEndsInTheGraceAndItsOffsetIsCommitted() {
+		try (ServiceUnderTest client = ServiceUnderTest.start(1, "calm.streaming.enabled=false")) {
+			ServiceUnderTest service = ServiceUnderTest.start(client.prefix(), "calm.streaming.shutdown-grace=60s");
+			CompletableFuture<List<TextChunk>> answer = client.ask("r", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			CompletableFuture<Void> closing = CompletableFuture.runAsync(service::close);
+			service.send("late", "feed too");
+			service.text().feeds().get(0).say("one").end(FinishReason.END);
+			closing.join();
+			assertThat(answer.join()).hasSize(2);
+			assertThat(client.committed()).isEqualTo(1);
+			assertThat(service.text().feeds("feed too")).isEmpty();
+		}
+	}
+
+	@Test
+	void attemptThatSaysSomethingElseBeginsAnew() {
+		try (ServiceUnderTest client = ServiceUnderTest.start(1, "calm.streaming.enabled=false")) {
+			CompletableFuture<List<TextChunk>> answer;
+			try (ServiceUnderTest first = ServiceUnderTest.start(client.prefix())) {
+				answer = client.ask("r", "feed");
+				patiently().until(() -> !first.text().feeds().isEmpty());
+				first.text().feeds().get(0).say("one", " two", " three");
+				TestChunks.awaitSeq(client, "r", 2);
+			}
+			try (ServiceUnderTest second = ServiceUnderTest.start(client.prefix())) {
+				patiently().until(() -> !second.text().feeds().isEmpty());
+				second.text().feeds().get(0).say("one", " 2").end(FinishReason.END);
+				assertThat(answer.join()).extracting(TextChunk::text)
+					.containsExactly("one", " two", " three", "one", " 2", ".");
+				assertThat(answer.join()).extracting(TextChunk::seq).containsExactly(0, 1, 2, 0, 1, 2);
+			}
+		}
+	}
+
+	@Test
+	void requestThatIsSentTwiceIsOne() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			service.send("twice", "feed");
+			service.send("twice", "feed");
+			service.send("other", "3");
+			assertThat(service.end("other").chunks()).isEqualTo(3);
+			service.text().feeds().get(0).say("one").end(FinishReason.END);
+			patiently().until(() -> service.committed() == 3);
+			assertThat(service.text().feeds()).hasSize(1);
+			assertThat(service.chunks("twice")).hasSize(2);
+		}
+	}
+
+	@Test
+	void anotherRequestWithTheSameKeyIsRefusedWhileTheFirstIsInFlight() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			CompletableFuture<List<TextChunk>> answer = service.ask("same", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			service.text().feeds().get(0).say("one");
+			TestChunks.awaitSeq(service, "same", 0);
+			service.send("same", "feed differently");
+			assertThat(service.end("same").failure()).isNotNull()
+				.satisfies((failure) -> assertThat(failure.reason()).isEqualTo(FailureReason.TOO_MANY_REQUESTS));
+			service.text().feeds().get(0).end(FinishReason.END);
+			assertThat(answer.join()).extracting(TextChunk::text).containsExactly("one", ".");
+		}
+	}
+
+	@Test
+	void failureOfTheModelIsTold() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			CompletableFuture<List<TextChunk>> answer = service.ask("r", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			service.text().feeds().get(0).say("one").fail(new IllegalStateException("a secret of the model"));
+			assertThatExceptionOfType(Exception.class).isThrownBy(answer::join)
+				.withRootCauseInstanceOf(GenerationFailedException.class)
+				.withMessageContaining("MODEL_FAILED")
+				.withMessageNotContaining("secret");
+			patiently().until(() -> service.committed() == 1);
+		}
+	}
+
+}
