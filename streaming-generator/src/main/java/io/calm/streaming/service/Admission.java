@@ -125,7 +125,12 @@ final class Admission {
 			atMost("candidates", request.candidates(), limits.candidates());
 		}
 		Double temperature = request.temperature();
-		if (temperature != null && temperature > 0 && temperature < limits.minTemperature()) {
+		if (temperature != null && !(temperature > 0 && temperature <= 1)) {
+			// the engine would refuse it too, but when the record is no longer at hand
+			throw new InvalidMessageException(FailureReason.INVALID_VALUE,
+					"the temperature is " + temperature + "; choose one in (0, 1]");
+		}
+		if (temperature != null && temperature < limits.minTemperature()) {
 			throw new InvalidMessageException(FailureReason.LIMIT_EXCEEDED,
 					"the temperature " + temperature + " is below " + limits.minTemperature() + ", the lowest here");
 		}
