@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
 
+import io.calm.streaming.TestBroker;
 import io.calm.streaming.TextChunk;
 import io.calm.streaming.TinyModel;
 import io.calm.streaming.client.CalmKafkaClient;
@@ -13,7 +14,6 @@ import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.boot.test.context.SpringBootTest;
-import org.springframework.kafka.test.context.EmbeddedKafka;
 import org.springframework.test.annotation.DirtiesContext;
 import org.springframework.test.context.DynamicPropertyRegistry;
 import org.springframework.test.context.DynamicPropertySource;
@@ -23,7 +23,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 /**
  * The whole line: a request over a broker to a real model, and its chunks back.
  */
-@EmbeddedKafka(topics = {}, bootstrapServersProperty = "spring.kafka.bootstrap-servers")
 @SpringBootTest(properties = { "calm.generation.candidates=2", "calm.generation.max-new-tokens=40",
 		"logging.level.io.calm=debug" })
 @DirtiesContext
@@ -37,8 +36,10 @@ class StreamingServiceTests {
 		return null;
 	}
 
+	/** No system properties, which the tests after this one would see too. */
 	@DynamicPropertySource
-	static void location(DynamicPropertyRegistry properties) {
+	static void modelAndBroker(DynamicPropertyRegistry properties) {
+		properties.add("spring.kafka.bootstrap-servers", TestBroker::address);
 		properties.add("calm.model.location", () -> "file:" + TinyModel.directory());
 	}
 
