@@ -75,7 +75,7 @@ class MlflowConnectionTest {
 	}
 
 	@ParameterizedTest
-	@ValueSource(strings = { "mlruns", "file:///tmp/mlruns", "databricks", "sqlite:///mlflow.db", "http://",
+	@ValueSource(strings = { "mlruns", "file:///srv/mlruns", "databricks", "sqlite:///mlflow.db", "http://",
 			"http://a b", "localhost:5000" })
 	void addressesOfNoServer(String uri) {
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> MlflowConnection.to(uri))

@@ -83,6 +83,26 @@ class MarkovSourceTest {
 		assertThat(distance).isLessThan(0.02);
 	}
 
+	/**
+	 * That of the pairs of a long text, which is too low by the share of pairs unseen.
+	 */
+	@Test
+	void entropyIsThatOfTheText() {
+		int[] text = this.source.sample(LENGTH, 5);
+		int[] first = new int[64];
+		int[][] pairs = new int[64][64];
+		for (int i = 1; i < LENGTH; i++) {
+			first[text[i - 1]]++;
+			pairs[text[i - 1]][text[i]]++;
+		}
+		double nats = 0;
+		for (int i = 1; i < LENGTH; i++) {
+			nats -= Math.log((double) pairs[text[i - 1]][text[i]] / first[text[i - 1]]) / (LENGTH - 1);
+		}
+		assertThat(this.source.entropy()).isCloseTo(nats, within(0.01));
+		assertThat(MarkovSource.random(5, 1, 1).entropy()).isZero();
+	}
+
 	@Test
 	void firstTokenIsStationaryToo() {
 		double mean = 0;

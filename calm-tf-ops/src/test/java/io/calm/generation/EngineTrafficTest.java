@@ -48,10 +48,8 @@ class EngineTrafficTest {
 	}
 
 	/** A text that nobody reads to its end frees its slot with the engine's next step. */
-	private static void awaitEnded(GenerationEngine engine, long count) throws InterruptedException {
-		while (engine.status().ended() < count) {
-			Thread.sleep(1);
-		}
+	private static void awaitIdle(GenerationEngine engine) throws InterruptedException {
+		assertThat(engine.awaitIdle(Duration.ofMinutes(1))).as("all texts end: %s", engine.status()).isTrue();
 	}
 
 	/** All samplers, temperatures, lengths and prompts, mixed in five slots. */
@@ -112,7 +110,7 @@ class EngineTrafficTest {
 				assertThat(chunks.stream().filter((chunk) -> chunk.finishReason() != null)).hasSize(1);
 				assertThat(chunks.get(chunks.size() - 1).finishReason()).isNotNull();
 			}
-			awaitEnded(engine, 300);
+			awaitIdle(engine);
 			assertThat(engine.status()).isEqualTo(new EngineStatus(3, 0, 0, 300, 300));
 		}
 	}
@@ -143,7 +141,7 @@ class EngineTrafficTest {
 			GenerationStream waiting = engine.generate("", (request) -> request.deadline(Duration.ofMillis(50)));
 			assertThat(waiting.stream()).extracting(Chunk::finishReason).containsExactly(FinishReason.DEADLINE);
 			// nobody reads it, so it waits with one chunk in its buffer
-			awaitEnded(engine, 2);
+			awaitIdle(engine);
 			assertThat(blocking.stream()).extracting(Chunk::finishReason).containsExactly(null, FinishReason.DEADLINE);
 		}
 	}

@@ -16,6 +16,7 @@ import com.google.gson.JsonParser;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationStream;
+import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
@@ -283,6 +284,9 @@ final class BenchmarkCommand {
 	@Command(name = "generate", description = "Generation of texts.")
 	static final class Generate extends Subcommand {
 
+		/** Runs for each one that is timed, at the most. */
+		private static final int PATIENCE = 20;
+
 		@Mixin
 		private Sizes sizes = new Sizes();
 
@@ -309,7 +313,7 @@ final class BenchmarkCommand {
 				refuse("--baseline", NOT_OF_BASELINES);
 			}
 			List<Double> milliseconds = new ArrayList<>();
-			long tokens = 0;
+			long tokens = (long) this.streams * this.newTokens;
 			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
 				Path model = work.path().resolve("model");
 				train(data, model);
@@ -321,10 +325,16 @@ final class BenchmarkCommand {
 							.context(context)
 							.buffer(context)
 							.program(this.sizes.compute.inference()))) {
-					for (int run = -2; run < this.sizes.runs; run++) {
+					for (int run = -2; milliseconds.size() < this.sizes.runs; run++) {
+						if (run > PATIENCE * this.sizes.runs) {
+							throw new InvalidInputException("--new-tokens " + this.newTokens,
+									"are hardly ever reached: by chance, texts of a model that knows nothing end before",
+									"choose fewer, or a larger --vocab");
+						}
 						long start = System.nanoTime();
-						tokens = generate(engine, run);
-						if (run >= 0) {
+						// chance may end a text early; such runs do not count
+						boolean whole = generate(engine, run) == tokens;
+						if (run >= 0 && whole) {
 							milliseconds.add((System.nanoTime() - start) / 1e6);
 						}
 					}

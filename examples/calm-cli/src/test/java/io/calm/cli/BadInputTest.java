@@ -217,8 +217,8 @@ class BadInputTest {
 					--prompt         | longer than the context  | prompt: is 24 tokens long, BOS included, where the context is 16; shorten
 					--context        | 1                        | context: is 1; choose at least 2 patches
 					--context        | -1                       | context: is -1; choose at least 2 patches
-					--temperature    | 1.5                      | temperature: is 1.5; choose a value
-					--temperature    | 0                        | temperature: is 0.0; choose a value
+					--temperature    | 1.5                      | temperature: is 1.5; choose a value above 0 and up to 1
+					--temperature    | 0                        | temperature: is 0.0; choose a value above 0 and up to 1
 					--top-p          | 0.9                      | top-p: is 0.9, and a CALM model knows no probabilities
 					--top-p          | 0                        | top-p: is 0.0; choose a number
 					""")

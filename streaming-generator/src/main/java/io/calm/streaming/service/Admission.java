@@ -126,7 +126,7 @@ final class Admission {
 		}
 		Double temperature = request.temperature();
 		if (temperature != null && !(temperature > 0 && temperature <= 1)) {
-			// the engine would refuse it too, but when the record is no longer at hand
+			// the range of the message, whatever the model could do
 			throw new InvalidMessageException(FailureReason.INVALID_VALUE,
 					"the temperature is " + temperature + "; choose one in (0, 1]");
 		}
