@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -13,6 +14,9 @@ import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.LikelihoodScoring;
+import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationRequest;
+import io.calm.generation.GenerationStream;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
@@ -26,6 +30,7 @@ import io.calm.training.AutoencoderTrainer;
 import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
+import io.calm.training.Sample;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
@@ -41,12 +46,20 @@ public final class CalmTraining {
 	/** What an evaluation during a training looks at, for an error of a few per cent. */
 	private static final long EVALUATED_POSITIONS = 16_384;
 
+	/** Texts an evaluation writes side by side. */
+	private static final int SAMPLED_TOGETHER = 4;
+
 	/** K of the paper: a baseline is scored where such a model would be. */
 	private static final int COMPARED_PATCH_SIZE = 4;
 
 	private @Nullable Corpus corpus;
 
 	private @Nullable Corpus unseen;
+
+	private List<String> prompts = List.of();
+
+	private Consumer<GenerationRequest.Builder> sampled = (request) -> {
+	};
 
 	private @Nullable Path tokenizerPath;
 
@@ -104,6 +117,21 @@ public final class CalmTraining {
 	 */
 	public CalmTraining evaluation(Corpus unseen) {
 		this.unseen = unseen;
+		return this;
+	}
+
+	/**
+	 * Lets the language model go on with these prompts at each evaluation, every
+	 * {@link TrainingOptions#evaluateEvery()} steps: see
+	 * {@link TrainingListener#onSamples}. Listeners that record a training record the
+	 * prompts and texts too.
+	 * @param prompts beginnings of texts; none by default
+	 * @param request sets what differs from the defaults of a {@link GenerationRequest}
+	 * @return this
+	 */
+	public CalmTraining samples(List<String> prompts, Consumer<GenerationRequest.Builder> request) {
+		this.prompts = List.copyOf(prompts);
+		this.sampled = request;
 		return this;
 	}
 
@@ -254,8 +282,8 @@ public final class CalmTraining {
 					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
 			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
 				.train(data, autoencoder, tokens::save);
-			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
-					data, languageModel, tokens::save);
+			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, sampled(brierLm))
+				.train(autoencoder, data, languageModel, tokens::save);
 			ModelDirectory.write(target, (directory) -> {
 				copyModel(languageModel, directory);
 				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
@@ -279,10 +307,37 @@ public final class CalmTraining {
 								this.program)
 					: Evaluation.NONE;
 			Path directory = work.resolve("baseline");
-			new BaselineTrainer(config, options, this.program, this.listeners, likelihood).train(data, directory,
-					tokens::save);
+			new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood)).train(data,
+					directory, tokens::save);
 			ModelDirectory.write(target, (model) -> copyModel(directory, model));
 		};
+	}
+
+	private Evaluation sampled(Evaluation scored) {
+		return this.prompts.isEmpty() ? scored : scored.withSamples(this::write);
+	}
+
+	/**
+	 * All prompts side by side; the slots that a model in use would have are too many.
+	 */
+	private List<Sample> write(Path checkpoint) {
+		try (GenerationEngine engine = GenerationEngine.open(checkpoint,
+				(options) -> options.slots(Math.min(this.prompts.size(), SAMPLED_TOGETHER))
+					.queue(this.prompts.size())
+					.program(this.program.withFusion(false)))) {
+			List<GenerationStream> streams = this.prompts.stream()
+				.map((prompt) -> engine.generate(prompt, this.sampled))
+				.toList();
+			List<Sample> samples = new ArrayList<>();
+			for (int i = 0; i < streams.size(); i++) {
+				samples.add(new Sample(this.prompts.get(i), streams.get(i).text()));
+			}
+			return samples;
+		}
+		catch (CancellationException ex) {
+			// the training is being interrupted, and has saved its state
+			return List.of();
+		}
 	}
 
 	private static <T> T given(String what, String action, @Nullable T value) {

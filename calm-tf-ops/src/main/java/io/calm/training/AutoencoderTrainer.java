@@ -77,7 +77,8 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
 					return new TrainingProgram.Objective(objective.loss(),
 							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
-							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(), "accuracy",
+							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(),
+									"kl_collapsed_dimensions", objective.collapsed(), "accuracy",
 									objective.accuracy()));
 				});
 	}

@@ -2,7 +2,9 @@ package io.calm.training;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
@@ -28,6 +30,35 @@ public interface Evaluation {
 	 * @return the scores, by name
 	 */
 	Map<String, Double> score(Path checkpoint);
+
+	/**
+	 * Lets a model write.
+	 * @param checkpoint the model's directory
+	 * @return some texts; none by default
+	 */
+	default List<Sample> samples(Path checkpoint) {
+		return List.of();
+	}
+
+	/**
+	 * The same scores, and texts.
+	 * @param samples writes them, given the model's directory
+	 * @return the evaluation
+	 */
+	default Evaluation withSamples(Function<Path, List<Sample>> samples) {
+		Evaluation scored = this;
+		return new Evaluation() {
+			@Override
+			public Map<String, Double> score(Path checkpoint) {
+				return scored.score(checkpoint);
+			}
+
+			@Override
+			public List<Sample> samples(Path checkpoint) {
+				return samples.apply(checkpoint);
+			}
+		};
+	}
 
 	/**
 	 * An autoencoder's accuracy: {@code accuracy}, and {@code noisy_accuracy} with noise

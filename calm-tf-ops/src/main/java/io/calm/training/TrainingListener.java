@@ -1,6 +1,7 @@
 package io.calm.training;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -38,6 +39,15 @@ public interface TrainingListener {
 	 * @param metrics by name
 	 */
 	default void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+	}
+
+	/**
+	 * After an evaluation of a language model, if the training was given prompts.
+	 * @param phase {@code language-model} or {@code baseline}
+	 * @param step evaluated
+	 * @param samples a text for each prompt
+	 */
+	default void onSamples(String phase, long step, List<Sample> samples) {
 	}
 
 	/**

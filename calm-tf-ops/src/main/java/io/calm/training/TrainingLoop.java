@@ -103,9 +103,20 @@ final class TrainingLoop {
 		return every > 0 && step % every == 0 && step < this.options.steps();
 	}
 
+	/**
+	 * Whoever interrupts a training does not wait for its scores; an interrupt would
+	 * close the files they need.
+	 */
 	private void evaluate(Path directory, long step) {
+		if (Thread.currentThread().isInterrupted()) {
+			return;
+		}
 		Map<String, Double> scores = this.evaluation.score(directory);
 		this.listeners.forEach((listener) -> listener.onEvaluation(this.phase, step, scores));
+		List<Sample> samples = this.evaluation.samples(directory);
+		if (!samples.isEmpty()) {
+			this.listeners.forEach((listener) -> listener.onSamples(this.phase, step, samples));
+		}
 	}
 
 	private List<TokenBatch> batches(long step) {
