@@ -13,6 +13,9 @@ public interface TrainingListener {
 	/** The setting that names the data: a digest of the tokens. */
 	String DATA = "data_digest";
 
+	/** The setting that names the model whose weights a training began with. */
+	String BASE = "base_model";
+
 	/** The setting that says where checkpoints are written: an absolute path. */
 	String DIRECTORY = "checkpoint_directory";
 
@@ -33,7 +36,7 @@ public interface TrainingListener {
 	}
 
 	/**
-	 * After an evaluation.
+	 * After an evaluation. That of step 0 is of the model that a fine-tuning began with.
 	 * @param phase {@code autoencoder} or {@code language-model}
 	 * @param step evaluated
 	 * @param metrics by name
@@ -57,6 +60,16 @@ public interface TrainingListener {
 	 * @param directory the checkpoint
 	 */
 	default void onCheckpoint(String phase, long step, Path directory) {
+	}
+
+	/**
+	 * After an evaluation whose score was better than all before, in a training with
+	 * {@link TrainingOptions#patience()}.
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
+	 * @param step evaluated
+	 * @param directory the model, without the optimiser's state
+	 */
+	default void onBest(String phase, long step, Path directory) {
 	}
 
 	/**

@@ -178,8 +178,8 @@ final class KnownSourceCommand extends Subcommand {
 		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
-		new LanguageModelTrainer(model, options(patches(), this.steps, this.learningRate, this.evaluateEvery), program,
-				List.of(new TrainingProgress(this), scores(onTheWay)),
+		new LanguageModelTrainer(model::build, options(patches(), this.steps, this.learningRate, this.evaluateEvery),
+				program, List.of(new TrainingProgress(this), scores(onTheWay)),
 				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.inference()))
 			.train(autoencoderDirectory, data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
