@@ -48,7 +48,7 @@ class TrackingCostTest {
 	/** After each change, which are not counted. */
 	private static final int SETTLING = 5;
 
-	private static final int ROUNDS = 4;
+	private static final int ROUNDS = 3;
 
 	private static final int POINTS = 200_000;
 
@@ -82,8 +82,8 @@ class TrackingCostTest {
 							(options) -> options.steps(1).batch(4).patches(16))
 					.languageModel("nano", (shape) -> {
 					}, (options) -> options.steps((long) ROUNDS * Mode.values().length * 2 * BLOCK)
-						.batch(4)
-						.patches(32)
+						.batch(2)
+						.patches(16)
 						.checkpointEvery(0))
 					.listener(alternating)
 					.output(this.directory.resolve("model"))).close();

@@ -38,9 +38,7 @@ class ThroughputTests {
 
 	private static final int ROUNDS = 3;
 
-	private static final int TOKENS = 120;
-
-	private static final int CANDIDATES = 50;
+	private static final int TOKENS = 60;
 
 	/** Requests one after the other: what a reader waits for when nobody else asks. */
 	private static final int ALONE = 30;
@@ -103,7 +101,7 @@ class ThroughputTests {
 
 	private static GenerationStream submit(GenerationEngine engine, int seed) {
 		return engine.generate("One fish",
-				(request) -> request.maxNewTokens(TOKENS).candidates(CANDIDATES).temperature(0.5).seed(seed));
+				(request) -> request.maxNewTokens(TOKENS).temperature(0.5).seed(seed));
 	}
 
 	private static double service(CalmKafkaClient client, String name, int requests) {
@@ -141,7 +139,7 @@ class ThroughputTests {
 		Times.Reader reader = times.reader();
 		return client
 			.stream("One fish",
-					(request) -> request.id(id).maxNewTokens(TOKENS).candidates(CANDIDATES).temperature(0.5))
+					(request) -> request.id(id).maxNewTokens(TOKENS).temperature(0.5))
 			.doOnNext((chunk) -> reader.chunk())
 			.collectList()
 			.toFuture();
