@@ -247,12 +247,15 @@ public final class CalmTraining {
 			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
 				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
 			this.autoencoderShape.accept(shape);
+			AutoencoderConfig autoencoderConfig = shape.build();
+			// what cannot be a model is refused before its autoencoder is trained
+			model.build(autoencoderConfig);
 			Path autoencoder = work.resolve("autoencoder");
 			Path languageModel = work.resolve("language-model");
 			Evaluation accuracy = (unseen != null) ? Evaluation.ofAutoencoder(unseen, this.program) : Evaluation.NONE;
 			Evaluation brierLm = (unseen != null) ? Evaluation.ofLanguageModel(unseen,
 					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
-			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
+			new AutoencoderTrainer(autoencoderConfig, autoencoderOptions, this.program, this.listeners, accuracy)
 				.train(data, autoencoder, tokens::save);
 			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
 					data, languageModel, tokens::save);
