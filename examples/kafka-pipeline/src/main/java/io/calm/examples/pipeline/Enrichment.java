@@ -17,7 +17,7 @@ import org.springframework.stereotype.Component;
 /**
  * The step from products to stories: asks the service for a text, puts its chunks
  * together and writes the result. At least once: a product's offset is committed when its
- * story is written.
+ * story is written, and as long as service or broker are away, it is tried again.
  */
 @Component
 final class Enrichment {
@@ -41,11 +41,12 @@ final class Enrichment {
 	}
 
 	/** Two at once, which leaves slots for the page. */
-	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2")
+	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2",
+			properties = "max.poll.records=1")
 	void enrich(ConsumerRecord<String, String> record) throws ExecutionException, InterruptedException {
 		try {
 			Product product = this.json.readValue(record.value(), Product.class);
-			Story story = write(product, record);
+			Story story = write(product);
 			this.kafka.send(this.properties.stories(), product.sku(), this.json.writeValueAsString(story)).get();
 		}
 		catch (JacksonException ex) {
@@ -53,16 +54,16 @@ final class Enrichment {
 		}
 	}
 
-	private Story write(Product product, ConsumerRecord<?, ?> record) {
+	private Story write(Product product) {
 		ModelService service = this.services.first();
-		// a name of its own for each record: delivered again, it is the same request
-		String id = product.sku() + "@" + record.partition() + "-" + record.offset() + "-" + record.timestamp();
+		// another try is another request: it has an id of its own
 		TextRequest request = TextRequest.of(product.description(),
-				(options) -> options.id(id).temperature(0.5).maxNewTokens(120));
+				(options) -> options.temperature(0.5).maxNewTokens(120));
 		try {
 			return Story.of(product, service.name(), service.client().chunks(request));
 		}
 		catch (GenerationFailedException ex) {
+			// the service has spoken: it would say the same again
 			return new Story(product, "", service.name(), ex.reason().name(), 0);
 		}
 	}

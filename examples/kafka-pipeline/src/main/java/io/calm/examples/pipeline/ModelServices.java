@@ -2,8 +2,8 @@ package io.calm.examples.pipeline;
 
 import java.util.Collection;
 import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
@@ -18,7 +18,7 @@ import org.springframework.stereotype.Component;
 @Component
 final class ModelServices implements AutoCloseable {
 
-	private final Map<String, ModelService> services = new LinkedHashMap<>();
+	private final Map<String, ModelService> services = new TreeMap<>();
 
 	ModelServices(PipelineProperties properties, ConfigurableEnvironment environment) {
 		boolean several = properties.models().size() > 1;
@@ -37,7 +37,7 @@ final class ModelServices implements AutoCloseable {
 		return Collections.unmodifiableCollection(this.services.values());
 	}
 
-	/** The one that is meant where none is named. */
+	/** The one that is meant where none is named: by its name, the first. */
 	ModelService first() {
 		return this.services.values().iterator().next();
 	}
@@ -52,8 +52,7 @@ final class ModelServices implements AutoCloseable {
 		}
 		ModelService service = this.services.get(name);
 		if (service == null) {
-			throw new InvalidInputException("model", "there is none with this name",
-					"choose one of " + this.services.keySet());
+			throw new InvalidInputException("model", "has no such name", "choose one of " + this.services.keySet());
 		}
 		return service;
 	}

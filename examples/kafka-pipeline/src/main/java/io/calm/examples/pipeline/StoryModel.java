@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Map;
 
 import io.calm.Calm;
 import io.calm.examples.quickstart.StoryCorpus;
@@ -76,14 +77,31 @@ final class StoryModel {
 	}
 
 	/** One line for each phase, drawn again and again. */
-	private record Progress(PrintStream out) implements TrainingListener {
+	private static final class Progress implements TrainingListener {
+
+		private final PrintStream out;
+
+		private long percent = -1;
+
+		Progress(PrintStream out) {
+			this.out = out;
+		}
+
+		@Override
+		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+			this.percent = -1;
+		}
 
 		@Override
 		public void onStep(StepMetrics step) {
-			long done = 30 * step.step() / step.steps();
-			this.out.printf(Locale.ROOT, "\r  %-15s [%s%s] %d/%d  loss %.3f  %,.0f tokens/s   ", step.phase(),
-					"#".repeat((int) done), ".".repeat((int) (30 - done)), step.step(), step.steps(), step.loss(),
-					step.tokensPerSecond());
+			long now = 100 * step.step() / step.steps();
+			if (now == this.percent) {
+				return;
+			}
+			this.percent = now;
+			int done = (int) (30 * step.step() / step.steps());
+			this.out.printf(Locale.ROOT, "\r  %-15s [%s%s] %3d%%  loss %.3f  %,.0f tokens/s   ", step.phase(),
+					"#".repeat(done), ".".repeat(30 - done), now, step.loss(), step.tokensPerSecond());
 		}
 
 		@Override
