@@ -9,6 +9,7 @@ import java.util.Map;
 
 import io.calm.Calm;
 import io.calm.examples.quickstart.StoryCorpus;
+import io.calm.graph.ProgramOptions;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
 import io.calm.training.StepMetrics;
@@ -16,15 +17,18 @@ import io.calm.training.TrainingListener;
 
 /**
  * A small model that tells children's stories, trained on those of the quickstart.
+ *
+ * @param corpusBytes how much it reads
+ * @param vocabulary tokens of its tokenizer
+ * @param autoencoderSteps of the first phase
+ * @param steps of the second
+ * @param program how it is computed
  */
-final class StoryModel {
+record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long steps, ProgramOptions program) {
 
-	private static final int CORPUS_BYTES = 2 << 20;
-
-	private static final int VOCABULARY = 1024;
-
-	private StoryModel() {
-	}
+	/** Some minutes on two cores. */
+	static final StoryModel DEFAULT = new StoryModel(2 << 20, 1024, 1000, 1500,
+			ProgramOptions.DEFAULT.withFusion(true));
 
 	/**
 	 * The model directory of an earlier start, or that of the quickstart, or a new one.
@@ -38,7 +42,7 @@ final class StoryModel {
 			return quickstart;
 		}
 		if (!Files.exists(own)) {
-			train(own, 1000, 1500, new PrintStream(System.out, true, StandardCharsets.UTF_8));
+			DEFAULT.train(own, new PrintStream(System.out, true, StandardCharsets.UTF_8));
 		}
 		return own;
 	}
@@ -47,30 +51,31 @@ final class StoryModel {
 	 * Trains a model. Interrupted, it goes on at its last checkpoint when it is started
 	 * again.
 	 */
-	static void train(Path output, long autoencoderSteps, long steps, PrintStream out) {
+	void train(Path output, PrintStream out) {
 		out.println();
 		out.println("  There is no model yet: one is trained on made-up stories, which takes some minutes.");
 		out.println("  After an interruption, the same command goes on where it was.");
 		out.println();
 		Path stories = output.resolveSibling(output.getFileName() + "-corpus.jsonl");
-		StoryCorpus.write(stories, CORPUS_BYTES, 1);
+		StoryCorpus.write(stories, this.corpusBytes, 1);
 		Corpus corpus = Corpus.of(stories);
-		try (Tokenizer tokenizer = Tokenizer.train(corpus, VOCABULARY)) {
+		try (Tokenizer tokenizer = Tokenizer.train(corpus, this.vocabulary)) {
 			Calm.train((training) -> training.corpus(corpus)
 				.tokenizer(tokenizer)
 				.autoencoder((shape) -> shape.patchSize(4).latentSize(64).hiddenSize(128).intermediateSize(320),
-						(options) -> options.steps(autoencoderSteps)
+						(options) -> options.steps(this.autoencoderSteps)
 							.batch(16)
 							.patches(64)
 							.learningRate(2e-3)
 							.checkpointEvery(100))
 				.languageModel("nano", (shape) -> shape.samples(8).targets(32),
-						(options) -> options.steps(steps)
+						(options) -> options.steps(this.steps)
 							.batch(8)
 							.patches(64)
 							.learningRate(2e-3)
 							.averaging(0.99)
 							.checkpointEvery(100))
+				.program(this.program)
 				.listener(new Progress(out))
 				.output(output)).close();
 		}

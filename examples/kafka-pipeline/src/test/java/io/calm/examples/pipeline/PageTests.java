@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
 import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.setDefaultAssertionTimeout;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
@@ -42,6 +43,7 @@ class PageTests {
 		Assumptions.assumeTrue(executable != null,
 				"There is no chromium, chromium-browser or google-chrome on the PATH: the page is not tested");
 		chromium = Chromium.open(executable);
+		setDefaultAssertionTimeout(30_000);
 	}
 
 	@AfterAll
