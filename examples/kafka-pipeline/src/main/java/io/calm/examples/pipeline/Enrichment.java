@@ -5,6 +5,7 @@ import java.util.concurrent.ExecutionException;
 import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.GenerationFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
@@ -43,14 +44,22 @@ final class Enrichment {
 	/** Two at once, which leaves slots for the page. */
 	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2",
 			properties = "max.poll.records=1")
-	void enrich(ConsumerRecord<String, String> record) throws ExecutionException, InterruptedException {
+	void enrich(ConsumerRecord<String, @Nullable String> record) throws ExecutionException, InterruptedException {
+		Product product = read(record.value());
+		if (product == null) {
+			LOG.warn("{}-{}@{} is no product; it is skipped", record.topic(), record.partition(), record.offset());
+			return;
+		}
+		String story = this.json.writeValueAsString(write(product));
+		this.kafka.send(this.properties.stories(), product.sku(), story).get();
+	}
+
+	private @Nullable Product read(@Nullable String value) {
 		try {
-			Product product = this.json.readValue(record.value(), Product.class);
-			Story story = write(product);
-			this.kafka.send(this.properties.stories(), product.sku(), this.json.writeValueAsString(story)).get();
+			return (value != null) ? this.json.readValue(value, Product.class) : null;
 		}
 		catch (JacksonException ex) {
-			LOG.warn("{}-{}@{} is no product; it is skipped", record.topic(), record.partition(), record.offset());
+			return null;
 		}
 	}
 

@@ -25,12 +25,20 @@ final class ModelServices implements AutoCloseable {
 		try {
 			properties.models()
 				.forEach((name, location) -> this.services.put(name,
-						ModelService.start(name, location, several ? "." + name : "", environment)));
+						ModelService.start(name, location, several ? suffix(name) : "", environment)));
 		}
 		catch (RuntimeException ex) {
 			close();
 			throw ex;
 		}
+	}
+
+	private static String suffix(String name) {
+		if (!name.matches("[a-zA-Z0-9._-]+")) {
+			throw new InvalidInputException("calm.pipeline.models." + name, "names a topic that Kafka does not allow",
+					"use letters, digits, points, underscores and hyphens");
+		}
+		return "." + name;
 	}
 
 	Collection<ModelService> all() {

@@ -2,6 +2,7 @@ package io.calm.examples.pipeline;
 
 import java.net.http.HttpResponse;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -16,7 +17,6 @@ import org.junit.jupiter.api.Timeout;
 import tools.jackson.databind.JsonNode;
 
 import org.springframework.kafka.core.KafkaTemplate;
-import org.springframework.kafka.support.SendResult;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
@@ -65,12 +65,11 @@ class PipelineTests {
 	@SuppressWarnings("unchecked")
 	void whatIsNoProductIsSkippedAndAServiceThatRefusesOneIsRecorded() throws Exception {
 		KafkaTemplate<String, String> kafka = this.pipeline.bean(KafkaTemplate.class);
-		SendResult<String, String> sent = kafka.send("pipeline.products", "poison", "{").get();
 		String tooLong = "One fish. ".repeat(1000);
-		kafka
-			.send("pipeline.products", sent.getRecordMetadata().partition(), "long",
-					"{\"sku\": \"" + REFUSED + "\", \"name\": \"Long\", \"description\": \"" + tooLong + "\"}")
-			.get();
+		String refused = "{\"sku\": \"" + REFUSED + "\", \"name\": \"Long\", \"description\": \"" + tooLong + "\"}";
+		for (String value : Arrays.asList("{", "null", "[]", "{\"sku\": \"1\"}", null, refused)) {
+			kafka.send("pipeline.products", 0, "key", value).get();
+		}
 		try (Stream<Event> events = this.pipeline.events("GET", "/stories", "")) {
 			JsonNode story = events.map(Event::data)
 				.filter((each) -> each.at("/product/sku").asString().equals(REFUSED))
