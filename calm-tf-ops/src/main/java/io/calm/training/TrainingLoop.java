@@ -17,6 +17,7 @@ import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import org.jspecify.annotations.Nullable;
+import org.tensorflow.TensorFlow;
 
 /**
  * Steps, checkpoints and listeners of one training. The checkpoint is a model directory
@@ -84,6 +85,7 @@ final class TrainingLoop {
 			done = resume(directory);
 			long first = done + 1;
 			Map<String, Object> settings = new LinkedHashMap<>(shape);
+			settings.put("tensorflow_version", TensorFlow.version());
 			settings.put(TrainingListener.DATA, this.dataDigest);
 			settings.put(TrainingListener.DIRECTORY, directory.toAbsolutePath().toString());
 			if (this.base != null) {
