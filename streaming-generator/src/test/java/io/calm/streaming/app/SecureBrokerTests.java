@@ -16,12 +16,12 @@ import org.junit.jupiter.api.io.TempDir;
 
 import org.springframework.boot.WebApplicationType;
 import org.springframework.boot.builder.SpringApplicationBuilder;
-import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthIndicator;
 import org.springframework.boot.health.contributor.Status;
 import org.springframework.context.ConfigurableApplicationContext;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 /**
  * Spring Boot's properties for TLS and SASL are all that a secured broker needs.
@@ -70,13 +70,12 @@ class SecureBrokerTests {
 						"sasl.jaas.config", login("calm", PASSWORD) + ";"));
 	}
 
-	private static ConfigurableApplicationContext service(BrokerProcess broker, Path store, String password,
-			String... more) {
+	private static ConfigurableApplicationContext service(BrokerProcess broker, Path store, String... more) {
 		List<String> properties = new ArrayList<>(List.of("spring.kafka.bootstrap-servers=" + broker.address(),
 				"spring.kafka.security.protocol=SASL_SSL", "spring.kafka.ssl.trust-store-type=PKCS12",
 				"spring.kafka.ssl.trust-store-location=file:" + store,
 				"spring.kafka.ssl.trust-store-password=" + PASSWORD, "spring.kafka.properties.sasl.mechanism=PLAIN",
-				"spring.kafka.properties.sasl.jaas.config=" + login("calm", password) + ";",
+				"spring.kafka.properties.sasl.jaas.config=" + login("calm", PASSWORD) + ";",
 				"calm.model.location=" + TinyModel.directory(), "calm.streaming.topics.partitions=2",
 				"management.endpoint.health.show-details=always"));
 		properties.addAll(Arrays.asList(more));
@@ -92,12 +91,14 @@ class SecureBrokerTests {
 			for (String mode : List.of("stream", "results", "share-group")) {
 				String names = "calm.streaming.topics.";
 				// the service makes its topics: that, too, needs a login
-				try (ConfigurableApplicationContext service = service(broker, store, PASSWORD,
-						"calm.streaming.mode=" + mode, "calm.streaming.group=" + mode,
-						names + "requests=" + mode + ".requests", names + "chunks=" + mode + ".chunks",
-						names + "control=" + mode + ".control", names + "dead-letters=" + mode + ".dead-letters")) {
-					Health health = service.getBean("calmStreamingHealthContributor", HealthIndicator.class).health();
-					assertThat(Objects.requireNonNull(health).getStatus()).isEqualTo(Status.UP);
+				try (ConfigurableApplicationContext service = service(broker, store, "calm.streaming.mode=" + mode,
+						"calm.streaming.group=" + mode, names + "requests=" + mode + ".requests",
+						names + "chunks=" + mode + ".chunks", names + "control=" + mode + ".control",
+						names + "dead-letters=" + mode + ".dead-letters")) {
+					HealthIndicator health = service.getBean("calmStreamingHealthContributor", HealthIndicator.class);
+					await().atMost(Duration.ofMinutes(1))
+						.untilAsserted(() -> assertThat(Objects.requireNonNull(health.health()).getStatus())
+							.isEqualTo(Status.UP));
 					assertThat(service.getBean(CalmKafkaClient.class)
 						.text("One fish", (request) -> request.maxNewTokens(40))).isNotEmpty();
 					try (CalmKafkaClient own = CalmKafkaClient.create(broker.connection(),

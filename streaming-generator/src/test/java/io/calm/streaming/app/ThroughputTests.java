@@ -100,8 +100,7 @@ class ThroughputTests {
 	}
 
 	private static GenerationStream submit(GenerationEngine engine, int seed) {
-		return engine.generate("One fish",
-				(request) -> request.maxNewTokens(TOKENS).temperature(0.5).seed(seed));
+		return engine.generate("One fish", (request) -> request.maxNewTokens(TOKENS).temperature(0.5).seed(seed));
 	}
 
 	private static double service(CalmKafkaClient client, String name, int requests) {
@@ -137,9 +136,7 @@ class ThroughputTests {
 
 	private static CompletableFuture<List<TextChunk>> ask(CalmKafkaClient client, String id, Times times) {
 		Times.Reader reader = times.reader();
-		return client
-			.stream("One fish",
-					(request) -> request.id(id).maxNewTokens(TOKENS).temperature(0.5))
+		return client.stream("One fish", (request) -> request.id(id).maxNewTokens(TOKENS).temperature(0.5))
 			.doOnNext((chunk) -> reader.chunk())
 			.collectList()
 			.toFuture();
