@@ -23,9 +23,10 @@ import org.springframework.util.FileSystemUtils;
 
 /**
  * A broker in this process, for machines without Kafka: one node, on the loopback
- * interface, with its data in a temporary directory.
+ * interface, with its data in a temporary directory. An application that starts one has
+ * the dependencies kafka_2.13, kafka-server and kafka-server-common.
  */
-final class DemoBroker implements AutoCloseable {
+public final class DemoBroker implements AutoCloseable {
 
 	private static final Logger LOG = LoggerFactory.getLogger(DemoBroker.class);
 
@@ -44,8 +45,10 @@ final class DemoBroker implements AutoCloseable {
 	/**
 	 * Starts it.
 	 * @param port for its clients; 0 is any that is free
+	 * @return the broker; close it
+	 * @throws UncheckedIOException if its data cannot be written
 	 */
-	static DemoBroker start(int port) {
+	public static DemoBroker start(int port) {
 		try {
 			Path directory = Files.createTempDirectory("calm-demo-broker-");
 			int clients = (port != 0) ? port : freePort();
@@ -102,10 +105,15 @@ final class DemoBroker implements AutoCloseable {
 		}
 	}
 
-	String address() {
+	/**
+	 * Where its clients find it.
+	 * @return host and port
+	 */
+	public String address() {
 		return this.address;
 	}
 
+	/** Stops it and deletes its data. */
 	@Override
 	public void close() throws IOException {
 		this.server.shutdown();

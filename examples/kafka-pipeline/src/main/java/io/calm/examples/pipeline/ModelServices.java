@@ -1,0 +1,66 @@
+package io.calm.examples.pipeline;
+
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
+
+import org.springframework.core.env.ConfigurableEnvironment;
+import org.springframework.stereotype.Component;
+
+/**
+ * A service for each model. One model has the usual topics; several have topics of their
+ * own, so that a request says by its topic which model it wants.
+ */
+@Component
+final class ModelServices implements AutoCloseable {
+
+	private final Map<String, ModelService> services = new LinkedHashMap<>();
+
+	ModelServices(PipelineProperties properties, ConfigurableEnvironment environment) {
+		boolean several = properties.models().size() > 1;
+		try {
+			properties.models()
+				.forEach((name, location) -> this.services.put(name,
+						ModelService.start(name, location, several ? "." + name : "", environment)));
+		}
+		catch (RuntimeException ex) {
+			close();
+			throw ex;
+		}
+	}
+
+	Collection<ModelService> all() {
+		return Collections.unmodifiableCollection(this.services.values());
+	}
+
+	/** The one that is meant where none is named. */
+	ModelService first() {
+		return this.services.values().iterator().next();
+	}
+
+	/**
+	 * The service of a model.
+	 * @throws InvalidInputException if there is no model of this name
+	 */
+	ModelService of(@Nullable String name) {
+		if (name == null || name.isEmpty()) {
+			return first();
+		}
+		ModelService service = this.services.get(name);
+		if (service == null) {
+			throw new InvalidInputException("model", "there is none with this name",
+					"choose one of " + this.services.keySet());
+		}
+		return service;
+	}
+
+	@Override
+	public void close() {
+		this.services.values().forEach(ModelService::close);
+	}
+
+}

@@ -1,0 +1,77 @@
+package io.calm.examples.pipeline;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.List;
+
+import org.apache.kafka.clients.admin.NewTopic;
+import tools.jackson.databind.json.JsonMapper;
+
+import org.springframework.boot.context.event.ApplicationReadyEvent;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.event.EventListener;
+import org.springframework.core.io.ClassPathResource;
+import org.springframework.http.HttpStatus;
+import org.springframework.kafka.config.TopicBuilder;
+import org.springframework.kafka.core.KafkaAdmin;
+import org.springframework.kafka.core.KafkaTemplate;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.ResponseStatus;
+import org.springframework.web.bind.annotation.RestController;
+
+/**
+ * The beginning of the pipeline: sends the descriptions of {@code products.json}, when
+ * the application starts with its own, empty broker, and when the page asks for it.
+ */
+@RestController
+final class Products {
+
+	private final List<Product> products;
+
+	private final KafkaTemplate<String, String> kafka;
+
+	private final JsonMapper json;
+
+	private final PipelineProperties properties;
+
+	Products(KafkaTemplate<String, String> kafka, JsonMapper json, PipelineProperties properties) throws IOException {
+		try (InputStream resource = new ClassPathResource("products.json", Products.class).getInputStream()) {
+			this.products = List.of(json.readValue(resource, Product[].class));
+		}
+		this.kafka = kafka;
+		this.json = json;
+		this.properties = properties;
+	}
+
+	/** Both topics, if they do not exist. */
+	@Configuration(proxyBeanMethods = false)
+	static class Topics {
+
+		@Bean
+		KafkaAdmin.NewTopics pipelineTopics(PipelineProperties properties) {
+			return new KafkaAdmin.NewTopics(topic(properties.products()), topic(properties.stories()));
+		}
+
+		private static NewTopic topic(String name) {
+			return TopicBuilder.name(name).partitions(2).build();
+		}
+
+	}
+
+	@EventListener(ApplicationReadyEvent.class)
+	void begin() {
+		if (this.properties.ownBroker()) {
+			send();
+		}
+	}
+
+	@PostMapping("/products")
+	@ResponseStatus(HttpStatus.ACCEPTED)
+	void send() {
+		for (Product product : this.products) {
+			this.kafka.send(this.properties.products(), product.sku(), this.json.writeValueAsString(product));
+		}
+	}
+
+}
