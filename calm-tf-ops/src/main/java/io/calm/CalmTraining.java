@@ -6,13 +6,19 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.LikelihoodScoring;
+import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationRequest;
+import io.calm.generation.GenerationStream;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
@@ -26,6 +32,7 @@ import io.calm.training.AutoencoderTrainer;
 import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
+import io.calm.training.Sample;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
@@ -35,18 +42,32 @@ import org.jspecify.annotations.Nullable;
  * baseline Transformer in place of the last two. Its checkpoints lie beside the output,
  * in a directory of its name with {@code .training} behind it, until the model is
  * finished.
+ *
+ * <p>
+ * With {@link #base} it is a fine-tuning: it begins with the weights of a finished model,
+ * whose shape and tokenizer it keeps.
  */
 public final class CalmTraining {
 
 	/** What an evaluation during a training looks at, for an error of a few per cent. */
 	private static final long EVALUATED_POSITIONS = 16_384;
 
+	/** Texts an evaluation writes side by side. */
+	private static final int SAMPLED_TOGETHER = 4;
+
 	/** K of the paper: a baseline is scored where such a model would be. */
 	private static final int COMPARED_PATCH_SIZE = 4;
+
+	private static final String LANGUAGE_MODEL = "language-model";
 
 	private @Nullable Corpus corpus;
 
 	private @Nullable Corpus unseen;
+
+	private List<String> prompts = List.of();
+
+	private Consumer<GenerationRequest.Builder> sampled = (request) -> {
+	};
 
 	private @Nullable Path tokenizerPath;
 
@@ -54,16 +75,13 @@ public final class CalmTraining {
 
 	private @Nullable Path output;
 
-	private Consumer<AutoencoderConfig.Builder> autoencoderShape = (shape) -> {
-	};
+	private @Nullable Path base;
 
-	private Consumer<TrainingOptions.Builder> autoencoderTraining = (training) -> {
-	};
+	private @Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
 
-	private String preset = "micro";
+	private @Nullable Consumer<TrainingOptions.Builder> autoencoderTraining;
 
-	private Consumer<CalmConfig.Builder> modelShape = (shape) -> {
-	};
+	private @Nullable ModelShape modelShape;
 
 	private Consumer<TrainingOptions.Builder> modelTraining = (training) -> {
 	};
@@ -108,6 +126,21 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * Lets the language model go on with these prompts at each evaluation, every
+	 * {@link TrainingOptions#evaluateEvery()} steps: see
+	 * {@link TrainingListener#onSamples}. Listeners that record a training record the
+	 * prompts and texts too.
+	 * @param prompts beginnings of texts; none by default
+	 * @param request sets what differs from the defaults of a {@link GenerationRequest}
+	 * @return this
+	 */
+	public CalmTraining samples(List<String> prompts, Consumer<GenerationRequest.Builder> request) {
+		this.prompts = List.copyOf(prompts);
+		this.sampled = request;
+		return this;
+	}
+
+	/**
 	 * The tokenizer.
 	 * @param path a {@code tokenizer.json}, or a directory with one
 	 * @return this
@@ -128,6 +161,29 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * A finished model to begin with, in place of random weights: the language model is
+	 * trained on, with the base's tokenizer and over its autoencoder, which stays as it
+	 * is unless {@link #autoencoder(Consumer)} says how to train it on too. Evaluations
+	 * begin with the base, as step 0.
+	 * @param directory of a CALM model with its tokenizer and its autoencoder
+	 * @return this
+	 */
+	public CalmTraining base(Path directory) {
+		this.base = directory;
+		return this;
+	}
+
+	/**
+	 * The autoencoder, in the paper's sizes or the base's.
+	 * @param training sets how long and how it is trained
+	 * @return this
+	 */
+	public CalmTraining autoencoder(Consumer<TrainingOptions.Builder> training) {
+		this.autoencoderTraining = training;
+		return this;
+	}
+
+	/**
 	 * The autoencoder.
 	 * @param shape sets its sizes; the paper's by default
 	 * @param training sets how long and how it is trained
@@ -141,6 +197,16 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * The language model, in the size {@code micro} or the base's.
+	 * @param training sets how long and how it is trained
+	 * @return this
+	 */
+	public CalmTraining languageModel(Consumer<TrainingOptions.Builder> training) {
+		this.modelTraining = training;
+		return this;
+	}
+
+	/**
 	 * The language model.
 	 * @param preset its size, see {@link CalmConfig#preset(String)}
 	 * @param shape sets what differs from the preset
@@ -149,10 +215,12 @@ public final class CalmTraining {
 	 */
 	public CalmTraining languageModel(String preset, Consumer<CalmConfig.Builder> shape,
 			Consumer<TrainingOptions.Builder> training) {
-		this.preset = preset;
-		this.modelShape = shape;
+		this.modelShape = new ModelShape(preset, shape);
 		this.modelTraining = training;
 		return this;
+	}
+
+	private record ModelShape(String preset, Consumer<CalmConfig.Builder> changes) {
 	}
 
 	/**
@@ -210,7 +278,14 @@ public final class CalmTraining {
 			throw new InvalidInputException(target.toString(), "exists already",
 					"give another output directory, or remove it");
 		}
-		Trained trained = (this.baseline != null) ? baseline(this.baseline) : calm();
+		Trained trained;
+		if (this.base != null) {
+			trained = fineTuned(this.base);
+			this.tokenizerPath = this.base;
+		}
+		else {
+			trained = (this.baseline != null) ? baseline(this.baseline) : calm();
+		}
 		Path work = target.resolveSibling(target.getFileName() + ".training");
 		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
 			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
@@ -239,35 +314,106 @@ public final class CalmTraining {
 	}
 
 	private Trained calm() {
-		CalmConfig.Builder model = CalmConfig.preset(this.preset);
-		this.modelShape.accept(model);
-		TrainingOptions autoencoderOptions = TrainingOptions.of(this.autoencoderTraining);
-		TrainingOptions modelOptions = TrainingOptions.of(this.modelTraining);
+		CalmConfig.Builder model;
+		if (this.modelShape != null) {
+			model = CalmConfig.preset(this.modelShape.preset());
+			this.modelShape.changes().accept(model);
+		}
+		else {
+			model = CalmConfig.preset("micro");
+		}
+		TrainingOptions autoencoderOptions = options(
+				(this.autoencoderTraining != null) ? this.autoencoderTraining : (training) -> {
+				});
+		TrainingOptions modelOptions = options(this.modelTraining);
 		return (tokens, data, unseen, work, target) -> {
 			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
 				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
-			this.autoencoderShape.accept(shape);
-			Path autoencoder = work.resolve("autoencoder");
-			Path languageModel = work.resolve("language-model");
-			Evaluation accuracy = (unseen != null) ? Evaluation.ofAutoencoder(unseen, this.program) : Evaluation.NONE;
-			Evaluation brierLm = (unseen != null) ? Evaluation.ofLanguageModel(unseen,
-					new BrierLm(modelOptions.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
-			new AutoencoderTrainer(shape.build(), autoencoderOptions, this.program, this.listeners, accuracy)
-				.train(data, autoencoder, tokens::save);
-			new LanguageModelTrainer(model, modelOptions, this.program, this.listeners, brierLm).train(autoencoder,
-					data, languageModel, tokens::save);
-			ModelDirectory.write(target, (directory) -> {
-				copyModel(languageModel, directory);
-				copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
-			});
+			if (this.autoencoderShape != null) {
+				this.autoencoderShape.accept(shape);
+			}
+			AutoencoderConfig config = shape.build();
+			// what cannot be a model is refused before its autoencoder is trained
+			model.build(config);
+			Path autoencoder = autoencoderTrainer(config, autoencoderOptions, unseen).train(data,
+					work.resolve(ModelFiles.AUTOENCODER), tokens::save);
+			Path languageModel = modelTrainer(model::build, modelOptions, unseen).train(autoencoder, data,
+					work.resolve(LANGUAGE_MODEL), tokens::save);
+			finish(languageModel, autoencoder, target);
 		};
+	}
+
+	private Trained fineTuned(Path directory) {
+		refuseBeside("tokenizer", this.tokenizer != null || this.tokenizerPath != null);
+		refuseBeside("baseline", this.baseline != null);
+		refuseBeside("autoencoder's shape", this.autoencoderShape != null);
+		refuseBeside("language model's shape", this.modelShape != null);
+		ModelDirectory model = ModelDirectory.open(directory);
+		CalmConfig config;
+		try (TensorFile weights = model.weights()) {
+			config = ModelFiles.calm(model, weights);
+		}
+		Path baseAutoencoder = model.autoencoder()
+			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no directory autoencoder/",
+					"put the directory of its autoencoder there"))
+			.path();
+		@Nullable TrainingOptions autoencoderOptions = (this.autoencoderTraining != null) ? options(this.autoencoderTraining)
+				: null;
+		TrainingOptions modelOptions = options(this.modelTraining);
+		return (tokens, data, unseen, work, target) -> {
+			ModelFiles.checkVocabulary(model, tokens.vocabularySize());
+			Path autoencoder = (autoencoderOptions == null) ? baseAutoencoder
+					: autoencoderTrainer(ModelFiles.autoencoder(ModelDirectory.open(baseAutoencoder)),
+							autoencoderOptions, unseen)
+						.fineTune(baseAutoencoder, data, work.resolve(ModelFiles.AUTOENCODER), tokens::save);
+			Path languageModel = modelTrainer((shape) -> config, modelOptions, unseen).fineTune(directory, autoencoder,
+					data, work.resolve(LANGUAGE_MODEL), tokens::save);
+			finish(languageModel, autoencoder, target);
+		};
+	}
+
+	private static void refuseBeside(String what, boolean given) {
+		if (given) {
+			throw new InvalidInputException("base", "is given, and so is the " + what,
+					"leave the " + what + " out: it is the base's");
+		}
+	}
+
+	private TrainingOptions options(Consumer<TrainingOptions.Builder> training) {
+		TrainingOptions options = TrainingOptions.of(training);
+		if (options.patience() > 0 && this.unseen == null) {
+			throw new InvalidInputException("training, patience",
+					"is " + options.patience() + ", but there is no text to evaluate on",
+					"give evaluation text, or leave the patience out");
+		}
+		return options;
+	}
+
+	private AutoencoderTrainer autoencoderTrainer(AutoencoderConfig config, TrainingOptions options,
+			@Nullable TokenStore unseen) {
+		return new AutoencoderTrainer(config, options, this.program, this.listeners,
+				(unseen != null) ? Evaluation.ofAutoencoder(unseen, this.program) : Evaluation.NONE);
+	}
+
+	private LanguageModelTrainer modelTrainer(Function<AutoencoderConfig, CalmConfig> config, TrainingOptions options,
+			@Nullable TokenStore unseen) {
+		Evaluation brierLm = (unseen != null) ? Evaluation.ofLanguageModel(unseen,
+				new BrierLm(options.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
+		return new LanguageModelTrainer(config, options, this.program, this.listeners, sampled(brierLm));
+	}
+
+	private static void finish(Path languageModel, Path autoencoder, Path target) {
+		ModelDirectory.write(target, (directory) -> {
+			copyModel(languageModel, directory);
+			copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
+		});
 	}
 
 	private Trained baseline(Baseline chosen) {
 		BackboneConfig.Builder shape = BackboneConfig.preset(chosen.preset());
 		chosen.shape().accept(shape);
 		BackboneConfig backbone = shape.build();
-		TrainingOptions options = TrainingOptions.of(chosen.training());
+		TrainingOptions options = options(chosen.training());
 		return (tokens, data, unseen, work, target) -> {
 			BaselineConfig config = new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(),
 					tokens.bosId(), tokens.eosId());
@@ -278,11 +424,37 @@ public final class CalmTraining {
 										COMPARED_PATCH_SIZE, 2, EVALUATED_POSITIONS, 1),
 								this.program)
 					: Evaluation.NONE;
-			Path directory = work.resolve("baseline");
-			new BaselineTrainer(config, options, this.program, this.listeners, likelihood).train(data, directory,
-					tokens::save);
+			Path directory = new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood))
+				.train(data, work.resolve("baseline"), tokens::save);
 			ModelDirectory.write(target, (model) -> copyModel(directory, model));
 		};
+	}
+
+	private Evaluation sampled(Evaluation scored) {
+		return this.prompts.isEmpty() ? scored : scored.withSamples(this::write);
+	}
+
+	/**
+	 * All prompts side by side; the slots that a model in use would have are too many.
+	 */
+	private List<Sample> write(Path checkpoint) {
+		try (GenerationEngine engine = GenerationEngine.open(checkpoint,
+				(options) -> options.slots(Math.min(this.prompts.size(), SAMPLED_TOGETHER))
+					.queue(this.prompts.size())
+					.program(this.program.withFusion(false)))) {
+			List<GenerationStream> streams = this.prompts.stream()
+				.map((prompt) -> engine.generate(prompt, this.sampled))
+				.toList();
+			List<Sample> samples = new ArrayList<>();
+			for (int i = 0; i < streams.size(); i++) {
+				samples.add(new Sample(this.prompts.get(i), streams.get(i).text()));
+			}
+			return samples;
+		}
+		catch (CancellationException ex) {
+			// the training is being interrupted, and has saved its state
+			return List.of();
+		}
 	}
 
 	private static <T> T given(String what, String action, @Nullable T value) {
@@ -296,9 +468,14 @@ public final class CalmTraining {
 	private static void copyModel(Path from, Path to) {
 		try {
 			Files.createDirectories(to);
-			for (String file : List.of(ModelFiles.CONFIG, ModelFiles.WEIGHTS, "tokenizer.json",
-					"tokenizer_config.json")) {
+			for (String file : List.of(ModelFiles.CONFIG, ModelFiles.WEIGHTS)) {
 				Files.copy(from.resolve(file), to.resolve(file));
+			}
+			// an imported base may have them beside the language model only
+			for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+				if (Files.exists(from.resolve(file))) {
+					Files.copy(from.resolve(file), to.resolve(file));
+				}
 			}
 		}
 		catch (IOException ex) {

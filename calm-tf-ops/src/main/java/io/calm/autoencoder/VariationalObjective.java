@@ -19,11 +19,18 @@ import org.tensorflow.types.TInt32;
  * @param kl mean over the patches, unclamped and summed over dimensions, in nats, a
  * scalar
  * @param klPerDimension mean over the patches, {@code [l]}
+ * @param collapsed how many latent dimensions say nothing about their patch: their
+ * {@code klPerDimension} is below {@link #COLLAPSED}, a scalar
  * @param accuracy share of the tokens that are no PAD whose most likely reconstruction is
  * right, under the dropouts, a scalar
  */
 public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> crossEntropy, Operand<TFloat32> kl,
-		Operand<TFloat32> klPerDimension, Operand<TFloat32> accuracy) {
+		Operand<TFloat32> klPerDimension, Operand<TFloat32> collapsed, Operand<TFloat32> accuracy) {
+
+	/**
+	 * The KL below which a latent dimension counts as collapsed to the prior, in nats.
+	 */
+	public static final double COLLAPSED = 0.01;
 
 	/**
 	 * The random numbers of one step.
@@ -84,8 +91,10 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 		Operand<TFloat32> loss = tf.math.add(tf.math.mul(crossEntropy, tf.constant((float) config.patchSize())),
 				tf.math.mul(klLoss, tf.constant((float) config.klWeight())));
 		Operand<TFloat32> klPerDimension = tf.math.mean(kl, tf.constant(0));
+		Operand<TFloat32> collapsed = tf.dtypes.cast(tf.math.less(klPerDimension, tf.constant((float) COLLAPSED)),
+				TFloat32.class);
 		return new VariationalObjective(loss, crossEntropy, tf.sum(klPerDimension, tf.constant(0)), klPerDimension,
-				meanOver(tf, right, real));
+				tf.sum(collapsed, tf.constant(0)), meanOver(tf, right, real));
 	}
 
 	private static Operand<TFloat32> meanOver(Ops tf, Operand<TFloat32> values, Operand<TFloat32> weights) {

@@ -16,6 +16,7 @@ import io.calm.graph.Variables;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Trains an autoencoder (section 3 of the paper).
@@ -49,17 +50,40 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 	 * @param data the tokens
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer
+	 * @return the finished model: the directory, or, with
+	 * {@link TrainingOptions#patience()}, that of the best model beside it
 	 * @throws TrainingException if the training cannot go on, or the thread was
 	 * interrupted: then its state has been saved, and the interrupt flag stays set
 	 */
-	public void train(TokenStore data, Path directory, Consumer<Path> files) {
+	public Path train(TokenStore data, Path directory, Consumer<Path> files) {
+		return train(null, data, directory, files);
+	}
+
+	/**
+	 * The same, beginning with the weights of another autoencoder.
+	 * @param base the directory of an autoencoder of the same shape
+	 * @param data the tokens
+	 * @param directory of checkpoint and model; written whole or not at all
+	 * @param files writes what else belongs into the directory, such as the tokenizer
+	 * @return the finished model, as of {@link #train}
+	 * @throws TrainingException as {@link #train} does
+	 */
+	public Path fineTune(Path base, TokenStore data, Path directory, Consumer<Path> files) {
+		return train(base, data, directory, files);
+	}
+
+	private Path train(@Nullable Path base, TokenStore data, Path directory, Consumer<Path> files) {
 		TokenBlocks blocks = TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(),
 				this.config.padId(), this.options.seed());
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.initialize();
+			if (base != null) {
+				training.begin(base);
+			}
 			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
-			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
+					this.evaluation, base)
 				.run(directory, settings, (target) -> {
 					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
 					files.accept(target);
@@ -77,7 +101,8 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
 					return new TrainingProgram.Objective(objective.loss(),
 							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
-							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(), "accuracy",
+							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(),
+									"kl_collapsed_dimensions", objective.collapsed(), "accuracy",
 									objective.accuracy()));
 				});
 	}

@@ -47,17 +47,20 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 	 * @param data the tokens
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer
+	 * @return the finished model: the directory, or, with
+	 * {@link TrainingOptions#patience()}, that of the best model beside it
 	 * @throws TrainingException if the training cannot go on, or the thread was
 	 * interrupted: then its state has been saved, and the interrupt flag stays set
 	 */
-	public void train(TokenStore data, Path directory, Consumer<Path> files) {
+	public Path train(TokenStore data, Path directory, Consumer<Path> files) {
 		TokenBlocks blocks = TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(),
 				this.options.seed());
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.initialize();
 			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
-			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
+					this.evaluation, null)
 				.run(directory, settings, (target) -> {
 					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
 					files.accept(target);

@@ -2,7 +2,9 @@ package io.calm.training;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
@@ -19,6 +21,12 @@ import io.calm.text.TokenStore;
 @FunctionalInterface
 public interface Evaluation {
 
+	/** The name of BrierLM among the scores. */
+	String BRIER_LM = "brier_lm";
+
+	/** The name of an autoencoder's accuracy among the scores. */
+	String ACCURACY = "accuracy";
+
 	/** Knows nothing to say. */
 	Evaluation NONE = (checkpoint) -> Map.of();
 
@@ -30,6 +38,48 @@ public interface Evaluation {
 	Map<String, Double> score(Path checkpoint);
 
 	/**
+	 * What tells the better of two models.
+	 * @return the name of a score that rises with quality; {@code brier_lm} by default
+	 */
+	default String criterion() {
+		return BRIER_LM;
+	}
+
+	/**
+	 * Lets a model write.
+	 * @param checkpoint the model's directory
+	 * @return some texts; none by default
+	 */
+	default List<Sample> samples(Path checkpoint) {
+		return List.of();
+	}
+
+	/**
+	 * The same scores, and texts.
+	 * @param samples writes them, given the model's directory
+	 * @return the evaluation
+	 */
+	default Evaluation withSamples(Function<Path, List<Sample>> samples) {
+		Evaluation scored = this;
+		return new Evaluation() {
+			@Override
+			public Map<String, Double> score(Path checkpoint) {
+				return scored.score(checkpoint);
+			}
+
+			@Override
+			public String criterion() {
+				return scored.criterion();
+			}
+
+			@Override
+			public List<Sample> samples(Path checkpoint) {
+				return samples.apply(checkpoint);
+			}
+		};
+	}
+
+	/**
 	 * An autoencoder's accuracy: {@code accuracy}, and {@code noisy_accuracy} with noise
 	 * of σ = 0.3 on the latent vectors.
 	 * @param unseen text that is not trained on; stays the caller's
@@ -37,12 +87,20 @@ public interface Evaluation {
 	 * @return the evaluation
 	 */
 	static Evaluation ofAutoencoder(TokenStore unseen, ProgramOptions options) {
-		return (checkpoint) -> {
-			AutoencoderScore score = AutoencoderScore.of(checkpoint, unseen, options, 1);
-			Map<String, Double> scores = new LinkedHashMap<>();
-			scores.put("accuracy", score.accuracy());
-			scores.put("noisy_accuracy", score.noisyAccuracy());
-			return scores;
+		return new Evaluation() {
+			@Override
+			public Map<String, Double> score(Path checkpoint) {
+				AutoencoderScore score = AutoencoderScore.of(checkpoint, unseen, options, 1);
+				Map<String, Double> scores = new LinkedHashMap<>();
+				scores.put(ACCURACY, score.accuracy());
+				scores.put("noisy_accuracy", score.noisyAccuracy());
+				return scores;
+			}
+
+			@Override
+			public String criterion() {
+				return ACCURACY;
+			}
 		};
 	}
 
@@ -83,7 +141,7 @@ public interface Evaluation {
 	}
 
 	private static void put(Map<String, Double> scores, BrierScore score) {
-		scores.put("brier_lm", score.brierLm());
+		scores.put(BRIER_LM, score.brierLm());
 		scores.put("brier_lm_error", score.error());
 		for (int n = 1; n <= BrierScore.LENGTH; n++) {
 			scores.put("brier_" + n, score.brier()[n - 1]);

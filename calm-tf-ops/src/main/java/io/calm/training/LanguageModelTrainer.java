@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ConfigFile;
@@ -20,31 +21,33 @@ import io.calm.model.CalmNetwork;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Trains a CALM language model over a frozen autoencoder (section 4 of the paper).
  *
- * @param config builds the model's shape for the autoencoder
+ * @param config gives the model's shape for an autoencoder's, such as
+ * {@link CalmConfig.Builder#build}
  * @param options how long and how
  * @param program device, precision and fusion
  * @param listeners follow the training
  * @param evaluation scores it every so often, as the options say
  */
-public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions options, ProgramOptions program,
-		List<TrainingListener> listeners, Evaluation evaluation) {
+public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> config, TrainingOptions options,
+		ProgramOptions program, List<TrainingListener> listeners, Evaluation evaluation) {
 
 	/** The name of this phase for listeners. */
 	public static final String PHASE = "language-model";
 
 	/**
 	 * A trainer without evaluation.
-	 * @param config builds the model's shape for the autoencoder
+	 * @param config gives the model's shape for an autoencoder's
 	 * @param options how long and how
 	 * @param program device, precision and fusion
 	 * @param listeners follow the training
 	 */
-	public LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions options, ProgramOptions program,
-			List<TrainingListener> listeners) {
+	public LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> config, TrainingOptions options,
+			ProgramOptions program, List<TrainingListener> listeners) {
 		this(config, options, program, listeners, Evaluation.NONE);
 	}
 
@@ -55,12 +58,32 @@ public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions op
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer and
 	 * a copy of the autoencoder
+	 * @return the finished model: the directory, or, with
+	 * {@link TrainingOptions#patience()}, that of the best model beside it
 	 * @throws TrainingException if the training cannot go on, or the thread was
 	 * interrupted: then its state has been saved, and the interrupt flag stays set
 	 */
-	public void train(Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
+	public Path train(Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
+		return train(null, autoencoder, data, directory, files);
+	}
+
+	/**
+	 * The same, beginning with the weights of another language model.
+	 * @param base the directory of a model of the same shape
+	 * @param autoencoder the directory of its autoencoder, or of one trained on from it
+	 * @param data the tokens
+	 * @param directory of checkpoint and model; written whole or not at all
+	 * @param files writes what else belongs into the directory
+	 * @return the finished model, as of {@link #train}
+	 * @throws TrainingException as {@link #train} does
+	 */
+	public Path fineTune(Path base, Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
+		return train(base, autoencoder, data, directory, files);
+	}
+
+	private Path train(@Nullable Path base, Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
 		ModelDirectory model = ModelDirectory.open(autoencoder);
-		train(ModelFiles.autoencoder(model), (program, frozen) -> {
+		return train(base, ModelFiles.autoencoder(model), (program, frozen) -> {
 			try (TensorFile weights = model.weights()) {
 				ModelFiles.loadAutoencoder(program, frozen, autoencoder, weights);
 			}
@@ -76,22 +99,27 @@ public record LanguageModelTrainer(CalmConfig.Builder config, TrainingOptions op
 	 * @param files writes what else belongs into the directory
 	 */
 	public void trainUntrained(AutoencoderConfig autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
-		train(autoencoder, (program, frozen) -> {
+		train(null, autoencoder, (program, frozen) -> {
 		}, data, directory, files);
 	}
 
-	private void train(AutoencoderConfig autoencoder, BiConsumer<Program, List<Variable>> loadAutoencoder,
-			TokenStore data, Path directory, Consumer<Path> files) {
-		CalmConfig config = this.config.build(autoencoder);
+	private Path train(@Nullable Path base, AutoencoderConfig autoencoder,
+			BiConsumer<Program, List<Variable>> loadAutoencoder, TokenStore data, Path directory,
+			Consumer<Path> files) {
+		CalmConfig config = this.config.apply(autoencoder);
 		TokenBlocks blocks = TokenBlocks.shuffled(data, config.patchSize(), this.options.patches(), config.padId(),
 				this.options.seed());
 		try (TrainingProgram training = program(config, autoencoder, this.options, this.program)) {
 			training.initialize();
+			if (base != null) {
+				training.begin(base);
+			}
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
 			loadAutoencoder.accept(training.program(), frozen);
 			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(config));
 			settings.putAll(this.options.settings(this.program));
-			new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners, this.evaluation)
+			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
+					this.evaluation, base)
 				.run(directory, settings, (target) -> {
 					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
 					files.accept(target);

@@ -1,6 +1,7 @@
 package io.calm.training;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -11,6 +12,9 @@ public interface TrainingListener {
 
 	/** The setting that names the data: a digest of the tokens. */
 	String DATA = "data_digest";
+
+	/** The setting that names the model whose weights a training began with. */
+	String BASE = "base_model";
 
 	/** The setting that says where checkpoints are written: an absolute path. */
 	String DIRECTORY = "checkpoint_directory";
@@ -32,12 +36,21 @@ public interface TrainingListener {
 	}
 
 	/**
-	 * After an evaluation.
+	 * After an evaluation. That of step 0 is of the model that a fine-tuning began with.
 	 * @param phase {@code autoencoder} or {@code language-model}
 	 * @param step evaluated
 	 * @param metrics by name
 	 */
 	default void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+	}
+
+	/**
+	 * After an evaluation of a language model, if the training was given prompts.
+	 * @param phase {@code language-model} or {@code baseline}
+	 * @param step evaluated
+	 * @param samples a text for each prompt
+	 */
+	default void onSamples(String phase, long step, List<Sample> samples) {
 	}
 
 	/**
@@ -47,6 +60,16 @@ public interface TrainingListener {
 	 * @param directory the checkpoint
 	 */
 	default void onCheckpoint(String phase, long step, Path directory) {
+	}
+
+	/**
+	 * After an evaluation whose score was better than all before, in a training with
+	 * {@link TrainingOptions#patience()}.
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
+	 * @param step evaluated
+	 * @param directory the model, without the optimiser's state
+	 */
+	default void onBest(String phase, long step, Path directory) {
 	}
 
 	/**

@@ -16,6 +16,7 @@ import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Steps, checkpoints and listeners of one training. The checkpoint is a model directory
@@ -27,6 +28,8 @@ final class TrainingLoop {
 	private static final String OPTIMIZER = "optimizer.safetensors";
 
 	private static final String STATE = "trainer_state.json";
+
+	private static final String BEST = "best.json";
 
 	private final String phase;
 
@@ -42,8 +45,17 @@ final class TrainingLoop {
 
 	private final Evaluation evaluation;
 
+	private final @Nullable Path base;
+
+	private @Nullable Best best;
+
+	/**
+	 * A training.
+	 * @param base the model whose weights it begins with, which are loaded already; null
+	 * for random ones
+	 */
 	TrainingLoop(String phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks, String dataDigest,
-			List<TrainingListener> listeners, Evaluation evaluation) {
+			List<TrainingListener> listeners, Evaluation evaluation, @Nullable Path base) {
 		this.phase = phase;
 		this.training = training;
 		this.options = options;
@@ -51,6 +63,11 @@ final class TrainingLoop {
 		this.dataDigest = dataDigest;
 		this.listeners = listeners;
 		this.evaluation = evaluation;
+		this.base = base;
+	}
+
+	/** The best model so far; how long ago that was follows from the step. */
+	private record Best(long step, double score) {
 	}
 
 	/**
@@ -59,8 +76,9 @@ final class TrainingLoop {
 	 * @param shape and options, for the listeners
 	 * @param files writes configuration and what else belongs to the model
 	 * @param frozen parameters that are saved with the model but not trained
+	 * @return the model: the directory, or that of the best model with patience
 	 */
-	void run(Path directory, Map<String, Object> shape, Consumer<Path> files, List<Variable> frozen) {
+	Path run(Path directory, Map<String, Object> shape, Consumer<Path> files, List<Variable> frozen) {
 		long done = 0;
 		try {
 			done = resume(directory);
@@ -68,8 +86,15 @@ final class TrainingLoop {
 			Map<String, Object> settings = new LinkedHashMap<>(shape);
 			settings.put(TrainingListener.DATA, this.dataDigest);
 			settings.put(TrainingListener.DIRECTORY, directory.toAbsolutePath().toString());
+			if (this.base != null) {
+				settings.put(TrainingListener.BASE, this.base.toString());
+			}
 			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
-			while (done < this.options.steps() && !Thread.currentThread().isInterrupted()) {
+			if (done == 0 && this.base != null && this.options.evaluateEvery() > 0) {
+				save(directory, done, files, frozen);
+				evaluate(directory, done, files, frozen);
+			}
+			while (done < this.options.steps() && !Thread.currentThread().isInterrupted() && !stopsEarly(done)) {
 				done++;
 				StepMetrics metrics = this.training.step(this.phase, done, batches(done));
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
@@ -78,12 +103,12 @@ final class TrainingLoop {
 					save(directory, done, files, frozen);
 				}
 				if (evaluate) {
-					evaluate(directory, done);
+					evaluate(directory, done, files, frozen);
 				}
 			}
 			save(directory, done, files, frozen);
 			if (done >= Math.max(first, this.options.steps()) && this.options.evaluateEvery() > 0) {
-				evaluate(directory, done);
+				evaluate(directory, done, files, frozen);
 			}
 			long last = done;
 			this.listeners.forEach((listener) -> listener.onEnd(this.phase, last));
@@ -92,10 +117,20 @@ final class TrainingLoop {
 			this.listeners.forEach((listener) -> listener.onFailure(this.phase, ex));
 			throw ex;
 		}
-		if (done < this.options.steps()) {
+		if (done < this.options.steps() && !stopsEarly(done)) {
 			throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
 					+ "; its state is in " + directory + " and the same command goes on from there");
 		}
+		return (this.best != null) ? best(directory) : directory;
+	}
+
+	private boolean stopsEarly(long step) {
+		return this.best != null && (step - this.best.step()) / this.options.evaluateEvery() >= this.options.patience();
+	}
+
+	/** Beside the checkpoint, which is replaced as a whole. */
+	private static Path best(Path directory) {
+		return directory.resolveSibling(directory.getFileName() + ".best");
 	}
 
 	/** The last step's turn comes after the loop. */
@@ -103,9 +138,43 @@ final class TrainingLoop {
 		return every > 0 && step % every == 0 && step < this.options.steps();
 	}
 
-	private void evaluate(Path directory, long step) {
+	/**
+	 * Whoever interrupts a training does not wait for its scores; an interrupt would
+	 * close the files they need.
+	 */
+	private void evaluate(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
+		if (Thread.currentThread().isInterrupted()) {
+			return;
+		}
 		Map<String, Double> scores = this.evaluation.score(directory);
 		this.listeners.forEach((listener) -> listener.onEvaluation(this.phase, step, scores));
+		List<Sample> samples = this.evaluation.samples(directory);
+		if (!samples.isEmpty()) {
+			this.listeners.forEach((listener) -> listener.onSamples(this.phase, step, samples));
+		}
+		if (this.options.patience() > 0) {
+			keepBest(directory, step, scores, files, frozen);
+		}
+	}
+
+	private void keepBest(Path directory, long step, Map<String, Double> scores, Consumer<Path> files,
+			List<Variable> frozen) {
+		Double score = scores.get(this.evaluation.criterion());
+		if (score == null) {
+			throw new InvalidInputException("training, patience",
+					"is " + this.options.patience() + ", but nothing says which model is better",
+					"give text to evaluate on, or leave the patience out");
+		}
+		if (this.best == null || score > this.best.score()) {
+			Path target = best(directory);
+			uninterrupted(() -> ModelDirectory.write(target, (model) -> {
+				files.accept(model);
+				ModelFiles.save(this.training.program(), modelVariables(frozen), model.resolve(ModelFiles.WEIGHTS));
+				ConfigFile.write(model.resolve(BEST), Map.of("step", step, "score", score));
+			}));
+			this.best = new Best(step, score);
+			this.listeners.forEach((listener) -> listener.onBest(this.phase, step, target));
+		}
 	}
 
 	private List<TokenBatch> batches(long step) {
@@ -116,12 +185,17 @@ final class TrainingLoop {
 		return batches;
 	}
 
-	/** An interrupt, which would close the files being written, is put off. */
 	private void save(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
 		this.training.checkFinite(this.phase, step);
+		uninterrupted(() -> write(directory, step, files, frozen));
+		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
+	}
+
+	/** An interrupt, which would close the files being written, is put off. */
+	private static void uninterrupted(Runnable writing) {
 		boolean interrupted = Thread.interrupted();
 		try {
-			write(directory, step, files, frozen);
+			writing.run();
 		}
 		catch (RuntimeException ex) {
 			if (!Thread.interrupted()) {
@@ -129,14 +203,13 @@ final class TrainingLoop {
 			}
 			// it came in the middle of the writing
 			interrupted = true;
-			write(directory, step, files, frozen);
+			writing.run();
 		}
 		finally {
 			if (interrupted) {
 				Thread.currentThread().interrupt();
 			}
 		}
-		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
 	}
 
 	private void write(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
@@ -155,6 +228,7 @@ final class TrainingLoop {
 			position.put("patches", this.options.patches());
 			position.put("accumulation", this.options.accumulation());
 			position.put("data", this.dataDigest);
+			position.put("base", origin());
 			ConfigFile.write(target.resolve(STATE), position);
 		});
 	}
@@ -180,6 +254,7 @@ final class TrainingLoop {
 		}
 		ConfigFile state = ConfigFile.read(stateFile);
 		same(stateFile, "data", state.text("data"), this.dataDigest);
+		same(stateFile, "base", state.has("base") ? state.text("base") : "", origin());
 		same(stateFile, "seed", (long) state.number("seed"), this.options.seed());
 		same(stateFile, "batch", (long) state.integer("batch"), (long) this.options.batch());
 		same(stateFile, "patches", (long) state.integer("patches"), (long) this.options.patches());
@@ -190,7 +265,15 @@ final class TrainingLoop {
 			variables.addAll(this.training.parameters());
 			ModelFiles.load(this.training.program(), variables, weights, file);
 		}
+		if (this.options.patience() > 0 && Files.exists(best(directory).resolve(BEST))) {
+			ConfigFile found = ConfigFile.read(best(directory).resolve(BEST));
+			this.best = new Best(found.integer("step"), found.number("score"));
+		}
 		return state.integer("step");
+	}
+
+	private String origin() {
+		return (this.base != null) ? this.base.toAbsolutePath().normalize().toString() : "";
 	}
 
 	private static void same(Path file, String what, Object saved, Object given) {

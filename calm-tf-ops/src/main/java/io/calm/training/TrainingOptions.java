@@ -22,11 +22,14 @@ import io.calm.input.InvalidInputException;
  * saves the weights themselves
  * @param checkpointEvery steps between checkpoints; 0 for none but the last
  * @param evaluateEvery steps between evaluations; 0 for none
+ * @param patience evaluations in a row without a better score after which the training
+ * stops early; then the best model counts, not the last. 0 trains to the end
  * @param seed of first weights, data order and draws
  * @param optimizer constants of AdamW
  */
 public record TrainingOptions(long steps, int batch, int patches, int accumulation, double learningRate, long warmup,
-		Decay decay, double averaging, long checkpointEvery, long evaluateEvery, long seed, OptimizerConfig optimizer) {
+		Decay decay, double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
+		OptimizerConfig optimizer) {
 
 	/** What the learning rate does after the warm-up. */
 	public enum Decay {
@@ -47,6 +50,11 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		atLeast("warmup", warmup, 0);
 		atLeast("checkpoint interval", checkpointEvery, 0);
 		atLeast("evaluation interval", evaluateEvery, 0);
+		atLeast("patience", patience, 0);
+		if (patience > 0 && evaluateEvery == 0) {
+			throw new InvalidInputException("training, patience", "is " + patience + ", but nothing is evaluated",
+					"choose an evaluation interval too");
+		}
 		if (!(learningRate > 0 && learningRate < Double.POSITIVE_INFINITY)) {
 			throw new InvalidInputException("training, learning rate", "is " + learningRate,
 					"choose a positive number, such as 0.0003");
@@ -98,6 +106,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		settings.put("averaging", this.averaging);
 		settings.put("checkpoint_every", this.checkpointEvery);
 		settings.put("evaluate_every", this.evaluateEvery);
+		settings.put("patience", this.patience);
 		settings.put("seed", this.seed);
 		settings.put("adam_beta1", this.optimizer.beta1());
 		settings.put("adam_beta2", this.optimizer.beta2());
@@ -140,6 +149,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		private long checkpointEvery;
 
 		private long evaluateEvery;
+
+		private int patience;
 
 		private long seed = 1;
 
@@ -249,6 +260,18 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
+		 * Stops early when the score no longer rises (BrierLM of a language model,
+		 * accuracy of an autoencoder), and keeps the best model instead of the last.
+		 * @param evaluations in a row without a better score; 0 by default: trains to the
+		 * end
+		 * @return this
+		 */
+		public Builder patience(int evaluations) {
+			this.patience = evaluations;
+			return this;
+		}
+
+		/**
 		 * Of first weights, data order and draws.
 		 * @param seed 1 by default
 		 * @return this
@@ -270,8 +293,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 
 		private TrainingOptions build() {
 			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation, this.learningRate,
-					this.warmup, this.decay, this.averaging, this.checkpointEvery, this.evaluateEvery, this.seed,
-					this.optimizer);
+					this.warmup, this.decay, this.averaging, this.checkpointEvery, this.evaluateEvery, this.patience,
+					this.seed, this.optimizer);
 		}
 
 	}

@@ -1,5 +1,6 @@
 package io.calm.training;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -7,6 +8,8 @@ import java.util.Map;
 import java.util.function.Function;
 import java.util.function.Predicate;
 
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Call;
 import io.calm.graph.Draws;
 import io.calm.graph.EntryPoint;
@@ -18,6 +21,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
+import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
@@ -288,6 +292,17 @@ final class TrainingProgram implements AutoCloseable {
 	/** Sets everything to its first value; the averages begin at the parameters. */
 	void initialize() {
 		this.program.initialize(this.program.variables((name) -> true), this.options.seed());
+		averagesFromParameters();
+	}
+
+	/**
+	 * Sets the parameters, and their averages, to a model's weights.
+	 * @param base the directory of a model of the same shape
+	 */
+	void begin(Path base) {
+		try (TensorFile weights = ModelDirectory.open(base).weights()) {
+			ModelFiles.load(this.program, this.parameters, base, weights);
+		}
 		averagesFromParameters();
 	}
 

@@ -166,7 +166,7 @@ class ResumeTest {
 	private static void languageModel(Path autoencoder, Path directory, TrainingOptions options,
 			TrainingListener listener) {
 		try (TokenStore text = TinyModel.text(1)) {
-			new LanguageModelTrainer(TinyModel.calm().layers(1).headBlocks(1), options, TinyModel.PROGRAM,
+			new LanguageModelTrainer(TinyModel.calm().layers(1).headBlocks(1)::build, options, TinyModel.PROGRAM,
 					List.of(listener))
 				.train(autoencoder, text, directory, new ByteTokenizer()::save);
 		}

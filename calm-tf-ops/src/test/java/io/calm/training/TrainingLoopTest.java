@@ -69,6 +69,30 @@ class TrainingLoopTest {
 	}
 
 	@Test
+	void tellsScoresAndSamplesOfACheckpoint() {
+		Evaluation scores = (checkpoint) -> Map.of("size", (double) this.directory.compareTo(checkpoint));
+		Evaluation evaluation = scores.withSamples((checkpoint) -> {
+			assertThat(checkpoint.resolve("model.safetensors")).isRegularFile();
+			return List.of(new Sample("one", " two"));
+		});
+		train(1, (training) -> training.steps(3).evaluateEvery(2), nothing(), new ByteTokenizer()::save, evaluation);
+		assertThat(this.events).containsExactly("start 1", "step 1", "step 2", "checkpoint 2",
+				"evaluation 2 {size=0.0}", "samples 2 [Sample[prompt=one, text= two]]", "step 3", "checkpoint 3",
+				"evaluation 3 {size=0.0}", "samples 3 [Sample[prompt=one, text= two]]", "end 3");
+	}
+
+	@Test
+	void interruptedTrainingIsNotScored() {
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> train(1, (training) -> training.steps(4).evaluateEvery(2),
+					onStep(2, () -> Thread.currentThread().interrupt()), new ByteTokenizer()::save, (checkpoint) -> {
+						throw new IllegalStateException("scored");
+					}))
+			.withMessageContaining("interrupted after step 2");
+		assertThat(this.events).endsWith("step 2", "checkpoint 2", "checkpoint 2", "end 2");
+	}
+
+	@Test
 	void whatAListenerThrowsEndsTheTraining() {
 		assertThatIllegalStateException()
 			.isThrownBy(() -> train((training) -> training.steps(3).checkpointEvery(1), onStep(2, () -> {
@@ -308,13 +332,18 @@ class TrainingLoopTest {
 
 	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
 			Consumer<Path> files) {
+		train(text, changes, listener, files, Evaluation.NONE);
+	}
+
+	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
+			Consumer<Path> files, Evaluation evaluation) {
 		TrainingOptions options = options((training) -> {
 			training.decay(TrainingOptions.Decay.CONSTANT);
 			changes.accept(training);
 		});
 		try (TokenStore data = TinyModel.text(text)) {
 			new AutoencoderTrainer(TinyModel.autoencoder().build(), options, TinyModel.PROGRAM,
-					List.of(new Events(), listener))
+					List.of(new Events(), listener), evaluation)
 				.train(data, this.directory, files);
 		}
 	}
@@ -361,6 +390,16 @@ class TrainingLoopTest {
 		public void onStep(StepMetrics metrics) {
 			assertThat(metrics.loss()).isFinite();
 			TrainingLoopTest.this.events.add("step " + metrics.step());
+		}
+
+		@Override
+		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+			TrainingLoopTest.this.events.add("evaluation " + step + " " + metrics);
+		}
+
+		@Override
+		public void onSamples(String phase, long step, List<Sample> samples) {
+			TrainingLoopTest.this.events.add("samples " + step + " " + samples);
 		}
 
 		@Override

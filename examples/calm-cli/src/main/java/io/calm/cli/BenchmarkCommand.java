@@ -246,7 +246,7 @@ final class BenchmarkCommand {
 		Report run() {
 			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
 			try (TokenStore data = this.sizes.data(); WorkDirectory work = WorkDirectory.create()) {
-				LanguageModelTrainer trainer = new LanguageModelTrainer(this.sizes.model(),
+				LanguageModelTrainer trainer = new LanguageModelTrainer(this.sizes.model()::build,
 						this.sizes.options(Integer.MAX_VALUE), this.sizes.compute.training(), List.of(stopwatch));
 				stopwatch.time(() -> trainer.trainUntrained(this.sizes.autoencoder(), data,
 						work.path().resolve("model"), (directory) -> {
@@ -351,8 +351,8 @@ final class BenchmarkCommand {
 					.train(data, model, this::saveTokenizer);
 			}
 			else {
-				new LanguageModelTrainer(this.sizes.model(), this.sizes.options(1), this.sizes.compute.inference(),
-						List.of())
+				new LanguageModelTrainer(this.sizes.model()::build, this.sizes.options(1),
+						this.sizes.compute.inference(), List.of())
 					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
 			}
 		}

@@ -21,7 +21,8 @@ import picocli.CommandLine.ScopeType;
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
 		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, InspectCommand.class,
-				FlopsCommand.class, KnownSourceCommand.class, BenchmarkCommand.class, MlflowReplayCommand.class })
+				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
+				MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";

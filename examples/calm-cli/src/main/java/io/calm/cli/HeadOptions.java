@@ -26,6 +26,9 @@ final class HeadOptions {
 			description = "energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
 	private Head head = Head.ENERGY;
 
+	@Option(names = "--alpha", description = "The exponent of the energy head's loss, between 0 and 2 (default: 1).")
+	private @Nullable Double alpha;
+
 	@Option(names = "--sampling-steps",
 			description = "Of a draw from the flow head (default: 10) or the diffusion head (default: 100).")
 	private @Nullable Integer samplingSteps;
@@ -34,6 +37,9 @@ final class HeadOptions {
 	private @Nullable Solver solver;
 
 	CalmConfig.Builder applyTo(CalmConfig.Builder model) {
+		if (this.alpha != null && this.head != Head.ENERGY) {
+			throw new InvalidInputException("--alpha", "is for the energy head", "leave it out, or leave --head out");
+		}
 		if (this.solver != null && this.head != Head.FLOW) {
 			throw new InvalidInputException("--solver", "is for the flow head", "add --head flow, or leave it out");
 		}
@@ -46,6 +52,9 @@ final class HeadOptions {
 							"add --head flow or --head diffusion, or leave it out");
 				}
 				yield model.energyHead((energy) -> {
+					if (this.alpha != null) {
+						energy.alpha(this.alpha);
+					}
 				});
 			}
 			case FLOW -> model.flowHead((flow) -> {

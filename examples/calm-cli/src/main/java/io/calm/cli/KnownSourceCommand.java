@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.cli.ablate.Scale;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
@@ -125,8 +126,8 @@ final class KnownSourceCommand extends Subcommand {
 	Report run() {
 		if (this.baseline) {
 			refuse("--baseline", "--autoencoder-steps", "--latent-size", "--autoencoder-learning-rate", "--samples",
-					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--input", "--head", "--sampling-steps",
-					"--solver");
+					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--input", "--alpha", "--head",
+					"--sampling-steps", "--solver");
 		}
 		MarkovSource source = MarkovSource.random(this.states, this.successors, this.seed);
 		long longest = this.baseline ? this.steps : Math.max(this.steps, this.autoencoderSteps);
@@ -166,6 +167,8 @@ final class KnownSourceCommand extends Subcommand {
 			.headBlocks(this.headBlocks)
 			.samples(this.samples)
 			.targets(this.targets);
+		// what cannot be a model is refused before its autoencoder is trained
+		model.build(autoencoder);
 		ProgramOptions program = this.compute.training();
 		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
 		Consumer<Path> noFiles = (directory) -> {
@@ -178,8 +181,8 @@ final class KnownSourceCommand extends Subcommand {
 		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
-		new LanguageModelTrainer(model, options(patches(), this.steps, this.learningRate, this.evaluateEvery), program,
-				List.of(new TrainingProgress(this), scores(onTheWay)),
+		new LanguageModelTrainer(model::build, options(patches(), this.steps, this.learningRate, this.evaluateEvery),
+				program, List.of(new TrainingProgress(this), scores(onTheWay)),
 				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.inference()))
 			.train(autoencoderDirectory, data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
@@ -223,7 +226,7 @@ final class KnownSourceCommand extends Subcommand {
 	}
 
 	private int patches() {
-		return Math.max(2, this.block / this.patchSize);
+		return Scale.patches(this.block, this.patchSize);
 	}
 
 	private static TrainingListener scores(Report onTheWay) {

@@ -5,6 +5,7 @@ import java.util.List;
 
 import io.calm.Calm;
 import io.calm.CalmTraining;
+import io.calm.cli.ablate.Scale;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
@@ -141,7 +142,7 @@ final class TrainCommand extends Subcommand {
 			return training.baseline(this.preset, (shape) -> {
 			}, (options) -> languageModel(options, Math.max(2, this.block)));
 		}
-		int patches = Math.max(2, this.block / Math.max(1, this.patchSize));
+		int patches = Scale.patches(this.block, this.patchSize);
 		return training
 			.autoencoder(
 					(shape) -> shape.patchSize(this.patchSize)

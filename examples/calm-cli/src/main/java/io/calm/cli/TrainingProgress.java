@@ -13,10 +13,18 @@ final class TrainingProgress implements TrainingListener {
 
 	private final Subcommand command;
 
+	private final String label;
+
 	private @Nullable ProgressBar bar;
 
 	TrainingProgress(Subcommand command) {
+		this(command, "");
+	}
+
+	/** For one of several models. */
+	TrainingProgress(Subcommand command, String label) {
 		this.command = command;
+		this.label = label;
 	}
 
 	@Override
@@ -28,7 +36,7 @@ final class TrainingProgress implements TrainingListener {
 	public void onStep(StepMetrics metrics) {
 		ProgressBar shown = this.bar;
 		if (shown == null) {
-			shown = this.command.progress(metrics.phase(), metrics.steps());
+			shown = this.command.progress(this.label + metrics.phase(), metrics.steps());
 			this.bar = shown;
 		}
 		shown.update(metrics.step(),

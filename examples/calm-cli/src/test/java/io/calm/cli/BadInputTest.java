@@ -113,6 +113,11 @@ class BadInputTest {
 			--autoencoder-size | 800000000    | hidden_size: is 800000000; choose a number from 1
 			--sampling-steps   | 10           | --sampling-steps: is for the flow and the diffusion head
 			--solver           | euler        | --solver: is for the flow head; add --head flow
+			--alpha            | 0            | alpha: is 0.0; choose a value strictly between 0 and 2
+			--alpha            | 2            | alpha: is 2.0; choose a value strictly between 0 and 2
+			--patch-size       | 3            | --block 64: is not two or more whole patches of 3 tokens
+			--patch-size       | 64           | --block 64: is not two or more whole patches of 64 tokens
+			--input            | pictures     | Invalid value for option '--input'
 			--steps            | -1           | training, steps: is -1; choose at least
 			""")
 	void trainingNeverBegins(String option, String value, String message) throws IOException {
@@ -135,6 +140,39 @@ class BadInputTest {
 				"--patch-size", "3");
 		assertRefused("--patch-size: has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
 				"--corpus", input("corpus.txt"));
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', textBlock = """
+			--temperature 0             | temperature: is 0.0; choose a value above 0 and up to 1
+			--temperature 1.01          | temperature: is 1.01; choose a value above 0 and up to 1
+			--temperature -0.5          | temperature: is -0.5; choose a number greater than 0 and at most 1
+			--temperature NaN           | temperature: is NaN; choose a number greater than 0 and at most 1
+			--temperature 2 --exact     | temperature: is 2.0; choose a value above 0 and up to 1
+			--candidates 0              | candidates: is 0; choose at least 1
+			--top-k 0                   | top-k: is 0; choose at least 1
+			""")
+	void generationNeverBegins(String options, String message) throws IOException {
+		assertRefused(message, ("generate " + input("model") + " --quiet " + options).split(" "));
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|',
+			textBlock = """
+					colour                                 | study colour: is not known; choose one of k, regularisation, samples,
+					k --block 12                           | --block 12: is not two or more whole patches of 8 tokens
+					head --patch-size 0                    | patch_size: is 0; choose
+					temperature --patch-size 2             | --patch-size 2: is too small for this study
+					alpha --minutes 0                      | --minutes: is 0.0; choose a positive number
+					alpha --steps -3                       | --steps: is -3; choose at least 1
+					alpha --preset gigantic                | preset gigantic: is not known; choose one of nano
+					alpha --states 1                       | Markov source: 1 states; ask for at least 2
+					alpha --corpus missing.txt             | --corpus: needs --tokenizer and --evaluation-corpus beside it
+					""")
+	void studyNeverBegins(String options, String message) throws IOException {
+		assertRefused(message,
+				("ablate " + options + " --quiet --no-fusion --output " + this.directory.resolve("deep/study"))
+					.split(" "));
 	}
 
 	static Stream<Arguments> brokenFiles() {

@@ -1,0 +1,230 @@
+package io.calm;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+import io.calm.input.InvalidInputException;
+import io.calm.model.TinyModel;
+import io.calm.text.ByteTokenizer;
+import io.calm.text.Corpus;
+import io.calm.training.StepMetrics;
+import io.calm.training.TrainingException;
+import io.calm.training.TrainingListener;
+import io.calm.training.TrainingOptions;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+/** A model that learns two words, and then two others. */
+class FineTuningTest {
+
+	private static final String WEIGHTS = "model.safetensors";
+
+	private static Path base;
+
+	private static Path text;
+
+	private static Path unseen;
+
+	private Path output;
+
+	@BeforeAll
+	static void trainBase(@TempDir Path directory) throws IOException {
+		base = directory.resolve("base");
+		text = Files.writeString(directory.resolve("text.txt"), "red blue ".repeat(400));
+		unseen = Files.writeString(directory.resolve("unseen.txt"), "red blue ".repeat(80));
+		Path first = Files.writeString(directory.resolve("first.txt"), "one two. ".repeat(400));
+		Calm.train((training) -> training.corpus(first)
+			.tokenizer(new ByteTokenizer())
+			.autoencoder((shape) -> shape.hiddenSize(32).intermediateSize(64).latentSize(8), length(150))
+			.languageModel("nano", (shape) -> shape.hiddenSize(16).heads(2).noiseSize(8).samples(4).targets(5),
+					length(20))
+			.program(TinyModel.PROGRAM)
+			.output(base)).close();
+	}
+
+	@BeforeEach
+	void chooseOutput(@TempDir Path directory) {
+		this.output = directory.resolve("model");
+	}
+
+	@AfterEach
+	void leaveNoInterrupt() {
+		Thread.interrupted();
+	}
+
+	private static Consumer<TrainingOptions.Builder> length(long steps) {
+		return (options) -> options.steps(steps).batch(4).patches(8).learningRate(3e-3).warmup(0);
+	}
+
+	private void tune(Consumer<CalmTraining> training) {
+		Calm.train((options) -> {
+			options.base(base).corpus(text).program(TinyModel.PROGRAM).output(this.output);
+			training.accept(options);
+		}).close();
+	}
+
+	/** Scores, best models and the last step of a training. */
+	private static final class Events implements TrainingListener {
+
+		private final List<Long> evaluated = new ArrayList<>();
+
+		private final List<Double> scores = new ArrayList<>();
+
+		private final List<Long> best = new ArrayList<>();
+
+		private long last;
+
+		@Override
+		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+			this.evaluated.add(step);
+			this.scores.add(metrics.getOrDefault("brier_1", Double.NaN));
+		}
+
+		@Override
+		public void onBest(String phase, long step, Path directory) {
+			assertThat(directory.resolve(WEIGHTS)).isRegularFile();
+			this.best.add(step);
+		}
+
+		@Override
+		public void onEnd(String phase, long step) {
+			this.last = step;
+		}
+
+	}
+
+	@Test
+	void beginsWithTheBaseAndKeepsItsAutoencoder() throws IOException {
+		Events events = new Events();
+		tune((training) -> training.languageModel(length(60).andThen((options) -> options.evaluateEvery(60)))
+			.evaluation(Corpus.of(unseen))
+			.listener(events));
+		assertThat(events.evaluated).containsExactly(0L, 60L);
+		assertThat(events.scores.get(1)).as("Brier-1 of the new text").isGreaterThan(events.scores.get(0) + 0.05);
+		assertThat(this.output.resolve("autoencoder").resolve(WEIGHTS))
+			.hasSameBinaryContentAs(base.resolve("autoencoder").resolve(WEIGHTS));
+		assertThat(this.output.resolve("config.json")).hasSameBinaryContentAs(base.resolve("config.json"));
+		assertThat(Files.mismatch(this.output.resolve(WEIGHTS), base.resolve(WEIGHTS))).isNotNegative();
+	}
+
+	@Test
+	void trainsTheAutoencoderOnWhenAsked() throws IOException {
+		tune((training) -> training.autoencoder(length(1)).languageModel(length(1)));
+		assertThat(Files.mismatch(this.output.resolve("autoencoder").resolve(WEIGHTS),
+				base.resolve("autoencoder").resolve(WEIGHTS)))
+			.isNotNegative();
+		assertThat(this.output.resolveSibling("model.training")).doesNotExist();
+	}
+
+	/** At a rate of nothing no model is better than the base: the first one counts. */
+	@Test
+	void stopsWhenNothingGetsBetterAndKeepsTheBest() {
+		Events events = new Events();
+		tune((training) -> training
+			.languageModel(length(50).andThen((options) -> options.learningRate(1e-30).evaluateEvery(2).patience(3)))
+			.evaluation(Corpus.of(unseen))
+			.listener(events));
+		assertThat(events.evaluated).containsExactly(0L, 2L, 4L, 6L);
+		assertThat(events.best).containsExactly(0L);
+		assertThat(events.last).isEqualTo(6);
+		assertThat(this.output.resolve(WEIGHTS)).hasSameBinaryContentAs(base.resolve(WEIGHTS));
+	}
+
+	@Test
+	void goesOnExactlyAlsoWithPatience() {
+		Consumer<CalmTraining> options = (training) -> training
+			.languageModel(length(12).andThen((length) -> length.evaluateEvery(2).checkpointEvery(1).patience(2)))
+			.evaluation(Corpus.of(unseen));
+		Events whole = new Events();
+		tune(options.andThen((training) -> training.listener(whole)));
+		Path expected = this.output;
+
+		this.output = expected.resolveSibling("interrupted");
+		Events first = new Events();
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(first).listener(interrupt(3)))));
+		assertThat(Thread.interrupted()).isTrue();
+		Events second = new Events();
+		tune(options.andThen((training) -> training.listener(second)));
+		List<Long> evaluated = new ArrayList<>(first.evaluated);
+		evaluated.addAll(second.evaluated);
+		assertThat(evaluated).isEqualTo(whole.evaluated);
+		assertThat(second.last).isEqualTo(whole.last);
+		assertThat(this.output.resolve(WEIGHTS)).hasSameBinaryContentAs(expected.resolve(WEIGHTS));
+	}
+
+	private static TrainingListener interrupt(long at) {
+		return new TrainingListener() {
+			@Override
+			public void onStep(StepMetrics metrics) {
+				if (metrics.step() == at) {
+					Thread.currentThread().interrupt();
+				}
+			}
+		};
+	}
+
+	@Test
+	void refusesWhatTheBaseDecides() {
+		assertRefused((training) -> training.tokenizer(new ByteTokenizer()), "base: is given, and so is the tokenizer");
+		assertRefused((training) -> training.autoencoder((shape) -> {
+		}, length(1)), "base: is given, and so is the autoencoder's shape");
+		assertRefused((training) -> training.languageModel("nano", (shape) -> {
+		}, length(1)), "base: is given, and so is the language model's shape");
+		assertRefused((training) -> training.languageModel(length(1).andThen((options) -> options.patience(1))),
+				"training, patience: is 1, but nothing is evaluated");
+		assertRefused(
+				(training) -> training
+					.languageModel(length(1).andThen((options) -> options.patience(1).evaluateEvery(1))),
+				"training, patience: is 1, but there is no text to evaluate on");
+	}
+
+	@Test
+	void refusesOtherModels(@TempDir Path directory) throws IOException {
+		Path baseline = directory.resolve("baseline");
+		TinyModel.write(baseline, TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0), 1);
+		assertRefused((training) -> training.base(baseline), "is no CALM language model");
+		Path alone = Files.createDirectory(directory.resolve("alone"));
+		for (String file : List.of("config.json", WEIGHTS)) {
+			Files.copy(base.resolve(file), alone.resolve(file));
+		}
+		assertRefused((training) -> training.base(alone), "has no directory autoencoder/");
+	}
+
+	@Test
+	void goesOnWithTheSameBaseOnly(@TempDir Path directory) throws IOException {
+		Consumer<CalmTraining> options = (training) -> training.languageModel(length(3));
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(interrupt(1)))));
+		assertThat(Thread.interrupted()).isTrue();
+		Path other = directory.resolve("other");
+		copy(base, other);
+		assertRefused(options.andThen((training) -> training.base(other)), "was trained with another base");
+	}
+
+	private static void copy(Path from, Path to) throws IOException {
+		try (var files = Files.walk(from)) {
+			for (Path file : files.toList()) {
+				Files.copy(file, to.resolve(from.relativize(file).toString()));
+			}
+		}
+	}
+
+	private void assertRefused(Consumer<CalmTraining> training, String message) {
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> tune(training))
+			.withMessageContaining(message);
+		assertThat(this.output).doesNotExist();
+	}
+
+}

@@ -1,0 +1,158 @@
+package io.calm.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+
+import io.calm.cli.ablate.Laboratory;
+import io.calm.cli.ablate.Material;
+import io.calm.cli.ablate.Scale;
+import io.calm.cli.ablate.Study;
+import io.calm.cli.ablate.StudyReport;
+import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowListener;
+import io.calm.text.Corpus;
+import io.calm.text.Tokenizer;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Repeats a comparison of the paper. */
+@Command(name = "ablate", description = "Train and score models that differ in one thing, and write results.csv,"
+		+ " chart.png and report.md. The same command goes on where it was interrupted.")
+final class AblateCommand extends Subcommand {
+
+	/** What is held equal between the arms. */
+	enum Equal {
+
+		STEPS, FLOPS
+
+	}
+
+	@Parameters(paramLabel = "STUDY",
+			description = "k, regularisation, samples, alpha, input, kl-weight, latent-size, head, temperature or"
+					+ " baseline.")
+	private String study = "";
+
+	@Option(names = "--output", required = true, paramLabel = "DIR", description = "Where models and results go.")
+	private Path output = Path.of("study");
+
+	@Option(names = "--known-source",
+			description = "Train on a random source whose ideal score is known (the default" + " without --corpus).")
+	private boolean knownSource;
+
+	@Option(names = "--states", defaultValue = "64", description = "Of the source (default: ${DEFAULT-VALUE}).")
+	private int states;
+
+	@Option(names = "--successors", defaultValue = "3", description = "Of each state (default: ${DEFAULT-VALUE}).")
+	private int successors;
+
+	@Option(names = "--corpus", arity = "1..*", paramLabel = "PATH",
+			description = "Text to train on: .txt, .jsonl, .gz of both, or directories of them.")
+	private List<Path> corpus = List.of();
+
+	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
+			description = "Text that is not trained on, to score the models on.")
+	private List<Path> evaluationCorpus = List.of();
+
+	@Option(names = "--tokenizer", paramLabel = "FILE", description = "A tokenizer.json for the text.")
+	private @Nullable Path tokenizer;
+
+	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
+	private String jsonField = "text";
+
+	@Option(names = "--minutes", defaultValue = "5",
+			description = "For the whole study; some steps of every model tell how many fit (default:"
+					+ " ${DEFAULT-VALUE}).")
+	private double minutes;
+
+	@Option(names = "--steps", defaultValue = "0",
+			description = "Of the first model, in place of what fits into the minutes.")
+	private long steps;
+
+	@Option(names = "--equal", defaultValue = "steps",
+			description = "What the models train equally long for: steps or flops (default: ${DEFAULT-VALUE}).")
+	private Equal equal = Equal.STEPS;
+
+	@Option(names = "--preset", defaultValue = "nano",
+			description = "Of the language models (default: ${DEFAULT-VALUE}).")
+	private String preset = "nano";
+
+	@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+	private int patchSize;
+
+	@Option(names = "--latent-size", defaultValue = "32", description = "l (default: ${DEFAULT-VALUE}).")
+	private int latentSize;
+
+	@Option(names = "--autoencoder-size", defaultValue = "128", description = "D (default: ${DEFAULT-VALUE}).")
+	private int autoencoderSize;
+
+	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
+	private int batch;
+
+	@Option(names = "--block", defaultValue = "64", description = "Tokens per sequence (default: ${DEFAULT-VALUE}).")
+	private int block;
+
+	@Option(names = "--learning-rate", defaultValue = "0.001",
+			description = "The greatest, of all trainings (default: ${DEFAULT-VALUE}).")
+	private double learningRate;
+
+	@Option(names = "--positions", defaultValue = "20000",
+			description = "The most positions to score (default: ${DEFAULT-VALUE}).")
+	private long positions;
+
+	@Option(names = "--seed", defaultValue = "1", description = "Of everything random (default: ${DEFAULT-VALUE}).")
+	private long seed;
+
+	@Option(names = "--mlflow", paramLabel = "URI", description = "Follow every model on this MLflow server.")
+	private @Nullable String mlflow;
+
+	@Mixin
+	private ComputeOptions compute = new ComputeOptions();
+
+	@Override
+	Report run() {
+		Study chosen = Study.named(this.study);
+		Scale scale = new Scale(this.preset, this.patchSize, this.latentSize, this.autoencoderSize, this.batch,
+				this.block, this.learningRate, this.steps, this.minutes, this.equal == Equal.FLOPS, this.positions,
+				this.seed);
+		Report report = new Report();
+		try (Material material = material()) {
+			StudyReport found = new Laboratory(scale, material, this.compute.training(), this.compute.inference(),
+					(arm) -> new TrainingProgress(this, arm + ", "), this::tracking)
+				.run(chosen, this.output);
+			found.forEach(report::put);
+			if (!Double.isNaN(material.idealBrierLm())) {
+				report.put("bestPossible", material.idealBrierLm());
+			}
+		}
+		return report.put("output", this.output.toString());
+	}
+
+	private Material material() {
+		if (this.corpus.isEmpty()) {
+			return Material.ofKnownSource(this.states, this.successors, this.seed);
+		}
+		if (this.knownSource) {
+			refuse("--known-source", "--corpus");
+		}
+		Path file = this.tokenizer;
+		if (file == null || this.evaluationCorpus.isEmpty()) {
+			throw new InvalidInputException("--corpus", "needs --tokenizer and --evaluation-corpus beside it",
+					"name a tokenizer.json and text that is not trained on");
+		}
+		return Material.ofText(text(this.corpus), text(this.evaluationCorpus), Tokenizer.load(file));
+	}
+
+	private Corpus text(List<Path> paths) {
+		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField));
+	}
+
+	private @Nullable MlflowListener tracking(String arm) {
+		String uri = this.mlflow;
+		return (uri == null) ? null
+				: MlflowListener.of((options) -> options.trackingUri(uri).run(this.study + ", " + arm));
+	}
+
+}

@@ -1,0 +1,239 @@
+package io.calm.cli.ablate;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+import io.calm.evaluation.AutoencoderScore;
+import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.LikelihoodScore;
+import io.calm.evaluation.LikelihoodScoring;
+import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowListener;
+import io.calm.training.Evaluation;
+import io.calm.training.TrainingListener;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Trains and scores the arms of a study one after the other, and goes on where it was
+ * interrupted: arms with a result are done, an arm without one continues from its
+ * checkpoint.
+ */
+public final class Laboratory {
+
+	private static final int SCORED_BLOCKS = 8;
+
+	/** What is left for scoring. */
+	private static final double TRAINING_SHARE = 0.75;
+
+	private final Scale scale;
+
+	private final Material material;
+
+	private final Bench bench;
+
+	private final ProgramOptions inference;
+
+	private final Function<String, TrainingListener> progress;
+
+	private final Function<String, @Nullable MlflowListener> tracking;
+
+	/**
+	 * A laboratory.
+	 * @param scale sizes and lengths
+	 * @param material what to train and score on; stays the caller's
+	 * @param training device, precision and fusion
+	 * @param inference likewise
+	 * @param progress gives a listener to each arm, by its name
+	 * @param tracking likewise, or null; it is closed when the arm is trained
+	 */
+	public Laboratory(Scale scale, Material material, ProgramOptions training, ProgramOptions inference,
+			Function<String, TrainingListener> progress, Function<String, @Nullable MlflowListener> tracking) {
+		this.scale = scale;
+		this.material = material;
+		this.bench = new Bench(scale, material, training);
+		this.inference = inference;
+		this.progress = progress;
+		this.tracking = tracking;
+	}
+
+	/**
+	 * Does a study, or what is left of it.
+	 * @param study what to compare
+	 * @param output the directory of models and results
+	 * @return what was found, written there as well
+	 */
+	public StudyReport run(Study study, Path output) {
+		// whatever cannot be built is refused before anything is written
+		study.arms().forEach(this.bench::flops);
+		if (study.measure() == Study.Measure.TEMPERATURE && this.scale.patchSize() < BrierScore.LENGTH) {
+			throw new InvalidInputException("--patch-size " + this.scale.patchSize(),
+					"is too small for this study, which compares 4 tokens of a patch", "choose at least 4");
+		}
+		Notebook notebook = new Notebook(output);
+		String settings = study.name() + ", " + this.scale + ", data " + this.material.data().digest();
+		Map<String, Long> steps = notebook.plan(settings).map(Notebook.Plan::steps).orElseGet(() -> {
+			Map<String, Long> planned = plan(study, output.resolve("trial"));
+			notebook.write(new Notebook.Plan(settings, planned));
+			return planned;
+		});
+		List<Point> points = new ArrayList<>();
+		for (Arm arm : study.arms()) {
+			points.addAll(notebook.points(arm).orElseGet(() -> {
+				List<Point> found = trainAndMeasure(study, arm, steps, output, notebook);
+				notebook.write(arm, found);
+				return found;
+			}));
+		}
+		List<Point> way = study.arms()
+			.stream()
+			.flatMap((arm) -> StudyReport.way(arm, notebook.way(arm)).stream())
+			.toList();
+		StudyReport report = new StudyReport(study, this.scale, this.material, points, way);
+		report.write(notebook);
+		return report;
+	}
+
+	/** The steps of each arm. */
+	private Map<String, Long> plan(Study study, Path trial) {
+		double first = this.bench.flops(study.arms().get(0)).training();
+		Map<Arm, Double> weights = new LinkedHashMap<>();
+		study.arms()
+			.forEach((arm) -> weights.put(arm, this.scale.equalFlops() ? first / this.bench.flops(arm).training() : 1));
+		double steps = this.scale.steps();
+		if (steps == 0) {
+			double milliseconds = 0;
+			Map<Path, Double> autoencoders = new HashMap<>();
+			Map<Path, Double> shares = new HashMap<>();
+			try {
+				for (Arm arm : study.arms()) {
+					Path autoencoder = this.bench.autoencoderIn(trial, arm);
+					if (!arm.baseline()) {
+						autoencoders.computeIfAbsent(autoencoder,
+								(directory) -> this.bench.tryAutoencoder(arm, directory));
+						shares.merge(autoencoder, weights.getOrDefault(arm, 1.0), Math::max);
+					}
+					milliseconds += weights.getOrDefault(arm, 1.0)
+							* this.bench.tryModel(arm, autoencoder, trial.resolve(arm.fileName()));
+				}
+			}
+			finally {
+				Notebook.delete(trial);
+			}
+			for (Map.Entry<Path, Double> share : shares.entrySet()) {
+				milliseconds += share.getValue() * Bench.AUTOENCODER_SHARE
+						* autoencoders.getOrDefault(share.getKey(), 0.0);
+			}
+			steps = TRAINING_SHARE * this.scale.minutes() * 60_000 / milliseconds;
+		}
+		Map<String, Long> planned = new LinkedHashMap<>();
+		for (Map.Entry<Arm, Double> weight : weights.entrySet()) {
+			planned.put(weight.getKey().name(), Math.max(1, Math.round(steps * weight.getValue())));
+		}
+		return planned;
+	}
+
+	private List<Point> trainAndMeasure(Study study, Arm arm, Map<String, Long> planned, Path output,
+			Notebook notebook) {
+		long start = System.nanoTime();
+		Path model = output.resolve("models").resolve(arm.fileName());
+		Path autoencoder = this.bench.autoencoderIn(output, arm);
+		long steps = planned.getOrDefault(arm.name(), 1L);
+		try (MlflowListener tracked = this.tracking.apply(arm.name())) {
+			List<TrainingListener> listeners = new ArrayList<>(List.of(this.progress.apply(arm.name())));
+			if (tracked != null) {
+				listeners.add(tracked);
+			}
+			if (!arm.baseline()) {
+				long longest = longest(study, autoencoder, output, planned);
+				this.bench.trainAutoencoder(arm, Bench.autoencoderSteps(longest), autoencoder, listeners);
+			}
+			boolean scoredOnTheWay = study.measure() == Study.Measure.BRIER_LM_OVER_FLOPS && arm.baseline();
+			if (scoredOnTheWay) {
+				listeners.add(keeping(arm, notebook));
+			}
+			this.bench.trainModel(arm, steps, autoencoder, model, listeners,
+					scoredOnTheWay ? (checkpoint) -> likelihood(scoreBaseline(checkpoint, arm)) : Evaluation.NONE);
+		}
+		if (study.measure() == Study.Measure.TEMPERATURE) {
+			return new TemperatureCurves(this.material, this.scale, this.inference).of(model, arm.baseline());
+		}
+		Map<String, Double> more = new LinkedHashMap<>();
+		more.put("steps", (double) steps);
+		more.put("seconds", (System.nanoTime() - start) / 1e9);
+		double operations = this.bench.flops(arm).training() * steps * this.scale.batch() * this.scale.block();
+		more.put("training_flops", operations);
+		more.put("inference_flops_per_token", this.bench.flops(arm).inference());
+		BrierScore score;
+		if (arm.baseline()) {
+			LikelihoodScore likelihood = scoreBaseline(model, arm);
+			more.putAll(likelihood(likelihood));
+			score = likelihood.patchAligned();
+		}
+		else {
+			more.put("autoencoder_accuracy", accuracy(autoencoder));
+			score = scoreCalm(model, arm);
+		}
+		for (int n = 1; n <= BrierScore.LENGTH; n++) {
+			more.put("brier_" + n, score.brier()[n - 1]);
+		}
+		more.put("positions", (double) score.positions());
+		return List.of(new Point(arm.baseline() ? "baseline" : "CALM", arm.name(), operations, score.brierLm(),
+				score.error(), more));
+	}
+
+	/** Keeps the scores of an arm on its way, over interruptions too. */
+	private static TrainingListener keeping(Arm arm, Notebook notebook) {
+		return new TrainingListener() {
+			@Override
+			public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+				Map<String, Map<String, Double>> way = notebook.way(arm);
+				way.put(Long.toString(step), metrics);
+				notebook.write(arm, way);
+			}
+		};
+	}
+
+	private double accuracy(Path autoencoder) {
+		return AutoencoderScore.of(autoencoder, this.material.unseen(), this.inference, this.scale.seed()).accuracy();
+	}
+
+	private BrierScore scoreCalm(Path model, Arm arm) {
+		int patches = this.scale.patches(this.bench.patchSize(arm));
+		return new BrierLm(patches, SCORED_BLOCKS, this.scale.positions(), this.scale.seed()).score(model,
+				this.material.unseen(), this.inference);
+	}
+
+	/** The steps of the longest arm that shares an autoencoder. */
+	private long longest(Study study, Path autoencoder, Path output, Map<String, Long> planned) {
+		return study.arms()
+			.stream()
+			.filter((arm) -> !arm.baseline() && this.bench.autoencoderIn(output, arm).equals(autoencoder))
+			.mapToLong((arm) -> planned.getOrDefault(arm.name(), 1L))
+			.max()
+			.orElseThrow();
+	}
+
+	private LikelihoodScore scoreBaseline(Path model, Arm arm) {
+		int size = this.bench.patchSize(arm);
+		return new LikelihoodScoring(this.scale.patches(size), size, SCORED_BLOCKS, this.scale.positions(),
+				this.scale.seed())
+			.score(model, this.material.unseen(), this.inference);
+	}
+
+	private static Map<String, Double> likelihood(LikelihoodScore score) {
+		Map<String, Double> scores = new LinkedHashMap<>();
+		scores.put("cross_entropy", score.crossEntropy());
+		scores.put("cross_entropy_error", score.crossEntropyError());
+		scores.put("brier_lm_every_position", score.everyPosition().brierLm());
+		scores.put("brier_lm_every_position_error", score.everyPosition().error());
+		return scores;
+	}
+
+}
