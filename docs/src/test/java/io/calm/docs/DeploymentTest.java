@@ -31,7 +31,7 @@ class DeploymentTest {
 
 	private final Repository repository = new Repository();
 
-	private final Settings settings = new Settings();
+	private final Settings settings = new Settings(this.repository);
 
 	private final List<String> images = List.of("apache/kafka:" + this.repository.version("kafka.version"),
 			"ghcr.io/mlflow/mlflow:v" + Commands.testedMlflow(),
@@ -85,7 +85,7 @@ class DeploymentTest {
 				.isTrue();
 		}
 		else if (!name.equals("HOME")) {
-			assertThat(this.settings.hasVariable(name)).as("property behind %s=%s", name, value).isTrue();
+			assertThat(this.settings.hasVariable(name, value)).as("property behind %s=%s", name, value).isTrue();
 		}
 	}
 

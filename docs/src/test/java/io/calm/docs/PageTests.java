@@ -30,7 +30,7 @@ final class PageTests {
 
 	private final Repository repository = new Repository();
 
-	private final Settings settings = new Settings();
+	private final Settings settings = new Settings(this.repository);
 
 	private final Commands commands = new Commands(this.repository, this.settings);
 

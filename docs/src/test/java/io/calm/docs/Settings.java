@@ -6,6 +6,8 @@ import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -16,6 +18,10 @@ import java.util.TreeSet;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+
+import org.springframework.boot.context.properties.bind.Binder;
+import org.springframework.boot.context.properties.source.ConfigurationPropertySources;
+import org.springframework.core.env.SystemEnvironmentPropertySource;
 
 /**
  * The properties that applications have: those of the configuration metadata on the class
@@ -30,16 +36,16 @@ final class Settings {
 
 	private final Map<String, String> types = new TreeMap<>();
 
-	Settings() {
+	Settings(Repository repository) {
 		try {
 			for (URL url : Collections.list(Settings.class.getClassLoader().getResources(METADATA))) {
-				try (Reader reader = new InputStreamReader(url.openStream(), StandardCharsets.UTF_8)) {
-					JsonObject metadata = JsonParser.parseReader(reader).getAsJsonObject();
-					for (JsonElement property : metadata.getAsJsonArray("properties")) {
-						JsonElement type = property.getAsJsonObject().get("type");
-						this.types.put(property.getAsJsonObject().get("name").getAsString(),
-								(type != null) ? type.getAsString() : "");
-					}
+				read(url);
+			}
+			for (String module : repository.modules()) {
+				// also of applications, which are on no class path
+				Path classes = Repository.ROOT.resolve(module).resolve("target/classes");
+				if (Files.exists(classes.resolve(METADATA))) {
+					read(classes.resolve(METADATA).toUri().toURL());
 				}
 			}
 		}
@@ -47,6 +53,17 @@ final class Settings {
 			throw new UncheckedIOException(ex);
 		}
 		OTHERS.forEach((name) -> this.types.put(name, ""));
+	}
+
+	private void read(URL url) throws IOException {
+		try (Reader reader = new InputStreamReader(url.openStream(), StandardCharsets.UTF_8)) {
+			JsonObject metadata = JsonParser.parseReader(reader).getAsJsonObject();
+			for (JsonElement property : metadata.getAsJsonArray("properties")) {
+				JsonElement type = property.getAsJsonObject().get("type");
+				this.types.put(property.getAsJsonObject().get("name").getAsString(),
+						(type != null) ? type.getAsString() : "");
+			}
+		}
 	}
 
 	boolean has(String name) {
@@ -60,14 +77,19 @@ final class Settings {
 		return this.types.keySet().stream().anyMatch((name) -> name.startsWith(prefix + "."));
 	}
 
-	/** Whether an environment variable sets a property, by the rules of Spring Boot. */
-	boolean hasVariable(String variable) {
-		String name = variable.toLowerCase(Locale.ROOT).replace('_', '.');
-		return this.types.entrySet().stream().anyMatch((each) -> {
-			String property = each.getKey().replace("-", "");
-			return name.equals(property)
-					|| each.getValue().startsWith("java.util.Map") && name.startsWith(property + ".");
-		});
+	/** Whether an environment variable sets a property, as Spring Boot binds it. */
+	boolean hasVariable(String variable, String value) {
+		Binder binder = new Binder(ConfigurationPropertySources
+			.from(new SystemEnvironmentPropertySource("systemEnvironment", Map.of(variable, value))));
+		String letters = letters(variable);
+		return this.types.keySet()
+			.stream()
+			.filter((name) -> letters(name).equals(letters))
+			.anyMatch((name) -> binder.bind(name, String.class).isBound());
+	}
+
+	private static String letters(String name) {
+		return name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]", "");
 	}
 
 	/** The names, for messages. */
