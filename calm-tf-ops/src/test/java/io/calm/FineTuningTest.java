@@ -21,6 +21,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -141,10 +143,15 @@ class FineTuningTest {
 		assertThat(this.output.resolve(WEIGHTS)).hasSameBinaryContentAs(base.resolve(WEIGHTS));
 	}
 
-	@Test
-	void goesOnExactlyAlsoWithPatience() {
+	/**
+	 * At steps 2, 3 (the last) and 4 (where it stops early), the interrupt comes before
+	 * the evaluation.
+	 */
+	@ParameterizedTest
+	@CsvSource({ "12, 2", "12, 3", "12, 4", "3, 3" })
+	void goesOnExactlyAlsoWithPatience(long steps, long at) {
 		Consumer<CalmTraining> options = (training) -> training
-			.languageModel(length(12).andThen((length) -> length.evaluateEvery(2).checkpointEvery(1).patience(2)))
+			.languageModel(length(steps).andThen((length) -> length.evaluateEvery(2).checkpointEvery(1).patience(2)))
 			.evaluation(Corpus.of(unseen));
 		Events whole = new Events();
 		tune(options.andThen((training) -> training.listener(whole)));
@@ -153,7 +160,7 @@ class FineTuningTest {
 		this.output = expected.resolveSibling("interrupted");
 		Events first = new Events();
 		assertThatExceptionOfType(TrainingException.class)
-			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(first).listener(interrupt(3)))));
+			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(first).listener(interrupt(at)))));
 		assertThat(Thread.interrupted()).isTrue();
 		Events second = new Events();
 		tune(options.andThen((training) -> training.listener(second)));

@@ -12,6 +12,8 @@ const FINISH_REASONS = {
 	CANCELLED: 'cancelled',
 };
 
+const STORY_ENDS = { END: 'finished', LENGTH: 'cut at its length', STOP: 'finished', CANCELLED: 'cancelled' };
+
 let writing = null;
 
 function element(name, text, className) {
@@ -78,7 +80,7 @@ async function write() {
 		}
 	}
 	catch (failure) {
-		failed(text, failure instanceof TypeError
+		failed(text, failure instanceof TypeError || failure.name === 'AbortError'
 			? 'The application does not answer. Is it still running?' : failure.message);
 	}
 	finally {
@@ -140,6 +142,7 @@ function chunk(text, data) {
 	if (data.text) {
 		sheet.append(element('span', data.text, text.patches % 2 ? 'patch odd' : 'patch'));
 	}
+	sheet.parentElement.scrollTop = sheet.parentElement.scrollHeight;
 	text.tokens += data.tokens;
 	text.patches += data.tokens ? 1 : 0;
 	text.latestAt = performance.now();
@@ -210,7 +213,7 @@ async function showState() {
 			['Slots in use', model.slotsInUse + ' of ' + model.slots],
 			['Queue', model.waiting < 0 ? 'not known' : model.waiting + ' waiting'],
 			['Broker', state.broker + (state.ownBroker ? ', in this process' : '')],
-		], model.slots ? model.slotsInUse / model.slots : 0);
+		]);
 		health(model.state === 'USABLE' && model.takesRequests ? 'good' : 'bad',
 			model.state !== 'USABLE' ? 'the model is not usable' : model.takesRequests ? 'ready' : 'the broker or the service is away');
 	}
@@ -232,7 +235,7 @@ function chooseModel(models) {
 	select.disabled = models.length < 2;
 }
 
-function service(rows, load) {
+function service(rows) {
 	at('service').replaceChildren(...rows.map(([name, value]) => {
 		const row = document.createElement('div');
 		row.append(element('dt', name), element('dd', value));
@@ -261,7 +264,8 @@ function readStories() {
 		const text = element('p', '', 'text');
 		text.append(element('span', story.product.description, 'prompt'), element('span', story.text));
 		item.append(head, text, element('p',
-			story.model + ' · ' + story.finishReason.toLowerCase() + ' · ' + story.tokens + ' tokens', 'facts'));
+			story.model + ' · ' + story.tokens + ' tokens · '
+				+ (STORY_ENDS[story.finishReason] || 'refused: ' + story.finishReason), 'facts'));
 		at('stories').prepend(item);
 	});
 }
@@ -303,10 +307,13 @@ document.addEventListener('keydown', (event) => {
 		cancel();
 	}
 });
-showState();
-setInterval(() => {
+
+async function watch() {
 	if (!document.hidden) {
-		showState();
+		await showState();
 	}
-}, 2000);
+	setTimeout(watch, 2000);
+}
+
+watch();
 readStories();

@@ -4,7 +4,9 @@ import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
+import java.awt.geom.Ellipse2D;
 import java.awt.geom.Path2D;
+import java.awt.geom.Point2D;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -30,6 +32,9 @@ final class Curves {
 
 	private static final int MARGIN = 60;
 
+	/** What a curve of one point is drawn as. */
+	private static final double DOT = 8;
+
 	private static final Color LINE = new Color(0x01, 0x94, 0xE2);
 
 	private final Map<String, Curve> curves = new LinkedHashMap<>();
@@ -42,7 +47,8 @@ final class Curves {
 
 		private long seen;
 
-		private long lastStep;
+		/** A fine-tuning is scored before its first step. */
+		private long lastStep = -1;
 
 		void add(long step, double value) {
 			// a training that goes on may tell of steps that were told before
@@ -116,20 +122,34 @@ final class Curves {
 		graphics.setStroke(new BasicStroke(1.5f));
 		Path2D path = new Path2D.Double();
 		for (double[] point : points) {
-			double x = MARGIN + width * (point[0] - firstStep) / Math.max(1, lastStep - firstStep);
-			double y = MARGIN + height - height * (point[1] - least) / ((greatest > least) ? greatest - least : 1);
+			// a single step, or a value that does not change, is in the middle
+			double x = MARGIN
+					+ width * ((lastStep > firstStep) ? (point[0] - firstStep) / (lastStep - firstStep) : 0.5);
+			double y = MARGIN + height - height * ((greatest > least) ? (point[1] - least) / (greatest - least) : 0.5);
 			if (path.getCurrentPoint() == null) {
 				path.moveTo(x, y);
 			}
 			path.lineTo(x, y);
 		}
 		graphics.draw(path);
+		if (points.size() == 1) {
+			Point2D only = path.getCurrentPoint();
+			graphics.fill(new Ellipse2D.Double(only.getX() - DOT / 2, only.getY() - DOT / 2, DOT, DOT));
+		}
 		graphics.setColor(Color.DARK_GRAY);
 		graphics.drawString(title, MARGIN, MARGIN - 12);
-		graphics.drawString(String.format(Locale.ROOT, "%.4g", greatest), 4, MARGIN + 6);
-		graphics.drawString(String.format(Locale.ROOT, "%.4g", least), 4, MARGIN + height);
-		graphics.drawString("step " + (long) firstStep, MARGIN, MARGIN + height + 18);
-		graphics.drawString("step " + (long) lastStep, MARGIN + width - 60, MARGIN + height + 18);
+		graphics.drawString(String.format(Locale.ROOT, "%.4g", greatest), 4,
+				MARGIN + ((greatest > least) ? 6 : height / 2));
+		if (greatest > least) {
+			graphics.drawString(String.format(Locale.ROOT, "%.4g", least), 4, MARGIN + height);
+		}
+		if (lastStep > firstStep) {
+			graphics.drawString("step " + (long) firstStep, MARGIN, MARGIN + height + 18);
+			graphics.drawString("step " + (long) lastStep, MARGIN + width - 60, MARGIN + height + 18);
+		}
+		else {
+			graphics.drawString("step " + (long) lastStep, MARGIN + width / 2 - 25, MARGIN + height + 18);
+		}
 	}
 
 }

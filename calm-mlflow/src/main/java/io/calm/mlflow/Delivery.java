@@ -16,6 +16,7 @@ import io.calm.mlflow.SpoolEntry.Artifact;
 import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Metrics;
 import io.calm.mlflow.SpoolEntry.Start;
+import io.calm.mlflow.SpoolEntry.Text;
 import io.calm.mlflow.SpoolEntry.Training;
 import org.jspecify.annotations.Nullable;
 import org.mlflow.api.proto.Service.CreateRun;
@@ -155,6 +156,9 @@ final class Delivery {
 			else if (entry instanceof Start start) {
 				start(start);
 			}
+			else if (entry instanceof Text text) {
+				this.api.upload(run(text.run(), text.time()).artifacts(), text.path(), text.text());
+			}
 			else if (entry instanceof Artifact artifact) {
 				upload(artifact);
 			}
@@ -227,13 +231,22 @@ final class Delivery {
 			.setSourceType("calm")
 			.setSource("{\"sha256\":\"" + start.digest() + "\"}")
 			.build();
-		this.api.post("runs/log-inputs",
-				LogInputs.newBuilder()
-					.setRunId(runId)
-					.addDatasets(DatasetInput.newBuilder()
-						.setDataset(dataset)
-						.addTags(InputTag.newBuilder().setKey("mlflow.data.context").setValue("training"))),
-				LogInputs.Response.newBuilder());
+		LogInputs.Builder inputs = LogInputs.newBuilder()
+			.setRunId(runId)
+			.addDatasets(DatasetInput.newBuilder()
+				.setDataset(dataset)
+				.addTags(InputTag.newBuilder().setKey("mlflow.data.context").setValue("training")));
+		try {
+			this.api.post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
+		}
+		catch (MlflowException ex) {
+			if (!ex.refused()) {
+				throw ex;
+			}
+			// the server refuses one of two trainings that name a new dataset at the same
+			// time, and takes it once it knows the dataset
+			this.api.post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
+		}
 	}
 
 	private void end(End end) {

@@ -147,6 +147,13 @@ final class MlflowApi {
 		}
 	}
 
+	void upload(String root, String path, String text) {
+		HttpRequest.Builder request = request(proxied(root) + encoded(path))
+			.header("Content-Type", "text/plain; charset=utf-8")
+			.PUT(BodyPublishers.ofString(text));
+		send(request, BodyHandlers.ofString(), deadline(text.length()));
+	}
+
 	void download(String root, String path, long size, Path file) {
 		send(request(proxied(root) + encoded(path)).GET(), BodyHandlers.ofFile(file), deadline(size));
 	}

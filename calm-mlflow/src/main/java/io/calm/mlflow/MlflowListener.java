@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -14,7 +15,9 @@ import io.calm.mlflow.MlflowOptions.Checkpoints;
 import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Metrics;
 import io.calm.mlflow.SpoolEntry.Start;
-import io.calm.training.LanguageModelTrainer;
+import io.calm.mlflow.SpoolEntry.Text;
+import io.calm.training.AutoencoderTrainer;
+import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
 import org.jspecify.annotations.Nullable;
@@ -35,7 +38,8 @@ import org.slf4j.LoggerFactory;
  *
  * Closing waits a while for the server. A listener that nobody closes is closed when the
  * JVM ends; a training that is running then, for example because of a signal, is marked
- * KILLED. Neither texts nor prompts are logged.
+ * KILLED. Of texts and prompts only those are logged that a training was told to
+ * {@linkplain io.calm.CalmTraining#samples sample}.
  */
 public final class MlflowListener implements TrainingListener, AutoCloseable {
 
@@ -129,7 +133,11 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		this.running.put(phase, (settings.get("steps") instanceof Number steps) ? steps.longValue() : 0L);
 		Map<String, String> params = new LinkedHashMap<>();
 		settings.forEach((name, value) -> {
-			if (!name.equals(DIRECTORY)) {
+			if (name.equals(BASE)) {
+				// not where it lies
+				flatten(name, Path.of(String.valueOf(value)).getFileName(), params);
+			}
+			else if (!name.equals(DIRECTORY)) {
 				flatten(name, value, params);
 			}
 		});
@@ -197,6 +205,25 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	}
 
 	/**
+	 * What the model has written, for prompts that somebody has asked it to go on with.
+	 */
+	@Override
+	public void onSamples(String phase, long step, List<Sample> samples) {
+		follow(() -> {
+			Recorder to = recording(phase);
+			if (to != null) {
+				String text = samples.stream()
+					.map((sample) -> "Prompt: " + sample.prompt() + "\nText: " + sample.text() + "\n")
+					.collect(Collectors.joining("\n"));
+				// names in the order of the steps
+				String name = String.format(Locale.ROOT, "samples/step-%08d.txt", step);
+				to.offer(new Text(phase, now(), name, mask(text)));
+			}
+		});
+		checkIfFailFast();
+	}
+
+	/**
 	 * Keeps the checkpoint if it is to be sent: by hard links, or, where the spool is on
 	 * another file system, by copying it on the training's thread.
 	 */
@@ -204,8 +231,21 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	public void onCheckpoint(String phase, long step, Path directory) {
 		follow(() -> {
 			Recorder to = recording(phase);
-			if (to != null && this.options.checkpoints() != Checkpoints.NONE) {
-				to.offerCheckpoint(phase, step, directory, this.options.checkpoints() == Checkpoints.LAST);
+			Checkpoints sent = this.options.checkpoints();
+			if (to != null && (sent.last() || sent == Checkpoints.ALL)) {
+				to.offerCheckpoint(phase, step, directory, sent.last() ? "last" : "step-" + step);
+			}
+		});
+		checkIfFailFast();
+	}
+
+	/** Keeps the best model so far, like a checkpoint. */
+	@Override
+	public void onBest(String phase, long step, Path directory) {
+		follow(() -> {
+			Recorder to = recording(phase);
+			if (to != null && this.options.checkpoints().best()) {
+				to.offerCheckpoint(phase, step, directory, "best");
 			}
 		});
 		checkIfFailFast();
@@ -223,10 +263,12 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		if (to == null || steps == null) {
 			return;
 		}
-		// an interrupted training has saved its state and ends before its last step
-		String status = (step < steps) ? KILLED : FINISHED;
+		// an interrupted training has saved its state and ends before its last step, as
+		// does one whose patience is at its end; this is the training's thread
+		String status = (step < steps && Thread.currentThread().isInterrupted()) ? KILLED : FINISHED;
 		to.offer(new End(phase, now(), status, Map.of()));
-		if (status.equals(KILLED) || phase.equals(LanguageModelTrainer.PHASE)) {
+		// an autoencoder is followed by its language model
+		if (status.equals(KILLED) || !phase.equals(AutoencoderTrainer.PHASE)) {
 			endTraining(to, status, Map.of());
 		}
 	}

@@ -43,8 +43,23 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		NONE,
 		/** The last one, as {@code checkpoints/last}. */
 		LAST,
-		/** Each, as {@code checkpoints/step-NUMBER}. */
-		ALL
+		/**
+		 * The best one of a training with patience, as {@code checkpoints/best}; it has
+		 * no state of the optimiser.
+		 */
+		BEST,
+		/** {@link #BEST} and {@link #LAST}. */
+		BEST_AND_LAST,
+		/** Each, as {@code checkpoints/step-NUMBER}, and {@link #BEST}. */
+		ALL;
+
+		boolean best() {
+			return this != NONE && this != LAST;
+		}
+
+		boolean last() {
+			return this == LAST || this == BEST_AND_LAST;
+		}
 
 	}
 

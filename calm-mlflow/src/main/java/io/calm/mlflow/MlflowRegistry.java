@@ -59,7 +59,7 @@ public final class MlflowRegistry {
 
 	/** Only for a training to go on. */
 	private static final Set<String> NOT_OF_THE_MODEL = Set.of("optimizer.safetensors", "trainer_state.json",
-			CHECKSUMS);
+			"evaluated.json", "best.json", CHECKSUMS);
 
 	private static final int MOST_CHECKSUMS = 1 << 20;
 

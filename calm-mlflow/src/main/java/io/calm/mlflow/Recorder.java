@@ -57,6 +57,8 @@ final class Recorder {
 
 	private final Curves curves = new Curves();
 
+	private final SystemMetrics system = new SystemMetrics(new NvidiaGpus());
+
 	private final AtomicLong recorded = new AtomicLong();
 
 	private final AtomicLong dropped = new AtomicLong();
@@ -110,22 +112,23 @@ final class Recorder {
 		}
 	}
 
-	/** Keeps a checkpoint as it is now and has it sent. */
-	void offerCheckpoint(String phase, long step, Path checkpoint, boolean last) {
+	/**
+	 * Keeps a checkpoint as it is now and has it sent.
+	 * @param name of the artifact; an earlier one of the same name that has not been sent
+	 * need not be any more
+	 */
+	void offerCheckpoint(String phase, long step, Path checkpoint, String name) {
 		try {
 			// the thread of a training that is being interrupted may not wait
 			boolean open = this.spoolOpen.getCount() == 0 || this.spoolOpen.await(5, TimeUnit.SECONDS);
 			SpoolFile file = open ? this.spool : null;
-			String name = "checkpoints/" + Delivery.key(phase) + "/" + step;
-			if (file == null || !file.keep(checkpoint, name)) {
+			String kept = "checkpoints/" + Delivery.key(phase) + "/" + name + "/" + step;
+			if (file == null || !file.keep(checkpoint, kept)) {
 				this.dropped.incrementAndGet();
 				return;
 			}
-			if (last) {
-				deleteOlder(file.files().resolve(name));
-			}
-			offer(new Artifact(phase, System.currentTimeMillis(), name,
-					last ? "checkpoints/last" : "checkpoints/step-" + step));
+			deleteOlder(file.files().resolve(kept));
+			offer(new Artifact(phase, System.currentTimeMillis(), kept, "checkpoints/" + name));
 		}
 		catch (IOException ex) {
 			drop(1, ex);
@@ -302,7 +305,7 @@ final class Recorder {
 				sampleAt = System.nanoTime() + this.options.systemMetricsEvery().toNanos();
 				sampled = newest;
 				entries.add(entries.indexOf(newest) + 1,
-						new Metrics(newest.run(), System.currentTimeMillis(), newest.step(), SystemMetrics.now()));
+						new Metrics(newest.run(), System.currentTimeMillis(), newest.step(), this.system.now()));
 			}
 			append(file, entries);
 			entries.clear();

@@ -28,7 +28,7 @@ sealed interface SpoolEntry {
 	Gson GSON = new GsonBuilder().disableHtmlEscaping().registerTypeAdapter(Double.class, new AnyNumber()).create();
 
 	Map<String, Class<? extends SpoolEntry>> TYPES = Map.of("training", Training.class, "start", Start.class, "metrics",
-			Metrics.class, "artifact", Artifact.class, "end", End.class);
+			Metrics.class, "text", Text.class, "artifact", Artifact.class, "end", End.class);
 
 	/** Milliseconds since 1970. */
 	long time();
@@ -99,6 +99,21 @@ sealed interface SpoolEntry {
 		public Metrics {
 			Objects.requireNonNull(run);
 			Objects.requireNonNull(values);
+		}
+
+	}
+
+	/**
+	 * A text is to be sent as a file.
+	 *
+	 * @param path below the run's artifacts
+	 */
+	record Text(String run, long time, String path, String text) implements SpoolEntry {
+
+		public Text {
+			Objects.requireNonNull(run);
+			Objects.requireNonNull(path);
+			Objects.requireNonNull(text);
 		}
 
 	}

@@ -32,6 +32,7 @@
  * {"type":"training","version":1,"key":"…","time":…,"experiment":"…","experimentId":"…","name":"…","runId":"…","tags":{…}}
  * {"type":"start","run":"autoencoder","time":…,"directory":"…","params":{…},"dataset":"corpus","digest":"…"}
  * {"type":"metrics","run":"autoencoder","time":…,"step":1,"values":{"loss":5.5,"learning_rate":1.0E-4}}
+ * {"type":"text","run":"language-model","time":…,"path":"samples/step-00000500.txt","text":"…"}
  * {"type":"artifact","run":"autoencoder","time":…,"file":"checkpoints/last","path":"checkpoints/last"}
  * {"type":"end","run":"autoencoder","time":…,"status":"FINISHED","tags":{}}
  * </pre>

@@ -117,7 +117,9 @@ class MlflowConnectionTest {
 				listener.close();
 				assertThat(listener.status().orElseThrow().complete()).isEqualTo(password.startsWith("a"));
 			}
-			Tracked.of(new MlflowClient(new BasicMlflowHostCreds(server.uri(), "admin", "a-l0ng-passw0rd")), "auth")
+			Tracked
+				.of(server.uri(), new MlflowClient(new BasicMlflowHostCreds(server.uri(), "admin", "a-l0ng-passw0rd")),
+						"auth")
 				.assertLosses(LANGUAGE_MODEL, 5);
 		}
 	}

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 import javax.imageio.ImageIO;
 
@@ -22,9 +23,13 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.calm.mlflow.MlflowOptions.Checkpoints;
+import io.calm.training.BaselineTrainer;
+import io.calm.training.Sample;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.mlflow.api.proto.Service.FileInfo;
 import org.mlflow.api.proto.Service.Run;
 import org.mlflow.api.proto.Service.RunStatus;
@@ -93,10 +98,8 @@ class MlflowListenerTest {
 		assertThat(model.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
 		assertThat(model.getInfo().getEndTime()).isGreaterThanOrEqualTo(model.getInfo().getStartTime());
 		assertThat(Tracked.tags(model)).containsEntry("mlflow.runName", LANGUAGE_MODEL);
-		assertThat(Tracked.params(model)).containsEntry("architectures", "One,Two")
-			.containsEntry("steps", "40")
-			.containsEntry("learning_rate", "0.001")
-			.doesNotContainKey("checkpoint_directory");
+		assertThat(Tracked.params(model)).isEqualTo(Map.of("architectures", "One,Two", "steps", "40", "learning_rate",
+				"0.001", "data_digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
 		tracked.assertLosses(AUTOENCODER, 30);
 		tracked.assertLosses(LANGUAGE_MODEL, 40);
 		for (String metric : List.of("learning_rate", "gradient_norm", "tokens_per_second", "step_milliseconds",
@@ -108,6 +111,49 @@ class MlflowListenerTest {
 		assertThat(tracked.curve(tracked.phase(AUTOENCODER), "evaluation/accuracy")).isEqualTo(Map.of(30L, 0.75));
 		assertThat(tracked.curve(model, "system/jvm_heap_used_megabytes")).isNotEmpty()
 			.allSatisfy((step, megabytes) -> assertThat(megabytes).isPositive());
+	}
+
+	@Test
+	void textsAreSentOnlyIfTheTrainingWasToldToWriteThem() throws Exception {
+		MlflowListener listener = listener((options) -> {
+		});
+		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.start(LANGUAGE_MODEL, 1, 20);
+		training.steps(LANGUAGE_MODEL, 1, 20, 20);
+		listener.onSamples(LANGUAGE_MODEL, 9, List.of(new Sample("One", " fish"), new Sample("Zw\u00f6lf\n", "")));
+		listener.onSamples(LANGUAGE_MODEL, 20, List.of(new Sample("One", " bird")));
+		listener.onEnd(LANGUAGE_MODEL, 20);
+		listener.close();
+		String run = tracked().phase(LANGUAGE_MODEL).getInfo().getRunId();
+		MlflowApi api = new MlflowApi(MlflowConnection.to(this.server.toString()));
+		assertThat(api.artifacts(run, "samples")).extracting(FileInfo::getPath)
+			.containsExactly("samples/step-00000009.txt", "samples/step-00000020.txt");
+		assertThat(artifact(run, "samples/step-00000009.txt")).asString(StandardCharsets.UTF_8)
+			.isEqualTo("Prompt: One\nText:  fish\n\nPrompt: Zw\u00f6lf\n\nText: \n");
+		assertThat(artifact(run, "samples/step-00000020.txt")).asString(StandardCharsets.UTF_8)
+			.isEqualTo("Prompt: One\nText:  bird\n");
+		assertThat(this.directory.resolve("mlflow-spool")).isEmptyDirectory();
+	}
+
+	@Test
+	void baselineEndsItsTraining() {
+		MlflowListener listener = listener();
+		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.phase(BaselineTrainer.PHASE, 3);
+		training.phase(BaselineTrainer.PHASE, 4);
+		listener.close();
+		assertThat(tracked().runs()).hasSize(4)
+			.allSatisfy((run) -> assertThat(run.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED));
+	}
+
+	@Test
+	void trainingsAtTheSameTimeShareADataset() {
+		// the server looks for a dataset, then adds it: some find none and add it twice
+		List<MlflowListener> listeners = IntStream.range(0, 6).mapToObj((i) -> listener()).toList();
+		listeners.forEach((listener) -> new FakeTraining(listener, this.directory).phase(LANGUAGE_MODEL, 2));
+		listeners.forEach(MlflowListener::close);
+		assertThat(listeners).allMatch((listener) -> listener.status().orElseThrow().complete());
+		assertThat(tracked().runs()).hasSize(12);
 	}
 
 	@Test
@@ -136,7 +182,11 @@ class MlflowListenerTest {
 		JsonObject dataset = inputs.get(0).getAsJsonObject().getAsJsonObject("dataset");
 		assertThat(dataset.get("name").getAsString()).isEqualTo("tickets");
 		assertThat(dataset.get("digest").getAsString()).isEqualTo("0123456789abcdef0123456789abcdef0123");
-		assertThat(inputs.toString()).contains("mlflow.data.context").contains("training");
+		assertThat(dataset.get("source_type").getAsString()).isEqualTo("calm");
+		assertThat(dataset.get("source").getAsString())
+			.isEqualTo("{\"sha256\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}");
+		assertThat(inputs.get(0).getAsJsonObject().getAsJsonArray("tags").toString())
+			.isEqualTo("[{\"key\":\"mlflow.data.context\",\"value\":\"training\"}]");
 	}
 
 	@Test
@@ -197,11 +247,63 @@ class MlflowListenerTest {
 		FakeTraining training = new FakeTraining(listener, this.directory);
 		training.start(AUTOENCODER, 1, 10);
 		training.steps(AUTOENCODER, 1, 3, 10);
+		Thread.currentThread().interrupt();
 		listener.onEnd(AUTOENCODER, 3);
+		assertThat(Thread.interrupted()).isTrue();
 		listener.onFailure(AUTOENCODER, new IllegalStateException("interrupted"));
 		listener.close();
 		assertThat(tracked().training().getInfo().getStatus()).isEqualTo(RunStatus.KILLED);
 		assertThat(tracked().phase(AUTOENCODER).getInfo().getStatus()).isEqualTo(RunStatus.KILLED);
+	}
+
+	@Test
+	void trainingThatEndsEarlyBecauseItGetsNoBetterIsFinished() {
+		MlflowListener listener = listener();
+		FakeTraining training = new FakeTraining(listener, this.directory);
+		for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+			training.start(phase, 1, 10);
+			training.steps(phase, 1, 3, 10);
+			listener.onEnd(phase, 3);
+		}
+		listener.close();
+		assertThat(tracked().runs()).hasSize(3)
+			.allSatisfy((run) -> assertThat(run.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED));
+	}
+
+	@ParameterizedTest
+	@EnumSource(Checkpoints.class)
+	void sendsTheCheckpointsThatWereAskedFor(Checkpoints sent) throws Exception {
+		MlflowListener listener = listener((options) -> options.checkpoints(sent));
+		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.start(LANGUAGE_MODEL, 1, 3);
+		for (long step = 1; step <= 3; step++) {
+			training.steps(LANGUAGE_MODEL, step, step, 3);
+			Path checkpoint = training.writeCheckpoint(LANGUAGE_MODEL, "after " + step);
+			listener.onCheckpoint(LANGUAGE_MODEL, step, checkpoint);
+			if (step < 3) {
+				listener.onBest(LANGUAGE_MODEL, step, checkpoint);
+			}
+			// as ModelDirectory does: a new file, not new content
+			SpoolFile.deleteAll(checkpoint);
+		}
+		listener.onEnd(LANGUAGE_MODEL, 3);
+		listener.close();
+		Map<String, String> expected = switch (sent) {
+			case NONE -> Map.of();
+			case LAST -> Map.of("last", "after 3");
+			case BEST -> Map.of("best", "after 2");
+			case BEST_AND_LAST -> Map.of("last", "after 3", "best", "after 2");
+			case ALL -> Map.of("step-1", "after 1", "step-2", "after 2", "step-3", "after 3", "best", "after 2");
+		};
+		Map<String, String> weights = new HashMap<>();
+		tracked().artifacts(tracked().phase(LANGUAGE_MODEL)).forEach((path, bytes) -> {
+			assertThat(path).matches("checkpoints/[^/]+/(config.json|model.safetensors)");
+			if (path.endsWith("model.safetensors")) {
+				weights.put(path.split("/")[1], new String(bytes, StandardCharsets.UTF_8));
+			}
+		});
+		assertThat(weights).isEqualTo(expected);
+		assertThat(this.directory.resolve("mlflow-spool")).isEmptyDirectory();
 	}
 
 	@Test

@@ -2,23 +2,35 @@ package io.calm.mlflow;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.UUID;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
+import com.google.gson.JsonObject;
 import io.calm.Calm;
 import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
+import io.calm.mlflow.MlflowOptions.Checkpoints;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Sample;
+import io.calm.training.StepMetrics;
+import io.calm.training.TrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.mlflow.api.proto.Service.Metric;
 import org.mlflow.api.proto.Service.Run;
 import org.mlflow.api.proto.Service.RunStatus;
 
@@ -54,7 +66,10 @@ class MlflowTrainingTest {
 		Path output = this.directory.resolve("model");
 		MlflowListener listener = MlflowListener.of((options) -> options.trackingUri(this.server.toString())
 			.experiment(this.experiment)
+			.systemMetricsEvery(Duration.ofNanos(1))
+			.checkpoints(Checkpoints.ALL)
 			.closeTimeout(Duration.ofMinutes(1)));
+		Heard heard = new Heard();
 		try (listener; ByteTokenizer tokenizer = new ByteTokenizer()) {
 			Calm.train((training) -> training.corpus(text)
 				.evaluation(Corpus.of(text))
@@ -63,22 +78,35 @@ class MlflowTrainingTest {
 				.autoencoder((shape) -> shape.latentSize(8).hiddenSize(64).intermediateSize(64),
 						(options) -> options.steps(4).batch(4).patches(16).evaluateEvery(4))
 				.languageModel("nano", (shape) -> {
-				}, (options) -> options.steps(3).batch(4).patches(16).evaluateEvery(3).seed(5))
+				}, (options) -> options.steps(3).batch(4).patches(16).evaluateEvery(2).patience(5).seed(5))
+				.samples(List.of("The quick", "The lazy"), (request) -> request.maxNewTokens(8))
 				.listener(listener)
+				.listener(heard)
 				.output(output)).close();
 		}
 		Tracked tracked = tracked();
-		Run model = tracked.phase(LANGUAGE_MODEL);
 		assertThat(tracked.training().getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
-		assertThat(tracked.curve(tracked.phase(AUTOENCODER), "loss")).containsOnlyKeys(1L, 2L, 3L, 4L);
-		assertThat(tracked.curve(tracked.phase(AUTOENCODER), "evaluation/accuracy")).containsOnlyKeys(4L);
-		assertThat(tracked.curve(model, "loss")).containsOnlyKeys(1L, 2L, 3L);
-		assertThat(tracked.curve(model, "evaluation/brier_lm")).containsOnlyKeys(3L);
-		assertThat(Tracked.params(model)).containsEntry("seed", "5")
-			.containsEntry("steps", "3")
-			.containsEntry("precision", "fp32")
-			.containsKeys("vocab_size", "data_digest", "device")
-			.doesNotContainKey("checkpoint_directory");
+		for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+			assertThat(tracked.phase(phase).getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
+			assertMetrics(tracked, phase, heard.metrics.getOrDefault(phase, Map.of()));
+			assertSystemMetrics(tracked, phase);
+			assertParams(tracked, phase, heard.settings.getOrDefault(phase, Map.of()));
+			assertDataset(tracked, phase, heard.settings.getOrDefault(phase, Map.of()));
+			assertArtifacts(tracked, phase, heard.artifacts.getOrDefault(phase, Map.of()));
+		}
+		// the names are promised: neither listener nor training may lose one
+		assertThat(heard.metrics.get(AUTOENCODER)).containsOnlyKeys("loss", "learning_rate", "gradient_norm",
+				"tokens_per_second", "step_milliseconds", "cross_entropy", "accuracy", "kl", "kl_collapsed_dimensions",
+				"evaluation/accuracy", "evaluation/noisy_accuracy");
+		assertThat(heard.metrics.get(LANGUAGE_MODEL)).containsKeys("loss", "learning_rate", "gradient_norm",
+				"tokens_per_second", "step_milliseconds", "evaluation/brier_lm", "evaluation/brier_lm_error",
+				"evaluation/brier_1", "evaluation/brier_2", "evaluation/brier_3", "evaluation/brier_4");
+		assertThat(heard.artifacts.get(LANGUAGE_MODEL)).containsKeys("samples/step-00000002.txt",
+				"samples/step-00000003.txt", "checkpoints/step-2/model.safetensors",
+				"checkpoints/step-3/optimizer.safetensors", "checkpoints/best/model.safetensors");
+		assertThat(heard.settings.get(LANGUAGE_MODEL)).containsKeys("seed", "steps", "precision", "device",
+				"vocab_size", "tensorflow_version", "learning_rate", "weight_decay", "data_digest");
+		assertThat(tracked.artifacts(tracked.training())).containsOnlyKeys("curves.png");
 		assertThat(this.directory.resolve("mlflow-spool")).isEmptyDirectory();
 
 		MlflowRegistry registry = MlflowRegistry.of(MlflowConnection.to(this.server.toString()),
@@ -92,6 +120,141 @@ class MlflowTrainingTest {
 		registry.setAlias(this.experiment, "champion", registry.register(this.experiment, output, (version) -> {
 		}).version());
 		assertThat(generatedElsewhere("models:/" + this.experiment + "@champion")).isEqualTo(generated(output));
+	}
+
+	private static void assertMetrics(Tracked tracked, String phase, Map<String, Map<Long, Double>> expected) {
+		Run run = tracked.phase(phase);
+		Map<String, Map<Long, Double>> there = new TreeMap<>();
+		run.getData()
+			.getMetricsList()
+			.stream()
+			.map(Metric::getKey)
+			.filter((name) -> !name.startsWith("system/"))
+			.forEach((name) -> there.put(name, tracked.curve(run, name)));
+		assertThat(there).as(phase).isEqualTo(new TreeMap<>(expected));
+	}
+
+	/**
+	 * Nobody else has seen these, but they must be possible, and of this training's
+	 * steps.
+	 */
+	private static void assertSystemMetrics(Tracked tracked, String phase) {
+		Run run = tracked.phase(phase);
+		for (String name : List.of("cpu_utilization_percentage", "process_cpu_percentage",
+				"system_memory_usage_megabytes", "process_memory_usage_megabytes", "jvm_heap_used_megabytes",
+				"jvm_heap_committed_megabytes")) {
+			Map<Long, Double> curve = tracked.curve(run, "system/" + name);
+			assertThat(curve).as(name).isNotEmpty();
+			assertThat(curve.keySet()).as(name).allMatch((step) -> step >= 1 && step <= 4);
+			double most = name.endsWith("percentage") ? 100 : 1e7;
+			assertThat(curve.values()).as(name).allMatch((value) -> value >= 0 && value <= most);
+		}
+		// TensorFlow alone has this much
+		assertThat(tracked.curve(run, "system/process_memory_usage_megabytes").values())
+			.allMatch((megabytes) -> megabytes > 100);
+	}
+
+	private static void assertParams(Tracked tracked, String phase, Map<String, Object> settings) {
+		Map<String, String> expected = new TreeMap<>();
+		settings.forEach((name, value) -> {
+			if (!name.equals(TrainingListener.DIRECTORY)) {
+				expected.put(name, (value instanceof List<?> list)
+						? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : String.valueOf(value));
+			}
+		});
+		assertThat(new TreeMap<>(Tracked.params(tracked.phase(phase)))).as(phase).isEqualTo(expected);
+	}
+
+	private static void assertDataset(Tracked tracked, String phase, Map<String, Object> settings) {
+		JsonObject input = tracked.rest("runs/get?run_id=" + tracked.phase(phase).getInfo().getRunId())
+			.getAsJsonObject("run")
+			.getAsJsonObject("inputs")
+			.getAsJsonArray("dataset_inputs")
+			.get(0)
+			.getAsJsonObject()
+			.getAsJsonObject("dataset");
+		String digest = String.valueOf(settings.get(TrainingListener.DATA));
+		assertThat(input.get("name").getAsString()).isEqualTo("corpus");
+		assertThat(digest).startsWith(input.get("digest").getAsString());
+		assertThat(input.get("source").getAsString()).isEqualTo("{\"sha256\":\"" + digest + "\"}");
+	}
+
+	private static void assertArtifacts(Tracked tracked, String phase, Map<String, byte[]> expected) {
+		Map<String, byte[]> there = tracked.artifacts(tracked.phase(phase));
+		assertThat(there).as(phase).containsOnlyKeys(expected.keySet());
+		expected.forEach((path, bytes) -> assertThat(there.get(path)).as(path).isEqualTo(bytes));
+	}
+
+	/** What the training said, to be compared with what the server knows; by phase. */
+	private static final class Heard implements TrainingListener {
+
+		private final Map<String, Map<String, Object>> settings = new HashMap<>();
+
+		private final Map<String, Map<String, Map<Long, Double>>> metrics = new HashMap<>();
+
+		private final Map<String, Map<String, byte[]>> artifacts = new HashMap<>();
+
+		@Override
+		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+			this.settings.put(phase, Map.copyOf(settings));
+		}
+
+		@Override
+		public void onStep(StepMetrics metrics) {
+			add(metrics.phase(), metrics.step(), "loss", metrics.loss());
+			add(metrics.phase(), metrics.step(), "learning_rate", metrics.learningRate());
+			add(metrics.phase(), metrics.step(), "gradient_norm", metrics.gradientNorm());
+			add(metrics.phase(), metrics.step(), "tokens_per_second", metrics.tokensPerSecond());
+			add(metrics.phase(), metrics.step(), "step_milliseconds", metrics.milliseconds());
+			metrics.more().forEach((name, value) -> add(metrics.phase(), metrics.step(), name, value));
+		}
+
+		@Override
+		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+			metrics.forEach((name, value) -> add(phase, step, "evaluation/" + name, value));
+		}
+
+		private void add(String phase, long step, String name, double value) {
+			this.metrics.computeIfAbsent(phase, (key) -> new HashMap<>())
+				.computeIfAbsent(name, (key) -> new TreeMap<>())
+				.put(step, value);
+		}
+
+		@Override
+		public void onSamples(String phase, long step, List<Sample> samples) {
+			assertThat(samples).extracting(Sample::prompt).containsExactly("The quick", "The lazy");
+			assertThat(samples).extracting(Sample::text).doesNotContain("");
+			String text = samples.stream()
+				.map((sample) -> "Prompt: " + sample.prompt() + "\nText: " + sample.text() + "\n")
+				.collect(Collectors.joining("\n"));
+			artifacts(phase).put("samples/step-0000000" + step + ".txt", text.getBytes(StandardCharsets.UTF_8));
+		}
+
+		@Override
+		public void onCheckpoint(String phase, long step, Path directory) {
+			addCheckpoint(phase, "step-" + step, directory);
+		}
+
+		@Override
+		public void onBest(String phase, long step, Path directory) {
+			addCheckpoint(phase, "best", directory);
+		}
+
+		private void addCheckpoint(String phase, String name, Path directory) {
+			try (Stream<Path> files = Files.list(directory)) {
+				for (Path file : files.toList()) {
+					artifacts(phase).put("checkpoints/" + name + "/" + file.getFileName(), Files.readAllBytes(file));
+				}
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
+			}
+		}
+
+		private Map<String, byte[]> artifacts(String phase) {
+			return this.artifacts.computeIfAbsent(phase, (key) -> new HashMap<>());
+		}
+
 	}
 
 	/** As bytes, for a model of three steps writes what no terminal shows. */
@@ -194,15 +357,6 @@ class MlflowTrainingTest {
 		process.waitFor();
 		tracked().assertLosses(LANGUAGE_MODEL, 40);
 		goOn();
-	}
-
-	@Test
-	void curvesHoldABoundedNumberOfPoints() {
-		Curves curves = new Curves();
-		for (long step = 1; step <= 100_000; step++) {
-			curves.add(new SpoolEntry.Metrics(LANGUAGE_MODEL, step, step, Map.of("loss", 1.0 / step, "kl", 0.5)));
-		}
-		assertThat(curves.points()).isBetween(1000, 2000);
 	}
 
 }

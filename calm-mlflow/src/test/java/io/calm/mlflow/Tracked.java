@@ -1,10 +1,20 @@
 package io.calm.mlflow;
 
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import org.mlflow.api.proto.Service.Metric;
 import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
@@ -14,14 +24,14 @@ import org.mlflow.tracking.MlflowClient;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** What a server knows, read by MLflow's own Java client. */
-record Tracked(MlflowClient client, String experimentId) {
+record Tracked(String uri, MlflowClient client, String experimentId) {
 
 	static Tracked of(String uri, String experiment) {
-		return of(new MlflowClient(uri), experiment);
+		return of(uri, new MlflowClient(uri), experiment);
 	}
 
-	static Tracked of(MlflowClient client, String experiment) {
-		return new Tracked(client, client.getExperimentByName(experiment).orElseThrow().getExperimentId());
+	static Tracked of(String uri, MlflowClient client, String experiment) {
+		return new Tracked(uri, client, client.getExperimentByName(experiment).orElseThrow().getExperimentId());
 	}
 
 	/** Of the training, without its phases; there must be one. */
@@ -61,6 +71,48 @@ record Tracked(MlflowClient client, String experimentId) {
 			.collect(Collectors.toMap(Metric::getStep, Metric::getValue, (one, other) -> {
 				throw new AssertionError("a step of " + metric + " has two values");
 			}, TreeMap::new));
+	}
+
+	/** What MLflow's Java client does not read. */
+	JsonObject rest(String endpoint) {
+		return JsonParser.parseString(new String(get("/api/2.0/mlflow/" + endpoint), StandardCharsets.UTF_8))
+			.getAsJsonObject();
+	}
+
+	/** The files of a run, by path. */
+	Map<String, byte[]> artifacts(Run run) {
+		Map<String, byte[]> artifacts = new TreeMap<>();
+		addArtifacts(run.getInfo().getRunId(), "", artifacts);
+		return artifacts;
+	}
+
+	private void addArtifacts(String runId, String directory, Map<String, byte[]> artifacts) {
+		JsonElement files = rest("artifacts/list?run_id=" + runId + "&path=" + directory).get("files");
+		if (files == null) {
+			return;
+		}
+		for (JsonElement each : files.getAsJsonArray()) {
+			JsonObject file = each.getAsJsonObject();
+			String path = file.get("path").getAsString();
+			if (file.get("is_dir").getAsBoolean()) {
+				addArtifacts(runId, path, artifacts);
+			}
+			else {
+				artifacts.put(path, get("/get-artifact?run_uuid=" + runId + "&path=" + path));
+			}
+		}
+	}
+
+	private byte[] get(String path) {
+		try {
+			HttpResponse<byte[]> answer = HttpClient.newHttpClient()
+				.send(HttpRequest.newBuilder(URI.create(this.uri + path)).build(), BodyHandlers.ofByteArray());
+			assertThat(answer.statusCode()).as(path).isEqualTo(200);
+			return answer.body();
+		}
+		catch (IOException | InterruptedException ex) {
+			throw new IllegalStateException(ex);
+		}
 	}
 
 	/** The losses of a fake training, each of its steps once. */

@@ -5,7 +5,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 import com.sun.jna.Function;
+import com.sun.jna.NativeLibrary;
 import com.sun.jna.Platform;
+import com.sun.jna.Pointer;
 import io.calm.input.InvalidInputException;
 import org.bytedeco.javacpp.BytePointer;
 import org.jspecify.annotations.Nullable;
@@ -38,6 +40,9 @@ final class NativeRuntime {
 		setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
 		MISSING = tryToLoad();
 		GPU = MISSING == null && findGpu();
+		if (MISSING == null && Platform.isLinux()) {
+			endWithoutDestructors();
+		}
 	}
 
 	private NativeRuntime() {
@@ -107,6 +112,19 @@ final class NativeRuntime {
 		else {
 			Function.getFunction("c", "setenv").invokeInt(new Object[] { name, value, 1 });
 		}
+	}
+
+	/**
+	 * When the JVM ends while a thread computes, such as a training at Ctrl-C, the
+	 * destructors of TensorFlow's static objects free code that is running, and the
+	 * process crashes on its way out. So the process ends before them, with its own
+	 * status. Destructors run from the last to the first, and many static objects are
+	 * made on the way: only what is registered at the end runs before all of them.
+	 */
+	private static void endWithoutDestructors() {
+		Function onExit = Function.getFunction("c", "on_exit");
+		Pointer exit = NativeLibrary.getInstance("c").getGlobalVariableAddress("_exit");
+		Runtime.getRuntime().addShutdownHook(new Thread(() -> onExit.invokeInt(new Object[] { exit, null })));
 	}
 
 	private static boolean findGpu() {

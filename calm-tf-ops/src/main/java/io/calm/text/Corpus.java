@@ -71,6 +71,15 @@ public final class Corpus {
 	}
 
 	/**
+	 * The same, for paths that are in a list.
+	 * @param paths files or directories
+	 * @return the corpus
+	 */
+	public static Corpus of(List<Path> paths) {
+		return of((corpus) -> corpus.paths(paths));
+	}
+
+	/**
 	 * A corpus with options, for example
 	 * {@code Corpus.of(c -> c.paths(file).jsonField("body"))}.
 	 * @param options sets the options
@@ -148,7 +157,16 @@ public final class Corpus {
 		 * @return this
 		 */
 		public Builder paths(Path... paths) {
-			this.paths.addAll(List.of(paths));
+			return paths(List.of(paths));
+		}
+
+		/**
+		 * The same, for paths that are in a list.
+		 * @param paths files or directories
+		 * @return this
+		 */
+		public Builder paths(List<Path> paths) {
+			this.paths.addAll(paths);
 			return this;
 		}
 

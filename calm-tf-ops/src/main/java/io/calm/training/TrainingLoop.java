@@ -17,6 +17,7 @@ import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import org.jspecify.annotations.Nullable;
+import org.tensorflow.TensorFlow;
 
 /**
  * Steps, checkpoints and listeners of one training. The checkpoint is a model directory
@@ -30,6 +31,9 @@ final class TrainingLoop {
 	private static final String STATE = "trainer_state.json";
 
 	private static final String BEST = "best.json";
+
+	/** Stands in a checkpoint that has been evaluated. */
+	private static final String EVALUATED = "evaluated.json";
 
 	private final String phase;
 
@@ -46,6 +50,9 @@ final class TrainingLoop {
 	private final Evaluation evaluation;
 
 	private final @Nullable Path base;
+
+	/** The step of the checkpoint in the directory; less than 0 while there is none. */
+	private long saved = -1;
 
 	private @Nullable Best best;
 
@@ -84,21 +91,25 @@ final class TrainingLoop {
 			done = resume(directory);
 			long first = done + 1;
 			Map<String, Object> settings = new LinkedHashMap<>(shape);
+			settings.put("tensorflow_version", TensorFlow.version());
 			settings.put(TrainingListener.DATA, this.dataDigest);
 			settings.put(TrainingListener.DIRECTORY, directory.toAbsolutePath().toString());
 			if (this.base != null) {
 				settings.put(TrainingListener.BASE, this.base.toString());
 			}
 			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
-			if (done == 0 && this.base != null && this.options.evaluateEvery() > 0) {
-				save(directory, done, files, frozen);
+			if (toEvaluate(done)) {
+				// a base, or a checkpoint of which a crash has left no scores
+				if (this.saved < done) {
+					save(directory, done, files, frozen);
+				}
 				evaluate(directory, done, files, frozen);
 			}
 			while (done < this.options.steps() && !Thread.currentThread().isInterrupted() && !stopsEarly(done)) {
 				done++;
 				StepMetrics metrics = this.training.step(this.phase, done, batches(done));
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
-				boolean evaluate = due(done, this.options.evaluateEvery());
+				boolean evaluate = toEvaluate(done);
 				if (evaluate || due(done, this.options.checkpointEvery())) {
 					save(directory, done, files, frozen);
 				}
@@ -106,9 +117,8 @@ final class TrainingLoop {
 					evaluate(directory, done, files, frozen);
 				}
 			}
-			save(directory, done, files, frozen);
-			if (done >= Math.max(first, this.options.steps()) && this.options.evaluateEvery() > 0) {
-				evaluate(directory, done, files, frozen);
+			if (this.saved < done) {
+				save(directory, done, files, frozen);
 			}
 			long last = done;
 			this.listeners.forEach((listener) -> listener.onEnd(this.phase, last));
@@ -117,7 +127,7 @@ final class TrainingLoop {
 			this.listeners.forEach((listener) -> listener.onFailure(this.phase, ex));
 			throw ex;
 		}
-		if (done < this.options.steps() && !stopsEarly(done)) {
+		if (!finished(directory, done)) {
 			throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
 					+ "; its state is in " + directory + " and the same command goes on from there");
 		}
@@ -128,14 +138,27 @@ final class TrainingLoop {
 		return this.best != null && (step - this.best.step()) / this.options.evaluateEvery() >= this.options.patience();
 	}
 
+	/** Which model is the best, only the evaluation of the last one tells. */
+	private boolean finished(Path directory, long step) {
+		boolean judged = this.options.patience() == 0 || !toEvaluate(step)
+				|| Files.exists(directory.resolve(EVALUATED));
+		return judged && (step >= this.options.steps() || stopsEarly(step));
+	}
+
 	/** Beside the checkpoint, which is replaced as a whole. */
 	private static Path best(Path directory) {
 		return directory.resolveSibling(directory.getFileName() + ".best");
 	}
 
-	/** The last step's turn comes after the loop. */
-	private boolean due(long step, long every) {
-		return every > 0 && step % every == 0 && step < this.options.steps();
+	private static boolean due(long step, long every) {
+		return every > 0 && step % every == 0;
+	}
+
+	/** Of step 0, only a base says something. */
+	private boolean toEvaluate(long step) {
+		boolean due = due(step, this.options.evaluateEvery())
+				|| (this.options.evaluateEvery() > 0 && step == this.options.steps());
+		return due && (step > 0 || this.base != null);
 	}
 
 	/**
@@ -143,7 +166,8 @@ final class TrainingLoop {
 	 * close the files they need.
 	 */
 	private void evaluate(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
-		if (Thread.currentThread().isInterrupted()) {
+		Path evaluated = directory.resolve(EVALUATED);
+		if (Thread.currentThread().isInterrupted() || Files.exists(evaluated)) {
 			return;
 		}
 		Map<String, Double> scores = this.evaluation.score(directory);
@@ -155,6 +179,7 @@ final class TrainingLoop {
 		if (this.options.patience() > 0) {
 			keepBest(directory, step, scores, files, frozen);
 		}
+		uninterrupted(() -> ConfigFile.write(evaluated, Map.of("step", step)));
 	}
 
 	private void keepBest(Path directory, long step, Map<String, Double> scores, Consumer<Path> files,
@@ -188,6 +213,7 @@ final class TrainingLoop {
 	private void save(Path directory, long step, Consumer<Path> files, List<Variable> frozen) {
 		this.training.checkFinite(this.phase, step);
 		uninterrupted(() -> write(directory, step, files, frozen));
+		this.saved = step;
 		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, directory));
 	}
 
@@ -269,7 +295,8 @@ final class TrainingLoop {
 			ConfigFile found = ConfigFile.read(best(directory).resolve(BEST));
 			this.best = new Best(found.integer("step"), found.number("score"));
 		}
-		return state.integer("step");
+		this.saved = state.integer("step");
+		return this.saved;
 	}
 
 	private String origin() {

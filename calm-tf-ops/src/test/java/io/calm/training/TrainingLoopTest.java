@@ -1,10 +1,13 @@
 package io.calm.training;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -89,7 +92,40 @@ class TrainingLoopTest {
 						throw new IllegalStateException("scored");
 					}))
 			.withMessageContaining("interrupted after step 2");
-		assertThat(this.events).endsWith("step 2", "checkpoint 2", "checkpoint 2", "end 2");
+		assertThat(this.events).endsWith("step 2", "checkpoint 2", "end 2");
+	}
+
+	@Test
+	void keepsTheBestModelAndStopsWhenNoneIsBetter() throws IOException {
+		Iterator<Double> scores = List.of(1.0, 3.0, 2.0, 3.0).iterator();
+		Map<Long, byte[]> weights = new HashMap<>();
+		TrainingListener listener = new TrainingListener() {
+			@Override
+			public void onCheckpoint(String phase, long step, Path directory) {
+				weights.put(step, bytes(directory));
+			}
+
+			@Override
+			public void onBest(String phase, long step, Path directory) {
+				assertThat(bytes(directory)).isEqualTo(weights.get(step));
+				TrainingLoopTest.this.events.add("best " + step);
+			}
+		};
+		train(1, (training) -> training.steps(9).evaluateEvery(1).patience(2), listener, new ByteTokenizer()::save,
+				(checkpoint) -> Map.of(Evaluation.BRIER_LM, scores.next()));
+		assertThat(this.events).filteredOn((event) -> event.matches("(best|end) .*"))
+			.containsExactly("best 1", "best 2", "end 4");
+		assertThat(bytes(this.directory.resolveSibling("model.best"))).isEqualTo(weights.get(2L))
+			.isNotEqualTo(weights.get(4L));
+	}
+
+	private static byte[] bytes(Path model) {
+		try {
+			return Files.readAllBytes(model.resolve("model.safetensors"));
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
 	}
 
 	@Test

@@ -91,12 +91,18 @@ final class TrainCommand extends Subcommand {
 	private long checkpointEvery;
 
 	@Option(names = "--evaluate-every", defaultValue = "500",
-			description = "Steps between evaluations, with --evaluation-corpus (default: ${DEFAULT-VALUE}).")
+			description = "Steps between evaluations, with --evaluation-corpus or --sample (default:"
+					+ " ${DEFAULT-VALUE}).")
 	private long evaluateEvery;
 
 	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
 			description = "Text that is not trained on, to score the models on.")
 	private List<Path> evaluationCorpus = List.of();
+
+	@Option(names = "--sample", paramLabel = "PROMPT",
+			description = "A beginning that the language model goes on with at each evaluation, at temperature 0.5; may"
+					+ " be given again. With --mlflow, prompts and texts go there too.")
+	private List<String> samples = List.of();
 
 	@Option(names = "--seed", defaultValue = "1", description = "Of everything random (default: ${DEFAULT-VALUE}).")
 	private long seed;
@@ -130,6 +136,7 @@ final class TrainCommand extends Subcommand {
 			Calm.train((training) -> model(followed(training, tracking)).corpus(text)
 				.tokenizer(tokens)
 				.program(program)
+				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
 				.listener(new TrainingProgress(this))
 				.output(this.output)).close();
 		}
@@ -180,7 +187,7 @@ final class TrainCommand extends Subcommand {
 	}
 
 	private long evaluateEvery() {
-		return this.evaluationCorpus.isEmpty() ? 0 : this.evaluateEvery;
+		return (this.evaluationCorpus.isEmpty() && this.samples.isEmpty()) ? 0 : this.evaluateEvery;
 	}
 
 	private @Nullable MlflowListener tracking() {

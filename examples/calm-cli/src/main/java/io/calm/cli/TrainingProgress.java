@@ -1,9 +1,11 @@
 package io.calm.cli;
 
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
+import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
 import org.jspecify.annotations.Nullable;
@@ -45,12 +47,21 @@ final class TrainingProgress implements TrainingListener {
 
 	@Override
 	public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
-		if (this.bar != null) {
+		if (this.bar != null && !metrics.isEmpty()) {
 			String scores = metrics.entrySet()
 				.stream()
 				.map((score) -> String.format(Locale.ROOT, "%s %.4g", score.getKey(), score.getValue()))
 				.collect(Collectors.joining("  "));
 			this.bar.tell(phase + " after " + step + " steps: " + scores);
+		}
+	}
+
+	@Override
+	public void onSamples(String phase, long step, List<Sample> samples) {
+		if (this.bar != null) {
+			for (Sample sample : samples) {
+				this.bar.tell(sample.prompt() + "|" + sample.text().replaceAll("\\p{Cntrl}", " "));
+			}
 		}
 	}
 

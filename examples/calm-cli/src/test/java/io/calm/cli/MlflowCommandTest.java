@@ -47,10 +47,10 @@ class MlflowCommandTest {
 		Path corpus = Files.writeString(this.directory.resolve("corpus.txt"),
 				"The quick brown fox jumps over the lazy dog. ".repeat(60));
 		Path output = this.directory.resolve("model");
-		assertThat(
-				run("train", "--quiet", "--no-fusion", "--corpus", corpus.toString(), "--tokenizer", "byte", "--preset",
-						"nano", "--latent-size", "8", "--autoencoder-size", "64", "--autoencoder-steps", "2", "--steps",
-						"2", "--batch", "4", "--block", "64", "--output", output.toString(), "--mlflow", this.nobody))
+		assertThat(run("train", "--quiet", "--no-fusion", "--corpus", corpus.toString(), "--tokenizer", "byte",
+				"--preset", "nano", "--latent-size", "8", "--autoencoder-size", "64", "--autoencoder-steps", "2",
+				"--steps", "2", "--batch", "4", "--block", "64", "--output", output.toString(), "--mlflow", this.nobody,
+				"--sample", "A fox", "--sample", "A dog"))
 			.as(this.err.toString())
 			.isZero();
 		assertThat(output.resolve("model.safetensors")).exists();
@@ -60,6 +60,8 @@ class MlflowCommandTest {
 			assertThat(lines).hasSize(1);
 			assertThat(lines.get(0)).content()
 				.contains("\"run\":\"autoencoder\"", "\"run\":\"language-model\"", "\"step\":2,\"values\":{\"loss\":")
+				// for these somebody has asked
+				.contains("\"path\":\"samples/step-00000002.txt\"", "Prompt: A fox\\nText: ", "Prompt: A dog\\nText: ")
 				.doesNotContain("quick brown");
 		}
 		assertThat(run("mlflow-replay", "--spool", spool.toString(), "--tracking-uri", this.nobody)).isEqualTo(2);

@@ -39,8 +39,6 @@ record StreamingProducers(DefaultKafkaProducerFactory<byte[], byte[]> factory,
 		configuration.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
 		configuration.putIfAbsent(ProducerConfig.CLIENT_ID_CONFIG, properties.group());
 		configuration.putIfAbsent(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_REQUEST_BYTES);
-		// a reader waits for each chunk
-		configuration.putIfAbsent(ProducerConfig.LINGER_MS_CONFIG, 0);
 		boolean transactional = properties.mode() == StreamingProperties.Mode.RESULTS;
 		if (transactional) {
 			configuration.put(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, TRANSACTION_MILLIS);

@@ -6,6 +6,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -28,17 +29,30 @@ final class BrokerProcess implements AutoCloseable {
 
 	private final int port;
 
+	private final Map<String, Object> security;
+
 	private JavaProcess process;
 
 	private int starts;
 
-	private BrokerProcess(Path directory, int port, JavaProcess process) {
+	private BrokerProcess(Path directory, int port, Map<String, Object> security, JavaProcess process) {
 		this.directory = directory;
 		this.port = port;
+		this.security = security;
 		this.process = process;
 	}
 
 	static BrokerProcess start(Path directory) {
+		return start(directory, "PLAINTEXT", "", Map.of());
+	}
+
+	/**
+	 * A broker that asks who its clients are.
+	 * @param protocol of its clients, such as {@code SASL_SSL}
+	 * @param properties more of the broker's
+	 * @param security properties of a client that is let in
+	 */
+	static BrokerProcess start(Path directory, String protocol, String properties, Map<String, Object> security) {
 		int port = freePort();
 		try {
 			Files.writeString(directory.resolve("server.properties"), """
@@ -46,7 +60,9 @@ final class BrokerProcess implements AutoCloseable {
 					node.id=1
 					controller.quorum.voters=1@localhost:%2$d
 					controller.listener.names=CONTROLLER
-					listeners=PLAINTEXT://localhost:%1$d,CONTROLLER://localhost:%2$d
+					listeners=%4$s://localhost:%1$d,CONTROLLER://localhost:%2$d
+					listener.security.protocol.map=CONTROLLER:PLAINTEXT,%4$s:%4$s
+					inter.broker.listener.name=%4$s
 					log.dirs=%3$s
 					auto.create.topics.enable=false
 					group.initial.rebalance.delay.ms=0
@@ -58,7 +74,7 @@ final class BrokerProcess implements AutoCloseable {
 					share.coordinator.state.topic.num.partitions=2
 					share.coordinator.state.topic.replication.factor=1
 					share.coordinator.state.topic.min.isr=1
-					""".formatted(port, freePort(), directory.resolve("data")));
+					""".formatted(port, freePort(), directory.resolve("data"), protocol) + properties);
 		}
 		catch (IOException ex) {
 			throw new UncheckedIOException(ex);
@@ -67,7 +83,7 @@ final class BrokerProcess implements AutoCloseable {
 				"--cluster-id", Uuid.randomUuid().toString(), "--config",
 				directory.resolve("server.properties").toString());
 		assertThat(format.awaitEnd()).as(format.output()).isZero();
-		BrokerProcess broker = new BrokerProcess(directory, port, run(directory, 0));
+		BrokerProcess broker = new BrokerProcess(directory, port, security, run(directory, 0));
 		broker.awaitReady();
 		return broker;
 	}
@@ -87,7 +103,7 @@ final class BrokerProcess implements AutoCloseable {
 	}
 
 	private void awaitReady() {
-		try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, address()))) {
+		try (Admin admin = Admin.create(connection())) {
 			await().atMost(Duration.ofSeconds(180))
 				.ignoreExceptions()
 				.until(() -> !admin.describeCluster().nodes().get().isEmpty());
@@ -98,8 +114,15 @@ final class BrokerProcess implements AutoCloseable {
 		return "localhost:" + this.port;
 	}
 
+	/** Properties for Kafka's clients. */
+	Map<String, Object> connection() {
+		Map<String, Object> connection = new HashMap<>(this.security);
+		connection.put(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, address());
+		return connection;
+	}
+
 	void createTopics(String prefix, int partitions) {
-		try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, address()))) {
+		try (Admin admin = Admin.create(connection())) {
 			admin
 				.createTopics(List.of("requests", "chunks", "control", "dead-letters")
 					.stream()

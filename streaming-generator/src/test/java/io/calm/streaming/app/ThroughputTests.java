@@ -3,9 +3,10 @@ package io.calm.streaming.app;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
@@ -33,42 +34,71 @@ class ThroughputTests {
 
 	private static final Logger LOG = LoggerFactory.getLogger(ThroughputTests.class);
 
-	private static final int REQUESTS = 200;
+	private static final int REQUESTS = 100;
+
+	private static final int ROUNDS = 3;
 
 	private static final int TOKENS = 120;
 
 	private static final int CANDIDATES = 50;
+
+	/** Requests one after the other: what a reader waits for when nobody else asks. */
+	private static final int ALONE = 30;
 
 	private static final Path MODEL = Path.of(System.getProperty("calm.test.model", TinyModel.directory().toString()));
 
 	@TempDir
 	private Path temporary = Path.of("");
 
+	/**
+	 * The engine of this process and a service, in turns: each waits while the other
+	 * works.
+	 */
 	@Test
 	void bareEngineAndService() {
-		double[] rates = new double[6];
-		for (int i = 0; i < rates.length; i += 2) {
-			rates[i] = engine();
-			rates[i + 1] = services("one-" + i, 1);
+		try (BrokerProcess broker = BrokerProcess.start(this.temporary);
+				GenerationEngine engine = GenerationEngine.open(MODEL, (options) -> options.queue(REQUESTS))) {
+			broker.createTopics("calm", 6);
+			try (JavaProcess one = service(broker, "one"); CalmKafkaClient client = client(broker)) {
+				one.awaitOutput("Takes requests up from [calm");
+				// what runs for the first time runs slowly, in every process
+				engine(engine);
+				service(client, "warm", REQUESTS);
+				List<Double> shares = new ArrayList<>();
+				for (int i = 0; i < ROUNDS; i++) {
+					double alone = engine(engine);
+					shares.add(service(client, "one-" + i, REQUESTS) / alone);
+				}
+				LOG.info("the service writes this share of the engine's tokens/s: {}", shares);
+				alone(engine, client);
+				try (JavaProcess two = service(broker, "two")) {
+					two.awaitOutput("Takes requests up from [calm");
+					service(client, "warm-two", REQUESTS);
+					service(client, "two", 200);
+				}
+			}
 		}
-		LOG.info("tokens/s, engine and service alternately: {}", Arrays.toString(rates));
-		LOG.info("tokens/s of two services: {}", services("two", 2));
 	}
 
-	private static double engine() {
-		try (GenerationEngine engine = GenerationEngine.open(MODEL, (options) -> options.queue(REQUESTS))) {
-			text(engine, 0);
-			long begun = System.nanoTime();
-			List<GenerationStream> streams = IntStream.range(0, REQUESTS).mapToObj((i) -> submit(engine, i)).toList();
-			long tokens = streams.parallelStream()
-				.mapToLong((stream) -> stream.stream().mapToLong((chunk) -> chunk.tokens().length).sum())
-				.sum();
-			return tokens / seconds(begun);
-		}
+	private JavaProcess service(BrokerProcess broker, String name) {
+		return JavaProcess.start(this.temporary.resolve(name + ".txt"), StreamingGenerator.class.getName(),
+				"--spring.main.web-application-type=none", "--spring.main.keep-alive=true",
+				"--spring.kafka.bootstrap-servers=" + broker.address(), "--calm.model.location=" + MODEL);
 	}
 
-	private static void text(GenerationEngine engine, int seed) {
-		assertThat(submit(engine, seed).text()).isNotNull();
+	private static CalmKafkaClient client(BrokerProcess broker) {
+		return CalmKafkaClient.create(broker.connection(), (options) -> options.timeout(Duration.ofMinutes(5)));
+	}
+
+	private static double engine(GenerationEngine engine) {
+		long begun = System.nanoTime();
+		List<GenerationStream> streams = IntStream.range(0, REQUESTS).mapToObj((i) -> submit(engine, i)).toList();
+		long tokens = streams.parallelStream()
+			.mapToLong((stream) -> stream.stream().mapToLong((chunk) -> chunk.tokens().length).sum())
+			.sum();
+		double rate = tokens / seconds(begun);
+		LOG.info("engine: {} tokens/s", rate);
+		return rate;
 	}
 
 	private static GenerationStream submit(GenerationEngine engine, int seed) {
@@ -76,46 +106,11 @@ class ThroughputTests {
 				(request) -> request.maxNewTokens(TOKENS).candidates(CANDIDATES).temperature(0.5).seed(seed));
 	}
 
-	private double services(String prefix, int count) {
-		Path directory = this.temporary.resolve(prefix);
-		assertThat(directory.toFile().mkdirs()).isTrue();
-		try (BrokerProcess broker = BrokerProcess.start(directory)) {
-			broker.createTopics(prefix, 6);
-			List<JavaProcess> services = IntStream.range(0, count)
-				.mapToObj((i) -> JavaProcess.start(directory.resolve("service-" + i + ".txt"),
-						StreamingGenerator.class.getName(), "--spring.main.web-application-type=none",
-						"--spring.main.keep-alive=true", "--spring.kafka.bootstrap-servers=" + broker.address(),
-						"--calm.model.location=" + MODEL, "--calm.streaming.topics.requests=" + prefix + ".requests",
-						"--calm.streaming.topics.chunks=" + prefix + ".chunks",
-						"--calm.streaming.topics.control=" + prefix + ".control",
-						"--calm.streaming.topics.dead-letters=" + prefix + ".dead-letters",
-						"--calm.streaming.topics.partitions=6"))
-				.toList();
-			services.forEach((each) -> each.awaitOutput("Takes requests up from [" + prefix));
-			try (CalmKafkaClient client = CalmKafkaClient.create(Map.of("bootstrap.servers", broker.address()),
-					(options) -> options.requests(prefix + ".requests")
-						.chunks(prefix + ".chunks")
-						.control(prefix + ".control")
-						.timeout(Duration.ofMinutes(5)))) {
-				return measure(client, prefix);
-			}
-			finally {
-				services.forEach(JavaProcess::close);
-			}
-		}
-	}
-
-	private static double measure(CalmKafkaClient client, String name) {
-		// both partitions of work are warm after these
-		IntStream.range(0, 20)
-			.mapToObj((i) -> ask(client, "warm" + i, new ConcurrentLinkedQueue<>(), new ConcurrentLinkedQueue<>()))
-			.toList()
-			.forEach(CompletableFuture::join);
-		ConcurrentLinkedQueue<Double> first = new ConcurrentLinkedQueue<>();
-		ConcurrentLinkedQueue<Double> between = new ConcurrentLinkedQueue<>();
+	private static double service(CalmKafkaClient client, String name, int requests) {
+		Times times = new Times();
 		long begun = System.nanoTime();
-		List<CompletableFuture<List<TextChunk>>> answers = IntStream.range(0, REQUESTS)
-			.mapToObj((i) -> ask(client, "r" + i, first, between))
+		List<CompletableFuture<List<TextChunk>>> answers = IntStream.range(0, requests)
+			.mapToObj((i) -> ask(client, name + i, times))
 			.toList();
 		long tokens = answers.stream()
 			.mapToLong((answer) -> answer.join().stream().mapToLong(TextChunk::tokens).sum())
@@ -125,40 +120,74 @@ class ThroughputTests {
 			List<Integer> numbers = answer.join().stream().map(TextChunk::seq).toList();
 			assertThat(numbers).isEqualTo(IntStream.range(0, numbers.size()).boxed().toList());
 		}
-		// alone: what a reader waits for when nobody else asks
-		ConcurrentLinkedQueue<Double> firstAlone = new ConcurrentLinkedQueue<>();
-		ConcurrentLinkedQueue<Double> betweenAlone = new ConcurrentLinkedQueue<>();
-		for (int i = 0; i < 30; i++) {
-			ask(client, "alone" + i, firstAlone, betweenAlone).join();
-		}
-		LOG.info(
-				"{}: {} tokens/s; to the first chunk p50 {} ms, p95 {} ms; between chunks p50 {} ms, p95 {} ms;"
-						+ " alone: first p50 {} ms, p95 {} ms, between p50 {} ms, p95 {} ms",
-				name, rate, quantile(first, 0.5), quantile(first, 0.95), quantile(between, 0.5),
-				quantile(between, 0.95), quantile(firstAlone, 0.5), quantile(firstAlone, 0.95),
-				quantile(betweenAlone, 0.5), quantile(betweenAlone, 0.95));
+		LOG.info("{}: {} requests, {} tokens/s; {}", name, requests, rate, times);
 		return rate;
 	}
 
-	private static CompletableFuture<List<TextChunk>> ask(CalmKafkaClient client, String id,
-			ConcurrentLinkedQueue<Double> first, ConcurrentLinkedQueue<Double> between) {
-		long[] latest = { System.nanoTime() };
+	/** What a reader waits for when nobody else asks. */
+	private static void alone(GenerationEngine engine, CalmKafkaClient client) {
+		Times ofEngine = new Times();
+		Times ofService = new Times();
+		for (int i = 0; i < ALONE; i++) {
+			Times.Reader reader = ofEngine.reader();
+			submit(engine, i).forEach((chunk) -> reader.chunk());
+			ask(client, "alone" + i, ofService).join();
+		}
+		LOG.info("one request at a time, engine: {}", ofEngine);
+		LOG.info("one request at a time, service: {}", ofService);
+	}
+
+	private static CompletableFuture<List<TextChunk>> ask(CalmKafkaClient client, String id, Times times) {
+		Times.Reader reader = times.reader();
 		return client
 			.stream("One fish",
 					(request) -> request.id(id).maxNewTokens(TOKENS).candidates(CANDIDATES).temperature(0.5))
-			.doOnNext((chunk) -> {
-				long now = System.nanoTime();
-				((chunk.seq() == 0) ? first : between).add((now - latest[0]) / 1e6);
-				latest[0] = now;
-			})
+			.doOnNext((chunk) -> reader.chunk())
 			.collectList()
 			.toFuture();
 	}
 
-	private static double quantile(ConcurrentLinkedQueue<Double> times, double share) {
-		List<Double> sorted = new ArrayList<>(times);
-		sorted.sort(null);
-		return sorted.get((int) (share * (sorted.size() - 1)));
+	/** How long readers waited for chunks, in milliseconds. */
+	private static final class Times {
+
+		private final Queue<Double> first = new ConcurrentLinkedQueue<>();
+
+		private final Queue<Double> between = new ConcurrentLinkedQueue<>();
+
+		/** Of one text, which is asked for now. */
+		private final class Reader {
+
+			private long latest = System.nanoTime();
+
+			private boolean begun;
+
+			void chunk() {
+				long now = System.nanoTime();
+				(this.begun ? Times.this.between : Times.this.first).add((now - this.latest) / 1e6);
+				this.begun = true;
+				this.latest = now;
+			}
+
+		}
+
+		Reader reader() {
+			return new Reader();
+		}
+
+		@Override
+		public String toString() {
+			return String.format(Locale.ROOT,
+					"to the first chunk p50 %.1f ms, p95 %.1f ms, between chunks p50 %.2f ms," + " p95 %.2f ms",
+					quantile(this.first, 0.5), quantile(this.first, 0.95), quantile(this.between, 0.5),
+					quantile(this.between, 0.95));
+		}
+
+		private static double quantile(Queue<Double> times, double share) {
+			List<Double> sorted = new ArrayList<>(times);
+			sorted.sort(null);
+			return sorted.get((int) (share * (sorted.size() - 1)));
+		}
+
 	}
 
 	private static double seconds(long begun) {

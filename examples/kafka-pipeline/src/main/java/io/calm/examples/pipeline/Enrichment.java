@@ -5,6 +5,7 @@ import java.util.concurrent.ExecutionException;
 import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.GenerationFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
@@ -17,7 +18,7 @@ import org.springframework.stereotype.Component;
 /**
  * The step from products to stories: asks the service for a text, puts its chunks
  * together and writes the result. At least once: a product's offset is committed when its
- * story is written.
+ * story is written, and as long as service or broker are away, it is tried again.
  */
 @Component
 final class Enrichment {
@@ -41,28 +42,37 @@ final class Enrichment {
 	}
 
 	/** Two at once, which leaves slots for the page. */
-	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2")
-	void enrich(ConsumerRecord<String, String> record) throws ExecutionException, InterruptedException {
+	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2",
+			properties = "max.poll.records=1")
+	void enrich(ConsumerRecord<String, @Nullable String> record) throws ExecutionException, InterruptedException {
+		Product product = read(record.value());
+		if (product == null) {
+			LOG.warn("{}-{}@{} is no product; it is skipped", record.topic(), record.partition(), record.offset());
+			return;
+		}
+		String story = this.json.writeValueAsString(write(product));
+		this.kafka.send(this.properties.stories(), product.sku(), story).get();
+	}
+
+	private @Nullable Product read(@Nullable String value) {
 		try {
-			Product product = this.json.readValue(record.value(), Product.class);
-			Story story = write(product, record);
-			this.kafka.send(this.properties.stories(), product.sku(), this.json.writeValueAsString(story)).get();
+			return (value != null) ? this.json.readValue(value, Product.class) : null;
 		}
 		catch (JacksonException ex) {
-			LOG.warn("{}-{}@{} is no product; it is skipped", record.topic(), record.partition(), record.offset());
+			return null;
 		}
 	}
 
-	private Story write(Product product, ConsumerRecord<?, ?> record) {
+	private Story write(Product product) {
 		ModelService service = this.services.first();
-		// a name of its own for each record: delivered again, it is the same request
-		String id = product.sku() + "@" + record.partition() + "-" + record.offset() + "-" + record.timestamp();
+		// another try is another request: it has an id of its own
 		TextRequest request = TextRequest.of(product.description(),
-				(options) -> options.id(id).temperature(0.5).maxNewTokens(120));
+				(options) -> options.temperature(0.5).maxNewTokens(120));
 		try {
 			return Story.of(product, service.name(), service.client().chunks(request));
 		}
 		catch (GenerationFailedException ex) {
+			// the service has spoken: it would say the same again
 			return new Story(product, "", service.name(), ex.reason().name(), 0);
 		}
 	}

@@ -54,13 +54,16 @@ public class KafkaPipeline {
 		out.println();
 		out.printf("    Page     http://%s:%d/%n", environment.getProperty("server.address", "localhost"),
 				web.getWebServer().getPort());
-		for (ModelService service : ready.getApplicationContext().getBean(ModelServices.class).all()) {
+		ModelServices services = ready.getApplicationContext().getBean(ModelServices.class);
+		for (ModelService service : services.all()) {
 			out.printf("    Model    %s, K = %s, from %s%n", service.name(), service.state().patchSize(),
 					service.location());
 		}
 		out.printf("    Broker   %s%s%n", environment.getProperty("spring.kafka.bootstrap-servers"),
 				properties.ownBroker() ? " (in this process; its data goes with it)" : "");
-		out.printf("    Topics   %s → calm.requests → calm.chunks → %s%n", properties.products(), properties.stories());
+		ModelService.State first = services.first().state();
+		out.printf("    Topics   %s → %s → %s → %s%n", properties.products(), first.requests(), first.chunks(),
+				properties.stories());
 		out.println("    End      Ctrl+C");
 		out.println();
 	}

@@ -56,8 +56,8 @@ record ModelService(String name, String location, AnnotationConfigApplicationCon
 	 * @param chunks topic of the chunks
 	 */
 	record State(String model, ModelStatus.State state, @Nullable Integer patchSize, @Nullable String head,
-			@Nullable String device, int slots, int slotsInUse, long waiting, boolean takesRequests,
-			String requests, String chunks) {
+			@Nullable String device, int slots, int slotsInUse, long waiting, boolean takesRequests, String requests,
+			String chunks) {
 	}
 
 	static ModelService start(String name, String location, String suffix, ConfigurableEnvironment environment) {

@@ -2,8 +2,8 @@ package io.calm.examples.pipeline;
 
 import java.util.Collection;
 import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
@@ -18,14 +18,14 @@ import org.springframework.stereotype.Component;
 @Component
 final class ModelServices implements AutoCloseable {
 
-	private final Map<String, ModelService> services = new LinkedHashMap<>();
+	private final Map<String, ModelService> services = new TreeMap<>();
 
 	ModelServices(PipelineProperties properties, ConfigurableEnvironment environment) {
 		boolean several = properties.models().size() > 1;
 		try {
 			properties.models()
 				.forEach((name, location) -> this.services.put(name,
-						ModelService.start(name, location, several ? "." + name : "", environment)));
+						ModelService.start(name, location, several ? suffix(name) : "", environment)));
 		}
 		catch (RuntimeException ex) {
 			close();
@@ -33,11 +33,19 @@ final class ModelServices implements AutoCloseable {
 		}
 	}
 
+	private static String suffix(String name) {
+		if (!name.matches("[a-zA-Z0-9._-]+")) {
+			throw new InvalidInputException("calm.pipeline.models." + name, "names a topic that Kafka does not allow",
+					"use letters, digits, points, underscores and hyphens");
+		}
+		return "." + name;
+	}
+
 	Collection<ModelService> all() {
 		return Collections.unmodifiableCollection(this.services.values());
 	}
 
-	/** The one that is meant where none is named. */
+	/** The one that is meant where none is named: by its name, the first. */
 	ModelService first() {
 		return this.services.values().iterator().next();
 	}
@@ -52,8 +60,7 @@ final class ModelServices implements AutoCloseable {
 		}
 		ModelService service = this.services.get(name);
 		if (service == null) {
-			throw new InvalidInputException("model", "there is none with this name",
-					"choose one of " + this.services.keySet());
+			throw new InvalidInputException("model", "has no such name", "choose one of " + this.services.keySet());
 		}
 		return service;
 	}

@@ -9,10 +9,12 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * The properties {@code calm.pipeline.*}; their defaults are in
  * {@code application.properties}.
  *
- * @param models model directories by the name that the page shows
- * @param products topic of the product descriptions
- * @param stories topic of the results
- * @param ownBroker whether the broker is in this process, and so empty at the start
+ * @param models Model directories by the name that the page shows. By default, that of
+ * calm.model.location.
+ * @param products Topic of the product descriptions.
+ * @param stories Topic of the results.
+ * @param ownBroker Whether the broker is in this process, and so empty at the start. Set
+ * by the application itself.
  */
 @ConfigurationProperties("calm.pipeline")
 record PipelineProperties(@DefaultValue Map<String, String> models, String products, String stories,

@@ -33,7 +33,7 @@ final class Preparation implements ApplicationContextInitializer<ConfigurableApp
 			found.put("calm.pipeline.models[" + lastPart(location) + "]", location);
 		}
 		if (environment.getProperty("spring.kafka.bootstrap-servers", "").isBlank()) {
-			DemoBroker broker = DemoBroker.start(environment.getProperty("calm.demo.port", Integer.class, 0));
+			DemoBroker broker = DemoBroker.start(0);
 			if (context.getBeanFactory() instanceof DefaultListableBeanFactory beans) {
 				// the first is the last to be destroyed
 				beans.registerDisposableBean("broker", broker::close);

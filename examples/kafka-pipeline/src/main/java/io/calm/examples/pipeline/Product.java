@@ -1,5 +1,7 @@
 package io.calm.examples.pipeline;
 
+import java.util.Objects;
+
 /**
  * A product.
  *
@@ -8,4 +10,12 @@ package io.calm.examples.pipeline;
  * @param description where its story begins
  */
 record Product(String sku, String name, String description) {
+
+	/** Nothing is missing. */
+	Product {
+		Objects.requireNonNull(sku, "sku");
+		Objects.requireNonNull(name, "name");
+		Objects.requireNonNull(description, "description");
+	}
+
 }

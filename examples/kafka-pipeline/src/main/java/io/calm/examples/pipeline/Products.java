@@ -16,6 +16,9 @@ import org.springframework.http.HttpStatus;
 import org.springframework.kafka.config.TopicBuilder;
 import org.springframework.kafka.core.KafkaAdmin;
 import org.springframework.kafka.core.KafkaTemplate;
+import org.springframework.kafka.listener.CommonErrorHandler;
+import org.springframework.kafka.listener.DefaultErrorHandler;
+import org.springframework.util.backoff.FixedBackOff;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.ResponseStatus;
 import org.springframework.web.bind.annotation.RestController;
@@ -44,13 +47,18 @@ final class Products {
 		this.properties = properties;
 	}
 
-	/** Both topics, if they do not exist. */
+	/** The topics, and what happens when a record cannot be worked on. */
 	@Configuration(proxyBeanMethods = false)
-	static class Topics {
+	static class KafkaSettings {
 
 		@Bean
 		KafkaAdmin.NewTopics pipelineTopics(PipelineProperties properties) {
 			return new KafkaAdmin.NewTopics(topic(properties.products()), topic(properties.stories()));
+		}
+
+		@Bean
+		CommonErrorHandler untilItWorks() {
+			return new DefaultErrorHandler(new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
 		}
 
 		private static NewTopic topic(String name) {

@@ -5,9 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Map;
 
 import io.calm.Calm;
 import io.calm.examples.quickstart.StoryCorpus;
+import io.calm.graph.ProgramOptions;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
 import io.calm.training.StepMetrics;
@@ -15,15 +17,18 @@ import io.calm.training.TrainingListener;
 
 /**
  * A small model that tells children's stories, trained on those of the quickstart.
+ *
+ * @param corpusBytes how much it reads
+ * @param vocabulary tokens of its tokenizer
+ * @param autoencoderSteps of the first phase
+ * @param steps of the second
+ * @param program how it is computed
  */
-final class StoryModel {
+record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long steps, ProgramOptions program) {
 
-	private static final int CORPUS_BYTES = 2 << 20;
-
-	private static final int VOCABULARY = 1024;
-
-	private StoryModel() {
-	}
+	/** Some minutes on two cores. */
+	static final StoryModel DEFAULT = new StoryModel(2 << 20, 1024, 1000, 1500,
+			ProgramOptions.DEFAULT.withFusion(true));
 
 	/**
 	 * The model directory of an earlier start, or that of the quickstart, or a new one.
@@ -37,7 +42,7 @@ final class StoryModel {
 			return quickstart;
 		}
 		if (!Files.exists(own)) {
-			train(own, 1000, 1500, new PrintStream(System.out, true, StandardCharsets.UTF_8));
+			DEFAULT.train(own, new PrintStream(System.out, true, StandardCharsets.UTF_8));
 		}
 		return own;
 	}
@@ -46,44 +51,62 @@ final class StoryModel {
 	 * Trains a model. Interrupted, it goes on at its last checkpoint when it is started
 	 * again.
 	 */
-	static void train(Path output, long autoencoderSteps, long steps, PrintStream out) {
+	void train(Path output, PrintStream out) {
 		out.println();
 		out.println("  There is no model yet: one is trained on made-up stories, which takes some minutes.");
 		out.println("  After an interruption, the same command goes on where it was.");
 		out.println();
 		Path stories = output.resolveSibling(output.getFileName() + "-corpus.jsonl");
-		StoryCorpus.write(stories, CORPUS_BYTES, 1);
+		StoryCorpus.write(stories, this.corpusBytes, 1);
 		Corpus corpus = Corpus.of(stories);
-		try (Tokenizer tokenizer = Tokenizer.train(corpus, VOCABULARY)) {
+		try (Tokenizer tokenizer = Tokenizer.train(corpus, this.vocabulary)) {
 			Calm.train((training) -> training.corpus(corpus)
 				.tokenizer(tokenizer)
 				.autoencoder((shape) -> shape.patchSize(4).latentSize(64).hiddenSize(128).intermediateSize(320),
-						(options) -> options.steps(autoencoderSteps)
+						(options) -> options.steps(this.autoencoderSteps)
 							.batch(16)
 							.patches(64)
 							.learningRate(2e-3)
 							.checkpointEvery(100))
 				.languageModel("nano", (shape) -> shape.samples(8).targets(32),
-						(options) -> options.steps(steps)
+						(options) -> options.steps(this.steps)
 							.batch(8)
 							.patches(64)
 							.learningRate(2e-3)
 							.averaging(0.99)
 							.checkpointEvery(100))
+				.program(this.program)
 				.listener(new Progress(out))
 				.output(output)).close();
 		}
 	}
 
 	/** One line for each phase, drawn again and again. */
-	private record Progress(PrintStream out) implements TrainingListener {
+	private static final class Progress implements TrainingListener {
+
+		private final PrintStream out;
+
+		private long percent = -1;
+
+		Progress(PrintStream out) {
+			this.out = out;
+		}
+
+		@Override
+		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+			this.percent = -1;
+		}
 
 		@Override
 		public void onStep(StepMetrics step) {
-			long done = 30 * step.step() / step.steps();
-			this.out.printf(Locale.ROOT, "\r  %-15s [%s%s] %d/%d  loss %.3f  %,.0f tokens/s   ", step.phase(),
-					"#".repeat((int) done), ".".repeat((int) (30 - done)), step.step(), step.steps(), step.loss(),
-					step.tokensPerSecond());
+			long now = 100 * step.step() / step.steps();
+			if (now == this.percent) {
+				return;
+			}
+			this.percent = now;
+			int done = (int) (30 * step.step() / step.steps());
+			this.out.printf(Locale.ROOT, "\r  %-15s [%s%s] %3d%%  loss %.3f  %,.0f tokens/s   ", step.phase(),
+					"#".repeat(done), ".".repeat(30 - done), now, step.loss(), step.tokensPerSecond());
 		}
 
 		@Override

@@ -14,9 +14,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 
+import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
+import org.springframework.http.ProblemDetail;
 import org.springframework.http.codec.ServerSentEvent;
 import org.springframework.web.bind.annotation.DeleteMapping;
+import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
@@ -87,6 +90,11 @@ final class TextController {
 		this.services.of(model).client().cancel(id);
 	}
 
+	@ExceptionHandler
+	ProblemDetail refused(InvalidInputException failure) {
+		return ProblemDetail.forStatusAndDetail(HttpStatus.BAD_REQUEST, inPlainWords(failure));
+	}
+
 	private static TextRequest request(Form form) {
 		return TextRequest.of((form.prompt() != null) ? form.prompt() : "", (options) -> {
 			if (form.temperature() != null) {
@@ -130,7 +138,7 @@ final class TextController {
 			};
 		}
 		if (failure instanceof InvalidInputException invalid) {
-			return String.valueOf(invalid.getMessage());
+			return invalid.getMessage() + ".";
 		}
 		if (failure instanceof TimeoutException) {
 			return "The service has not answered in time. It may be away, or have too much to do.";

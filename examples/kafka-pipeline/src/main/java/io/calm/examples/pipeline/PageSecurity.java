@@ -11,10 +11,11 @@ import org.springframework.stereotype.Component;
 import org.springframework.web.filter.OncePerRequestFilter;
 
 /**
- * The page runs its own script and nothing else, in no frame.
+ * The page runs its own script and nothing else, in no frame; and what other sites' pages
+ * send is refused.
  */
 @Component
-final class SecurityHeaders extends OncePerRequestFilter {
+final class PageSecurity extends OncePerRequestFilter {
 
 	private static final String POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
 			+ " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -25,6 +26,10 @@ final class SecurityHeaders extends OncePerRequestFilter {
 		response.setHeader("Content-Security-Policy", POLICY);
 		response.setHeader("X-Content-Type-Options", "nosniff");
 		response.setHeader("Referrer-Policy", "no-referrer");
+		if (!request.getMethod().equals("GET") && "cross-site".equals(request.getHeader("Sec-Fetch-Site"))) {
+			response.sendError(HttpServletResponse.SC_FORBIDDEN);
+			return;
+		}
 		chain.doFilter(request, response);
 	}
 

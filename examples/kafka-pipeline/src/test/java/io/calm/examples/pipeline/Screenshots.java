@@ -1,0 +1,61 @@
+package io.calm.examples.pipeline;
+
+import java.nio.file.Path;
+import java.util.Locale;
+
+import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.BrowserContext;
+import com.microsoft.playwright.Page;
+import com.microsoft.playwright.options.ColorScheme;
+
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
+
+/**
+ * Pictures of the page: idle, streaming, cancelled, error; on a desk and on a phone;
+ * light and dark.
+ */
+final class Screenshots {
+
+	private Screenshots() {
+	}
+
+	static void take(Browser browser, String url, Path directory) {
+		for (ColorScheme scheme : new ColorScheme[] { ColorScheme.LIGHT, ColorScheme.DARK }) {
+			take(browser, url, directory, scheme, 1280, 800);
+			take(browser, url, directory, scheme, 390, 844);
+		}
+	}
+
+	private static void take(Browser browser, String url, Path directory, ColorScheme scheme, int width, int height) {
+		try (BrowserContext session = browser
+			.newContext(new Browser.NewContextOptions().setViewportSize(width, height).setColorScheme(scheme))) {
+			Page page = session.newPage();
+			String suffix = "-" + scheme.name().toLowerCase(Locale.ROOT) + "-" + width + ".png";
+			page.navigate(url);
+			assertThat(page.locator("#health")).hasText("ready");
+			// the stories, all of them
+			page.locator("#stories li").nth(11).waitFor();
+			picture(page, directory.resolve("idle" + suffix));
+
+			page.getByLabel("Draws N").fill("1000");
+			page.getByLabel("Most tokens").fill("160");
+			page.locator("#go").click();
+			page.locator("#text .patch").nth(18).waitFor();
+			picture(page, directory.resolve("streaming" + suffix));
+			page.locator("#cancel").click();
+			assertThat(page.locator("#outcome")).hasText("cancelled");
+			picture(page, directory.resolve("cancelled" + suffix));
+
+			page.getByLabel("Draws N").fill("5000");
+			page.locator("#go").click();
+			page.locator("#error").waitFor();
+			picture(page, directory.resolve("error" + suffix));
+		}
+	}
+
+	private static void picture(Page page, Path file) {
+
+		page.screenshot(new Page.ScreenshotOptions().setPath(file));
+	}
+
+}
