@@ -1,0 +1,225 @@
+package io.calm.docs;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+
+import org.apache.kafka.server.config.AbstractKafkaConfig;
+import org.junit.jupiter.api.Test;
+import org.yaml.snakeyaml.Yaml;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * The files of {@code deploy/}, as far as they can be checked without Docker and a
+ * cluster: their form, what they refer to, and the variables of the service and the
+ * broker.
+ */
+class DeploymentTest {
+
+	private static final Path DEPLOY = Repository.ROOT.resolve("deploy");
+
+	/** What the image of Kafka reads itself. */
+	private static final List<String> OF_IMAGE = List.of("KAFKA_HEAP_OPTS", "KAFKA_OPTS");
+
+	private final Repository repository = new Repository();
+
+	private final Settings settings = new Settings(this.repository);
+
+	private final List<String> images = List.of("apache/kafka:" + this.repository.version("kafka.version"),
+			"ghcr.io/mlflow/mlflow:v" + Commands.testedMlflow(),
+			"calm/streaming-generator:" + this.repository.version("version").replace("-SNAPSHOT", ""));
+
+	@Test
+	void composeFits() throws IOException {
+		Node compose = new Node("compose.yaml", new Yaml().load(Files.readString(DEPLOY.resolve("compose.yaml"))));
+		Node services = compose.get("services");
+		for (String name : services.keys()) {
+			Node service = services.get(name);
+			assertThat(this.images).as("image of %s", name).contains(service.get("image").text());
+			for (Node volume : service.get("volumes").items()) {
+				String source = volume.text().replaceFirst("^\\$\\{\\w+:-(.*?)}", "$1").replaceFirst(":.*", "");
+				if (!source.startsWith("..")) {
+					assertThat(compose.get("volumes").keys()).as("volumes of %s", name).contains(source);
+				}
+			}
+			service.optional("depends_on").ifPresent((others) -> {
+				assertThat(services.keys()).as("services that %s waits for", name).containsAll(others.keys());
+				// condition: service_healthy
+				others.keys().forEach((other) -> services.get(other).get("healthcheck").get("test").items());
+			});
+			service.optional("environment")
+				.ifPresent((variables) -> variables.keys()
+					.forEach((variable) -> variable(name, variable, variables.get(variable).text())));
+			service.optional("build")
+				.ifPresent((build) -> dockerfile(
+						DEPLOY.resolve(build.get("context").text()).resolve(build.get("dockerfile").text())));
+		}
+		assertThat(services.get("generator").get("ports").items().get(0).text()).endsWith(":8080");
+	}
+
+	/** The jar that it copies is one that a module makes, and it starts it. */
+	private void dockerfile(Path file) {
+		List<String> lines = Repository.text(file).lines().toList();
+		String copy = lines.stream().filter((line) -> line.startsWith("COPY ")).findFirst().orElseThrow();
+		String[] words = copy.split(" ");
+		assertThat(this.repository.moduleOf(words[1])).as("module of %s", words[1]).isPresent();
+		assertThat(lines).as("the entry point")
+			.anyMatch((line) -> line.startsWith("ENTRYPOINT") && line.contains(words[2]));
+		assertThat(lines.stream().filter((line) -> line.startsWith("FROM ")))
+			.containsExactly("FROM eclipse-temurin:" + this.repository.version("java.version") + "-jre");
+	}
+
+	private void variable(String service, String name, String value) {
+		if (service.equals("kafka")) {
+			String setting = name.substring("KAFKA_".length()).toLowerCase(Locale.ROOT).replace('_', '.');
+			assertThat(OF_IMAGE.contains(name) || AbstractKafkaConfig.CONFIG_DEF.names().contains(setting))
+				.as("setting %s of the broker", setting)
+				.isTrue();
+		}
+		else if (!name.equals("HOME")) {
+			assertThat(this.settings.hasVariable(name, value)).as("property behind %s=%s", name, value).isTrue();
+		}
+	}
+
+	@Test
+	void kubernetesFits() throws IOException {
+		Path directory = DEPLOY.resolve("kubernetes");
+		Node kustomization = documents(directory.resolve("kustomization.yaml")).get(0);
+		List<Node> all = new ArrayList<>();
+		List<String> listed = kustomization.get("resources").items().stream().map(Node::text).toList();
+		for (String file : listed) {
+			all.addAll(documents(directory.resolve(file)));
+		}
+		try (Stream<Path> files = Files.list(directory)) {
+			assertThat(files.map((file) -> file.getFileName().toString()).filter((file) -> !file.startsWith("kustom")))
+				.containsExactlyInAnyOrderElementsOf(listed);
+		}
+		all.forEach((each) -> assertThat(each.get("apiVersion").text() + " " + each.get("kind").text())
+			.as("kinds with their versions")
+			.isIn("v1 Namespace", "v1 Service", "v1 PersistentVolumeClaim", "apps/v1 Deployment",
+					"apps/v1 StatefulSet"));
+		assertThat(all.stream().map((each) -> each.get("kind").text() + " " + each.get("metadata").get("name").text()))
+			.doesNotHaveDuplicates();
+		List<Node> workloads = all.stream().filter((each) -> each.get("apiVersion").text().equals("apps/v1")).toList();
+		assertThat(workloads).hasSize(3);
+		workloads.forEach((each) -> workload(all, each));
+		all.stream()
+			.filter((each) -> each.get("kind").text().equals("Service"))
+			.forEach((each) -> service(workloads, each));
+	}
+
+	private void workload(List<Node> all, Node workload) {
+		String name = workload.get("metadata").get("name").text();
+		Node spec = workload.get("spec");
+		Node template = spec.get("template");
+		assertThat(spec.get("selector").get("matchLabels").value()).as("labels of %s", name)
+			.isEqualTo(template.get("metadata").get("labels").value());
+		List<String> volumes = new ArrayList<>();
+		template.get("spec").optional("volumes").ifPresent((list) -> list.items().forEach((volume) -> {
+			volumes.add(volume.get("name").text());
+			volume.optional("persistentVolumeClaim")
+				.ifPresent((claim) -> assertThat(all.stream()
+					.filter((each) -> each.get("kind").text().equals("PersistentVolumeClaim"))
+					.map((each) -> each.get("metadata").get("name").text())).contains(claim.get("claimName").text()));
+		}));
+		spec.optional("volumeClaimTemplates")
+			.ifPresent(
+					(list) -> list.items().forEach((claim) -> volumes.add(claim.get("metadata").get("name").text())));
+		for (Node container : template.get("spec").get("containers").items()) {
+			assertThat(this.images).as("image of %s", name).contains(container.get("image").text());
+			List<String> ports = container.get("ports")
+				.items()
+				.stream()
+				.map((port) -> port.get("name").text())
+				.toList();
+			for (String probe : List.of("startupProbe", "livenessProbe", "readinessProbe")) {
+				container.optional(probe)
+					.map((each) -> each.optional("httpGet").orElseGet(() -> each.get("tcpSocket")))
+					.ifPresent((each) -> assertThat(ports).as("port of a probe of %s", name)
+						.contains(each.get("port").text()));
+			}
+			container.get("volumeMounts")
+				.items()
+				.forEach((mount) -> assertThat(volumes).as("volumes of %s", name).contains(mount.get("name").text()));
+			container.get("env")
+				.items()
+				.forEach((each) -> variable(name, each.get("name").text(), each.get("value").text()));
+			assertThat(container.get("resources").keys()).contains("requests", "limits");
+		}
+	}
+
+	/** It leads to a port that a container of the pods it selects has. */
+	private static void service(List<Node> workloads, Node service) {
+		Node spec = service.get("spec");
+		Node pods = workloads.stream()
+			.map((each) -> each.get("spec").get("template"))
+			.filter((each) -> each.get("metadata").get("labels").value().equals(spec.get("selector").value()))
+			.findFirst()
+			.orElseThrow(() -> new AssertionError("nothing is selected by " + service.value()));
+		List<String> ports = pods.get("spec")
+			.get("containers")
+			.items()
+			.stream()
+			.flatMap((container) -> container.get("ports").items().stream())
+			.map((port) -> port.get("name").text())
+			.toList();
+		spec.get("ports").items().forEach((port) -> assertThat(ports).contains(port.get("targetPort").text()));
+	}
+
+	private static List<Node> documents(Path file) throws IOException {
+		Iterable<Object> documents = new Yaml().loadAll(Files.readString(file));
+		return StreamSupport.stream(documents.spliterator(), false)
+			.map((each) -> new Node(file.getFileName().toString(), each))
+			.toList();
+	}
+
+	/**
+	 * A value of a YAML file, with the place for messages.
+	 *
+	 * @param place where it stands
+	 * @param value what stands there
+	 */
+	private record Node(String place, Object value) {
+
+		Node get(String key) {
+			return optional(key).orElseThrow(() -> new AssertionError(this.place + ": " + key + " is missing"));
+		}
+
+		Optional<Node> optional(String key) {
+			assertThat(this.value).as(this.place).isInstanceOf(Map.class);
+			Object inner = ((Map<?, ?>) this.value).get(key);
+			return Optional.ofNullable(inner).map((each) -> new Node(this.place + ", " + key, each));
+		}
+
+		List<String> keys() {
+			assertThat(this.value).as(this.place).isInstanceOf(Map.class);
+			return ((Map<?, ?>) this.value).keySet().stream().map(String::valueOf).toList();
+		}
+
+		List<Node> items() {
+			assertThat(this.value).as(this.place).isInstanceOf(List.class);
+			return ((List<?>) this.value).stream().map((each) -> new Node(this.place, each)).toList();
+		}
+
+		/**
+		 * YAML's own numbers and truths are no text, as Compose and Kubernetes demand of
+		 * variables.
+		 */
+		String text() {
+			if (this.place.contains("env") || this.place.contains("value")) {
+				assertThat(this.value).as(this.place).isInstanceOf(String.class);
+			}
+			return this.value.toString();
+		}
+
+	}
+
+}
