@@ -22,8 +22,11 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
  */
 class StoryModelTests {
 
-	@TempDir
-	private Path directory;
+	private final Path directory;
+
+	StoryModelTests(@TempDir Path directory) {
+		this.directory = directory;
+	}
 
 	@Test
 	void trainsAModelAndGoesOnAfterAnInterruption() {
