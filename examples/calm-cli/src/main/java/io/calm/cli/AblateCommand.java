@@ -2,6 +2,7 @@ package io.calm.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 import io.calm.cli.ablate.Laboratory;
 import io.calm.cli.ablate.Material;
@@ -88,6 +89,11 @@ final class AblateCommand extends Subcommand {
 	@Option(names = "--autoencoder-size", defaultValue = "128", description = "D (default: ${DEFAULT-VALUE}).")
 	private int autoencoderSize;
 
+	@Option(names = "--autoencoder-share", defaultValue = "1",
+			description = "Steps of the autoencoder for each step of the language model; large vocabularies want more"
+					+ " (default: ${DEFAULT-VALUE}).")
+	private double autoencoderShare;
+
 	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
 	private int batch;
 
@@ -114,9 +120,9 @@ final class AblateCommand extends Subcommand {
 	@Override
 	Report run() {
 		Study chosen = Study.named(this.study);
-		Scale scale = new Scale(this.preset, this.patchSize, this.latentSize, this.autoencoderSize, this.batch,
-				this.block, this.learningRate, this.steps, this.minutes, this.equal == Equal.FLOPS, this.positions,
-				this.seed);
+		Scale scale = new Scale(this.preset, this.patchSize, this.latentSize, this.autoencoderSize,
+				this.autoencoderShare, this.batch, this.block, this.learningRate, this.steps, this.minutes,
+				this.equal == Equal.FLOPS, this.positions, this.seed);
 		Report report = new Report();
 		try (Material material = material()) {
 			StudyReport found = new Laboratory(scale, material, this.compute.training(), this.compute.inference(),
@@ -149,10 +155,9 @@ final class AblateCommand extends Subcommand {
 		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField));
 	}
 
-	private @Nullable MlflowListener tracking(String arm) {
-		String uri = this.mlflow;
-		return (uri == null) ? null
-				: MlflowListener.of((options) -> options.trackingUri(uri).run(this.study + ", " + arm));
+	private Optional<MlflowListener> tracking(String arm) {
+		return Optional.ofNullable(this.mlflow)
+			.map((uri) -> MlflowListener.of((options) -> options.trackingUri(uri).run(this.study + ", " + arm)));
 	}
 
 }

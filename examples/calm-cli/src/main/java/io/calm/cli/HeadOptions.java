@@ -26,6 +26,15 @@ final class HeadOptions {
 			description = "energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
 	private Head head = Head.ENERGY;
 
+	@Option(names = "--samples",
+			description = "N, samples of the model (of the posterior with flow and diffusion) per patch in training"
+					+ " (default: 8).")
+	private @Nullable Integer samples;
+
+	@Option(names = "--targets",
+			description = "M, samples of the posterior per patch in training of the energy head (default: 100).")
+	private @Nullable Integer targets;
+
 	@Option(names = "--alpha", description = "The exponent of the energy head's loss, between 0 and 2 (default: 1).")
 	private @Nullable Double alpha;
 
@@ -37,14 +46,15 @@ final class HeadOptions {
 	private @Nullable Solver solver;
 
 	CalmConfig.Builder applyTo(CalmConfig.Builder model) {
-		if (this.alpha != null && this.head != Head.ENERGY) {
-			throw new InvalidInputException("--alpha", "is for the energy head", "leave it out, or leave --head out");
+		if (this.head != Head.ENERGY && (this.alpha != null || this.targets != null)) {
+			throw new InvalidInputException((this.alpha != null) ? "--alpha" : "--targets", "is for the energy head",
+					"leave it out, or leave --head out");
 		}
 		if (this.solver != null && this.head != Head.FLOW) {
 			throw new InvalidInputException("--solver", "is for the flow head", "add --head flow, or leave it out");
 		}
 		model.input(this.input);
-		return switch (this.head) {
+		CalmConfig.Builder headed = switch (this.head) {
 			case ENERGY -> {
 				if (this.samplingSteps != null) {
 					throw new InvalidInputException("--sampling-steps",
@@ -71,6 +81,13 @@ final class HeadOptions {
 				}
 			});
 		};
+		if (this.samples != null) {
+			headed.samples(this.samples);
+		}
+		if (this.targets != null) {
+			headed.targets(this.targets);
+		}
+		return headed;
 	}
 
 }

@@ -92,13 +92,6 @@ final class KnownSourceCommand extends Subcommand {
 			description = "Decay of the weights' average; 0 for none (default: ${DEFAULT-VALUE}).")
 	private double averaging;
 
-	@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
-	private int samples;
-
-	@Option(names = "--targets", defaultValue = "100",
-			description = "M, of the energy head (default: ${DEFAULT-VALUE}).")
-	private int targets;
-
 	@Option(names = "--head-blocks", defaultValue = "2", description = "Of the head (default: ${DEFAULT-VALUE}).")
 	private int headBlocks;
 
@@ -164,11 +157,11 @@ final class KnownSourceCommand extends Subcommand {
 			.hiddenSize(this.hiddenSize)
 			.layers(this.layers)
 			.heads(this.heads)
-			.headBlocks(this.headBlocks)
-			.samples(this.samples)
-			.targets(this.targets);
-		// what cannot be a model is refused before its autoencoder is trained
+			.headBlocks(this.headBlocks);
+		// what cannot be a model, or be trained, is refused before its autoencoder is
+		// trained
 		model.build(autoencoder);
+		TrainingOptions modelOptions = options(patches(), this.steps, this.learningRate, this.evaluateEvery);
 		ProgramOptions program = this.compute.training();
 		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
 		Consumer<Path> noFiles = (directory) -> {
@@ -181,8 +174,8 @@ final class KnownSourceCommand extends Subcommand {
 		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
-		new LanguageModelTrainer(model::build, options(patches(), this.steps, this.learningRate, this.evaluateEvery),
-				program, List.of(new TrainingProgress(this), scores(onTheWay)),
+		new LanguageModelTrainer(model::build, modelOptions, program,
+				List.of(new TrainingProgress(this), scores(onTheWay)),
 				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.inference()))
 			.train(autoencoderDirectory, data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;

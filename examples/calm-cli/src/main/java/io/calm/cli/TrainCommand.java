@@ -127,7 +127,8 @@ final class TrainCommand extends Subcommand {
 	Report run() {
 		if (this.baseline) {
 			refuse("--baseline", "--patch-size", "--latent-size", "--autoencoder-size", "--autoencoder-steps",
-					"--autoencoder-learning-rate", "--head", "--sampling-steps", "--solver");
+					"--autoencoder-learning-rate", "--input", "--head", "--samples", "--targets", "--alpha",
+					"--sampling-steps", "--solver");
 		}
 		Corpus text = corpus(this.corpus);
 		ProgramOptions program = this.compute.training();

@@ -128,6 +128,30 @@ class BadInputTest {
 		assertRefused(message, training(changed));
 	}
 
+	/** Else a user would learn of them when the autoencoder is trained, an hour later. */
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', textBlock = """
+			--samples 1                               | samples: is 1; choose
+			--samples 0 --head flow                   | samples: is 0; choose
+			--targets 0                               | targets: is 0; choose
+			--targets 5 --head flow                   | --targets: is for the energy head; leave it out
+			--alpha NaN                               | alpha: is NaN; choose a value strictly between 0 and 2
+			--alpha 1 --head diffusion                | --alpha: is for the energy head; leave it out
+			--sampling-steps 0 --head flow            | steps: is 0; choose
+			--sampling-steps 1001 --head diffusion    | steps: is 1001; choose
+			--steps 0                                 | training, steps: is 0; choose at least 1
+			--learning-rate 0                         | training, learning rate: is 0.0; choose a positive number
+			""")
+	void whatTheSecondPhaseCannotDoIsRefusedBeforeTheFirst(String options, String message) throws IOException {
+		Map<String, String> changed = new LinkedHashMap<>();
+		changed.put("--output", this.directory.resolve("deep/model").toString());
+		String[] words = options.split(" ");
+		for (int i = 0; i < words.length; i += 2) {
+			changed.put(words[i], words[i + 1]);
+		}
+		assertRefused(message, training(changed));
+	}
+
 	@Test
 	void whatABaselineHasNotIsRefused() throws IOException {
 		String[] options = training(Map.of("--output", this.directory.resolve("deep/model").toString()));
@@ -165,6 +189,12 @@ class BadInputTest {
 					temperature --patch-size 2             | --patch-size 2: is too small for this study
 					alpha --minutes 0                      | --minutes: is 0.0; choose a positive number
 					alpha --steps -3                       | --steps: is -3; choose at least 1
+					alpha --block 500000                   | text to score on: has 400000 tokens, fewer than --block 500000
+					alpha --positions 0                    | --positions: is 0; choose at least 1
+					alpha --autoencoder-share NaN          | --autoencoder-share: is NaN; choose a positive number
+					alpha --batch 0                        | training, batch: is 0; choose at least 1
+					alpha --learning-rate -1               | training, learning rate: is -1.0; choose a positive number
+					alpha --equal minutes                  | Invalid value for option '--equal'
 					alpha --preset gigantic                | preset gigantic: is not known; choose one of nano
 					alpha --states 1                       | Markov source: 1 states; ask for at least 2
 					alpha --corpus missing.txt             | --corpus: needs --tokenizer and --evaluation-corpus beside it

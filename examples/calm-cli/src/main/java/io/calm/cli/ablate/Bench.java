@@ -30,9 +30,6 @@ import io.calm.training.TrainingOptions;
  */
 record Bench(Scale scale, Material material, ProgramOptions program) {
 
-	/** Steps of the autoencoder for each step of the language model. */
-	static final double AUTOENCODER_SHARE = 2.0 / 3;
-
 	/** The first steps are slow. */
 	private static final int TRIAL = 12;
 
@@ -83,10 +80,6 @@ record Bench(Scale scale, Material material, ProgramOptions program) {
 		CRC32 hash = new CRC32();
 		hash.update(autoencoder(arm).toString().getBytes(StandardCharsets.UTF_8));
 		return output.resolve("autoencoders").resolve(HexFormat.of().toHexDigits((int) hash.getValue()));
-	}
-
-	static long autoencoderSteps(long steps) {
-		return Math.max(1, Math.round(AUTOENCODER_SHARE * steps));
 	}
 
 	void trainAutoencoder(Arm arm, long steps, Path directory, List<TrainingListener> listeners) {

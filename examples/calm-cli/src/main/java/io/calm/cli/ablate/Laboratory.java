@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 import io.calm.evaluation.AutoencoderScore;
@@ -42,7 +43,7 @@ public final class Laboratory {
 
 	private final Function<String, TrainingListener> progress;
 
-	private final Function<String, @Nullable MlflowListener> tracking;
+	private final Function<String, Optional<MlflowListener>> tracking;
 
 	/**
 	 * A laboratory.
@@ -51,10 +52,10 @@ public final class Laboratory {
 	 * @param training device, precision and fusion
 	 * @param inference likewise
 	 * @param progress gives a listener to each arm, by its name
-	 * @param tracking likewise, or null; it is closed when the arm is trained
+	 * @param tracking likewise, or nothing; closed when the arm is trained
 	 */
 	public Laboratory(Scale scale, Material material, ProgramOptions training, ProgramOptions inference,
-			Function<String, TrainingListener> progress, Function<String, @Nullable MlflowListener> tracking) {
+			Function<String, TrainingListener> progress, Function<String, Optional<MlflowListener>> tracking) {
 		this.scale = scale;
 		this.material = material;
 		this.bench = new Bench(scale, material, training);
@@ -75,6 +76,11 @@ public final class Laboratory {
 		if (study.measure() == Study.Measure.TEMPERATURE && this.scale.patchSize() < BrierScore.LENGTH) {
 			throw new InvalidInputException("--patch-size " + this.scale.patchSize(),
 					"is too small for this study, which compares 4 tokens of a patch", "choose at least 4");
+		}
+		if (this.material.unseen().tokens() < this.scale.block()) {
+			throw new InvalidInputException("text to score on",
+					"has " + this.material.unseen().tokens() + " tokens, fewer than --block " + this.scale.block(),
+					"give more of it, or a smaller block");
 		}
 		Notebook notebook = new Notebook(output);
 		String settings = study.name() + ", " + this.scale + ", data " + this.material.data().digest();
@@ -102,41 +108,46 @@ public final class Laboratory {
 
 	/** The steps of each arm. */
 	private Map<String, Long> plan(Study study, Path trial) {
-		double first = this.bench.flops(study.arms().get(0)).training();
-		Map<Arm, Double> weights = new LinkedHashMap<>();
-		study.arms()
-			.forEach((arm) -> weights.put(arm, this.scale.equalFlops() ? first / this.bench.flops(arm).training() : 1));
-		double steps = this.scale.steps();
-		if (steps == 0) {
-			double milliseconds = 0;
-			Map<Path, Double> autoencoders = new HashMap<>();
-			Map<Path, Double> shares = new HashMap<>();
-			try {
-				for (Arm arm : study.arms()) {
-					Path autoencoder = this.bench.autoencoderIn(trial, arm);
-					if (!arm.baseline()) {
-						autoencoders.computeIfAbsent(autoencoder,
-								(directory) -> this.bench.tryAutoencoder(arm, directory));
-						shares.merge(autoencoder, weights.getOrDefault(arm, 1.0), Math::max);
-					}
-					milliseconds += weights.getOrDefault(arm, 1.0)
-							* this.bench.tryModel(arm, autoencoder, trial.resolve(arm.fileName()));
-				}
-			}
-			finally {
-				Notebook.delete(trial);
-			}
-			for (Map.Entry<Path, Double> share : shares.entrySet()) {
-				milliseconds += share.getValue() * Bench.AUTOENCODER_SHARE
-						* autoencoders.getOrDefault(share.getKey(), 0.0);
-			}
-			steps = TRAINING_SHARE * this.scale.minutes() * 60_000 / milliseconds;
-		}
+		double steps = (this.scale.steps() > 0) ? this.scale.steps() : stepsInTime(study, trial);
 		Map<String, Long> planned = new LinkedHashMap<>();
-		for (Map.Entry<Arm, Double> weight : weights.entrySet()) {
-			planned.put(weight.getKey().name(), Math.max(1, Math.round(steps * weight.getValue())));
-		}
+		study.arms().forEach((arm) -> planned.put(arm.name(), Math.max(1, Math.round(steps * share(study, arm)))));
 		return planned;
+	}
+
+	/** The steps of an arm for each step of the first one. */
+	private double share(Study study, Arm arm) {
+		double first = this.bench.flops(study.arms().get(0)).training();
+		return this.scale.equalFlops() ? first / this.bench.flops(arm).training() : 1;
+	}
+
+	/**
+	 * How many steps of the first arm fit into the minutes, with all that belongs to
+	 * them.
+	 */
+	private double stepsInTime(Study study, Path trial) {
+		double milliseconds = 0;
+		Map<Path, Double> ofAutoencoder = new HashMap<>();
+		Map<Path, Double> longest = new HashMap<>();
+		try {
+			for (Arm arm : study.arms()) {
+				Path autoencoder = this.bench.autoencoderIn(trial, arm);
+				double share = share(study, arm);
+				if (!arm.baseline()) {
+					ofAutoencoder.computeIfAbsent(autoencoder,
+							(directory) -> this.bench.tryAutoencoder(arm, directory));
+					longest.merge(autoencoder, share, Math::max);
+				}
+				milliseconds += share * this.bench.tryModel(arm, autoencoder, trial.resolve(arm.fileName()));
+			}
+		}
+		finally {
+			Notebook.delete(trial);
+		}
+		for (Map.Entry<Path, Double> share : longest.entrySet()) {
+			milliseconds += share.getValue() * this.scale.autoencoderShare()
+					* ofAutoencoder.getOrDefault(share.getKey(), 0.0);
+		}
+		return TRAINING_SHARE * this.scale.minutes() * 60_000 / milliseconds;
 	}
 
 	private List<Point> trainAndMeasure(Study study, Arm arm, Map<String, Long> planned, Path output,
@@ -145,14 +156,14 @@ public final class Laboratory {
 		Path model = output.resolve("models").resolve(arm.fileName());
 		Path autoencoder = this.bench.autoencoderIn(output, arm);
 		long steps = planned.getOrDefault(arm.name(), 1L);
-		try (MlflowListener tracked = this.tracking.apply(arm.name())) {
+		try (@Nullable MlflowListener tracked = this.tracking.apply(arm.name()).orElse(null)) {
 			List<TrainingListener> listeners = new ArrayList<>(List.of(this.progress.apply(arm.name())));
 			if (tracked != null) {
 				listeners.add(tracked);
 			}
 			if (!arm.baseline()) {
 				long longest = longest(study, autoencoder, output, planned);
-				this.bench.trainAutoencoder(arm, Bench.autoencoderSteps(longest), autoencoder, listeners);
+				this.bench.trainAutoencoder(arm, this.scale.autoencoderSteps(longest), autoencoder, listeners);
 			}
 			boolean scoredOnTheWay = study.measure() == Study.Measure.BRIER_LM_OVER_FLOPS && arm.baseline();
 			if (scoredOnTheWay) {

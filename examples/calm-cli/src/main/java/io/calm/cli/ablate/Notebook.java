@@ -3,6 +3,7 @@ package io.calm.cli.ablate;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.reflect.Type;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -86,11 +87,15 @@ record Notebook(Path directory) {
 	}
 
 	void write(String name, String content) {
+		write(name, content.getBytes(StandardCharsets.UTF_8));
+	}
+
+	void write(String name, byte[] content) {
 		Path file = this.directory.resolve(name);
 		try {
 			Files.createDirectories(file.getParent());
 			Path beside = file.resolveSibling(file.getFileName() + ".new");
-			Files.writeString(beside, content);
+			Files.write(beside, content);
 			Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
 		}
 		catch (IOException ex) {

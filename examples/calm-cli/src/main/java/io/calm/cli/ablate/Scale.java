@@ -9,6 +9,7 @@ import io.calm.input.InvalidInputException;
  * @param patchSize K, where the study does not vary it
  * @param latentSize l, likewise
  * @param autoencoderSize D
+ * @param autoencoderShare steps of the autoencoder for each step of the language model
  * @param batch sequences per step
  * @param block tokens per sequence
  * @param learningRate the greatest
@@ -18,17 +19,30 @@ import io.calm.input.InvalidInputException;
  * @param positions the most that are scored
  * @param seed of everything random
  */
-public record Scale(String preset, int patchSize, int latentSize, int autoencoderSize, int batch, int block,
-		double learningRate, long steps, double minutes, boolean equalFlops, long positions, long seed) {
+public record Scale(String preset, int patchSize, int latentSize, int autoencoderSize, double autoencoderShare,
+		int batch, int block, double learningRate, long steps, double minutes, boolean equalFlops, long positions,
+		long seed) {
 
 	/** Checks what no configuration checks. */
 	public Scale {
 		if (steps < 0) {
 			throw new InvalidInputException("--steps", "is " + steps, "choose at least 1");
 		}
+		if (positions < 1) {
+			throw new InvalidInputException("--positions", "is " + positions, "choose at least 1");
+		}
+		if (!(autoencoderShare > 0 && autoencoderShare < Double.POSITIVE_INFINITY)) {
+			throw new InvalidInputException("--autoencoder-share", "is " + autoencoderShare,
+					"choose a positive number");
+		}
 		if (!(minutes > 0 && minutes < Double.POSITIVE_INFINITY)) {
 			throw new InvalidInputException("--minutes", "is " + minutes, "choose a positive number");
 		}
+	}
+
+	/** Steps of the autoencoder of a language model that takes so many. */
+	long autoencoderSteps(long steps) {
+		return Math.max(1, Math.round(this.autoencoderShare * steps));
 	}
 
 	/**

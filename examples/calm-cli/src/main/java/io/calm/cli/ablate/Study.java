@@ -63,8 +63,9 @@ public record Study(String name, String question, String axis, Measure measure, 
 				Stream.of(Arm.ofModel("energy", (model) -> model.energyHead(Arm::nothing)),
 						Arm.ofModel("flow", (model) -> model.flowHead(Arm::nothing)),
 						Arm.ofModel("diffusion", (model) -> model.diffusionHead(Arm::nothing)), Arm.ofBaseline()));
-		add(new Study("temperature", "What does a low temperature buy, and what does it cost?", "rate of collisions",
-				Measure.TEMPERATURE, List.of(Arm.ofModel("CALM", Arm::nothing), Arm.ofBaseline())));
+		add(new Study("temperature", "What does a low temperature buy, and what does it cost?",
+				"rate of collisions, mean over n = 1..4", Measure.TEMPERATURE,
+				List.of(Arm.ofModel("CALM", Arm::nothing), Arm.ofBaseline())));
 		add(new Study("baseline", "BrierLM against the operations spent", "training operations",
 				Measure.BRIER_LM_OVER_FLOPS,
 				Stream.concat(

@@ -1,6 +1,5 @@
 package io.calm.cli.ablate;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -9,6 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
@@ -19,6 +19,20 @@ public final class StudyReport {
 	private static final String CROSS_ENTROPY = "cross_entropy";
 
 	private static final String BRIER_LM = "brier_lm_every_position";
+
+	/** What of the further results the report shows; results.csv has them all. */
+	private static final Map<String, String> REPORTED = new LinkedHashMap<>();
+
+	static {
+		REPORTED.put("steps", "steps");
+		REPORTED.put("seconds", "seconds");
+		REPORTED.put("training_flops", "training operations");
+		REPORTED.put("inference_flops_per_token", "operations per token generated");
+		REPORTED.put("autoencoder_accuracy", "autoencoder's accuracy");
+		REPORTED.put(CROSS_ENTROPY, "cross entropy, nats");
+		REPORTED.put("draws", "draws per patch");
+		REPORTED.put("fell_back", "share that fell back");
+	}
 
 	private final Study study;
 
@@ -49,21 +63,18 @@ public final class StudyReport {
 
 	void write(Notebook notebook) {
 		notebook.write("results.csv", csv(this.points));
-		Path chart = notebook.directory().resolve("chart.png");
-		String measured = (this.study.measure() == Study.Measure.TEMPERATURE) ? "accuracy, mean over n = 1..4"
-				: "BrierLM";
-		switch (this.study.measure()) {
+		notebook.write("chart.png", switch (this.study.measure()) {
 			case BRIER_LM ->
-				Charts.bars(this.study.question(), this.study.axis(), this.points, this.material.idealBrierLm(), chart);
+				Charts.bars(this.study.question(), this.study.axis(), this.points, this.material.idealBrierLm());
 			case BRIER_LM_OVER_FLOPS ->
-				Charts.lines(this.study.question(), this.study.axis(), measured, this.points, true, chart);
-			case TEMPERATURE -> Charts.lines(this.study.question(), "collisions, mean over n = 1..4", measured,
-					this.points, false, chart);
-		}
+				Charts.lines(this.study.question(), this.study.axis(), "BrierLM", this.points, true);
+			case TEMPERATURE -> Charts.lines(this.study.question(), this.study.axis(), "accuracy, mean over n = 1..4",
+					this.points, false);
+		});
 		if (!this.way.isEmpty()) {
 			notebook.write("checkpoints.csv", csv(this.way));
-			Charts.lines("BrierLM and cross entropy of the same checkpoints", "cross entropy, nats per token",
-					"BrierLM at every position", this.way, false, notebook.directory().resolve("checkpoints.png"));
+			notebook.write("checkpoints.png", Charts.lines("BrierLM and cross entropy of the same checkpoints",
+					"cross entropy, nats per token", "BrierLM at every position", this.way, false));
 		}
 		notebook.write("report.md", markdown());
 	}
@@ -104,38 +115,59 @@ public final class StudyReport {
 				this.scale.preset(), this.scale.patchSize(), this.scale.latentSize(), this.scale.batch(),
 				this.scale.block(), this.scale.learningRate(), this.scale.seed(),
 				this.scale.equalFlops() ? "equal training operations of the language models" : "equal steps"));
-		if (!Double.isNaN(this.material.idealBrierLm())) {
+		if (idealIsKnown()) {
 			text.append(
 					String.format(Locale.ROOT, "The best possible BrierLM is %.2f.%n%n", this.material.idealBrierLm()));
 		}
 		text.append("![chart](chart.png)\n\n");
-		Set<String> columns = columns(this.points);
-		boolean temperature = this.study.measure() == Study.Measure.TEMPERATURE;
-		text.append(temperature ? "| | | accuracy | standard error | collisions |" : "| | BrierLM | standard error |");
-		columns.forEach((column) -> text.append(' ').append(column.replace('_', ' ')).append(" |"));
-		text.append(temperature ? "\n|---|---|---|---|---|" : "\n|---|---|---|").append("---|".repeat(columns.size()));
-		text.append('\n');
-		for (Point point : this.points) {
-			text.append("| ").append(temperature ? point.series() + " | " + point.name() : point.name());
-			text.append(" | ").append(number(point.y())).append(" | ").append(number(point.error())).append(" |");
-			if (temperature) {
-				text.append(' ').append(number(point.x())).append(" |");
-			}
-			columns.forEach((column) -> text.append(' ')
-				.append(point.more().containsKey(column) ? number(point.more().getOrDefault(column, 0.0)) : "")
-				.append(" |"));
-			text.append('\n');
-		}
+		table(text);
 		if (!this.way.isEmpty()) {
-			text.append(
-					"\n## BrierLM and cross entropy of the baselines' checkpoints\n\n![checkpoints](checkpoints.png)\n\n");
-			Map<String, List<Point>> series = new LinkedHashMap<>();
-			this.way.forEach((point) -> series.computeIfAbsent(point.series(), (key) -> new ArrayList<>()).add(point));
-			series.forEach((name, rows) -> text.append(String.format(Locale.ROOT,
-					"* %s: Pearson correlation %.3f over %d checkpoints%n", name, correlation(rows), rows.size())));
-			text.append(String.format(Locale.ROOT, "* all together: %.3f%n", correlation(this.way)));
+			correlations(text);
 		}
 		return text.toString();
+	}
+
+	private boolean idealIsKnown() {
+		return this.study.measure() != Study.Measure.TEMPERATURE && !Double.isNaN(this.material.idealBrierLm());
+	}
+
+	private void table(StringBuilder text) {
+		boolean temperature = this.study.measure() == Study.Measure.TEMPERATURE;
+		Map<String, Function<Point, String>> columns = new LinkedHashMap<>();
+		columns.put(this.study.measure() == Study.Measure.BRIER_LM ? this.study.axis() : "model",
+				(point) -> temperature ? point.series() + ", " + point.name() : point.name());
+		columns.put(temperature ? "accuracy" : "BrierLM", (point) -> number(point.y()));
+		columns.put("standard error", (point) -> number(point.error()));
+		if (temperature) {
+			columns.put("collisions", (point) -> number(point.x()));
+		}
+		if (idealIsKnown()) {
+			columns.put("of the best possible",
+					(point) -> String.format(Locale.ROOT, "%.1f %%", 100 * point.y() / this.material.idealBrierLm()));
+		}
+		REPORTED.forEach((column, name) -> {
+			if (this.points.stream().anyMatch((point) -> point.more().containsKey(column))) {
+				columns.put(name, (point) -> number(point.more().getOrDefault(column, Double.NaN)));
+			}
+		});
+		text.append("| ").append(String.join(" | ", columns.keySet())).append(" |\n|");
+		text.append("---|".repeat(columns.size())).append('\n');
+		for (Point point : this.points) {
+			text.append(columns.values()
+				.stream()
+				.map((cell) -> cell.apply(point))
+				.collect(Collectors.joining(" | ", "| ", " |\n")));
+		}
+	}
+
+	private void correlations(StringBuilder text) {
+		text.append("\n## BrierLM and cross entropy of the baselines' checkpoints\n\n");
+		text.append("![checkpoints](checkpoints.png)\n\n");
+		Map<String, List<Point>> series = new LinkedHashMap<>();
+		this.way.forEach((point) -> series.computeIfAbsent(point.series(), (key) -> new ArrayList<>()).add(point));
+		series.forEach((name, rows) -> text.append(String.format(Locale.ROOT,
+				"* %s: Pearson correlation %.3f over %d checkpoints%n", name, correlation(rows), rows.size())));
+		text.append(String.format(Locale.ROOT, "* all together: %.3f%n", correlation(this.way)));
 	}
 
 	private static String number(double value) {

@@ -80,9 +80,9 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 		TokenBlocks blocks = TokenBlocks.sequential(this.material.unseen(), patchSize, this.scale.patches(patchSize),
 				this.material.padId());
 		List<Place> places = new ArrayList<>();
-		long most = Math.min(MOST_POSITIONS, (this.scale.positions() > 0) ? this.scale.positions() : MOST_POSITIONS);
+		long most = Math.min(MOST_POSITIONS, this.scale.positions());
 		int seen = 0;
-		for (long b = 0; b < blocks.blocks(); b++) {
+		for (long b = 0; b < blocks.blocks() && places.size() < most; b++) {
 			TokenBatch block = blocks.batch(1, b);
 			for (int i = 0; i + 1 < block.patches() && places.size() < most; i++) {
 				int from = (i + 1) * patchSize;
@@ -101,7 +101,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 	}
 
 	private List<Point> ofCalm(Path directory) {
-		Map<String, Tally> tallies = new LinkedHashMap<>();
+		List<Setting> settings = settings();
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(this.program)) {
 			CalmConfig config = ModelFiles.calm(model, weights);
@@ -136,27 +136,35 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 					}
 					int[] firstDraws = Arrays.copyOf(all, BUDGET * size);
 					int[] secondDraws = Arrays.copyOfRange(all, BUDGET * size, all.length);
-					samplers().forEach(
-							(name, sampler) -> tallies.computeIfAbsent(name, (key) -> new Tally(sampler.temperature()))
-								.add(sampler.sample(source(firstDraws, size), random),
-										sampler.sample(source(secondDraws, size), random), place.truth()));
+					settings.forEach((setting) -> setting.tally()
+						.add(setting.sampler().sample(source(firstDraws, size), random),
+								setting.sampler().sample(source(secondDraws, size), random), place.truth()));
 				}
 			}
 		}
-		return points(tallies);
+		return settings.stream().map((setting) -> setting.tally().point(setting.series())).toList();
 	}
 
-	private static Map<String, PatchSampler> samplers() {
-		Map<String, PatchSampler> samplers = new LinkedHashMap<>();
+	/** A sampler and what comes of it. */
+	private record Setting(String series, PatchSampler sampler, Tally tally) {
+
+		Setting(String series, PatchSampler sampler) {
+			this(series, sampler, new Tally(sampler.temperature()));
+		}
+
+	}
+
+	private static List<Setting> settings() {
+		List<Setting> settings = new ArrayList<>();
 		for (int candidates : CANDIDATES) {
 			for (double temperature : TEMPERATURES) {
-				samplers.put("CALM, N = " + candidates + "@" + temperature, new BatchSampler(temperature, candidates));
+				settings.add(new Setting("CALM, N = " + candidates, new BatchSampler(temperature, candidates)));
 			}
 		}
 		for (double temperature : TEMPERATURES) {
-			samplers.put("CALM, exact@" + temperature, new ExactSampler(temperature, BUDGET));
+			settings.add(new Setting("CALM, exact", new ExactSampler(temperature, BUDGET)));
 		}
-		return samplers;
+		return settings;
 	}
 
 	/** Hands the draws out one after the other. */
@@ -170,7 +178,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 	}
 
 	private List<Point> ofBaseline(Path directory) {
-		Map<String, Tally> tallies = new LinkedHashMap<>();
+		List<Point> points = new ArrayList<>();
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(this.program)) {
 			BaselineConfig config = ModelFiles.baseline(model, weights);
@@ -189,35 +197,45 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 			EntryPoint draw = builder.entryPoint().fetching(paths.toArray(Fetch<?>[]::new));
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
-				int size = this.scale.patchSize();
 				Map<TokenBatch, List<Place>> byBlock = new LinkedHashMap<>();
-				places(size).forEach(
+				places(this.scale.patchSize()).forEach(
 						(place) -> byBlock.computeIfAbsent(place.block(), (block) -> new ArrayList<>()).add(place));
 				for (double temperature : BASELINE_TEMPERATURES) {
 					Tally tally = new Tally(temperature);
-					tallies.put("baseline@" + temperature, tally);
 					long number = 0;
 					for (Map.Entry<TokenBatch, List<Place>> entry : byBlock.entrySet()) {
-						int[] owners = new int[length];
-						Arrays.setAll(owners, (i) -> entry.getKey().documents()[i / size]);
 						try (Call call = program.call(draw)
 							.feed(tokens, entry.getKey().tokens())
-							.feed(documents, owners)
+							.feed(documents, documentOfEachToken(entry.getKey()))
 							.feed(inverse, new float[] { (float) (1 / temperature) })
 							.feed(seed, new long[] { this.scale.seed(), number++ })
 							.run()) {
-							List<int[]> drawn = paths.stream().map(call::get).toList();
-							for (Place place : entry.getValue()) {
-								int row = (place.patch() + 1) * size - 1;
-								tally.add(sample(drawn.subList(0, N), row), sample(drawn.subList(N, 2 * N), row),
-										place.truth());
-							}
+							add(tally, entry.getValue(), paths.stream().map(call::get).toList());
 						}
 					}
+					points.add(tally.point("baseline"));
 				}
 			}
 		}
-		return points(tallies);
+		return points;
+	}
+
+	private static int[] documentOfEachToken(TokenBatch block) {
+		int[] documents = new int[block.tokens().length];
+		Arrays.setAll(documents, (i) -> block.documents()[i / block.patchSize()]);
+		return documents;
+	}
+
+	/**
+	 * Adds the places of a block.
+	 * @param drawn the N tokens of the first sample after each token of the block, then
+	 * those of the second
+	 */
+	private static void add(Tally tally, List<Place> places, List<int[]> drawn) {
+		for (Place place : places) {
+			int last = (place.patch() + 1) * place.block().patchSize() - 1;
+			tally.add(sample(drawn.subList(0, N), last), sample(drawn.subList(N, 2 * N), last), place.truth());
+		}
 	}
 
 	private static List<Fetch<int[]>> path(Ops tf, BaselineTransformer network, Rollout rollout,
@@ -237,67 +255,6 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 
 	private static SampledPatch sample(List<int[]> path, int row) {
 		return new SampledPatch(path.stream().mapToInt((tokens) -> tokens[row]).toArray(), N, false);
-	}
-
-	private static List<Point> points(Map<String, Tally> tallies) {
-		List<Point> points = new ArrayList<>();
-		tallies.forEach((name, tally) -> points.add(tally.point(name.substring(0, name.indexOf('@')))));
-		return points;
-	}
-
-	/** What happened at one setting. */
-	private static final class Tally {
-
-		private final double temperature;
-
-		private final double[] right = new double[N];
-
-		private final double[] same = new double[N];
-
-		private double squares;
-
-		private long draws;
-
-		private long fellBack;
-
-		private long positions;
-
-		Tally(double temperature) {
-			this.temperature = temperature;
-		}
-
-		void add(SampledPatch x1, SampledPatch x2, int[] truth) {
-			double accuracy = 0;
-			for (int n = 1; n <= N; n++) {
-				double hits = (Arrays.equals(x1.tokens(), 0, n, truth, 0, n) ? 0.5 : 0)
-						+ (Arrays.equals(x2.tokens(), 0, n, truth, 0, n) ? 0.5 : 0);
-				this.right[n - 1] += hits;
-				this.same[n - 1] += Arrays.equals(x1.tokens(), 0, n, x2.tokens(), 0, n) ? 1 : 0;
-				accuracy += hits / N;
-			}
-			this.squares += accuracy * accuracy;
-			this.draws += x1.draws() + x2.draws();
-			this.fellBack += (x1.fellBack() ? 1 : 0) + (x2.fellBack() ? 1 : 0);
-			this.positions++;
-		}
-
-		Point point(String series) {
-			double accuracy = Arrays.stream(this.right).sum() / N / this.positions;
-			double collisions = Arrays.stream(this.same).sum() / N / this.positions;
-			double error = Math.sqrt(Math.max(0, this.squares / this.positions - accuracy * accuracy) / this.positions);
-			Map<String, Double> more = new LinkedHashMap<>();
-			more.put("temperature", this.temperature);
-			for (int n = 1; n <= N; n++) {
-				more.put("accuracy_" + n, this.right[n - 1] / this.positions);
-				more.put("collisions_" + n, this.same[n - 1] / this.positions);
-			}
-			more.put("draws", this.draws / 2.0 / this.positions);
-			more.put("fell_back", this.fellBack / 2.0 / this.positions);
-			more.put("positions", (double) this.positions);
-			return new Point(series, "T = " + Math.round(100 * this.temperature) / 100.0, collisions, accuracy, error,
-					more);
-		}
-
 	}
 
 }
