@@ -24,6 +24,9 @@ public interface Evaluation {
 	/** The name of BrierLM among the scores. */
 	String BRIER_LM = "brier_lm";
 
+	/** The name of Brier-1 among the scores. */
+	String BRIER_1 = "brier_1";
+
 	/** The name of an autoencoder's accuracy among the scores. */
 	String ACCURACY = "accuracy";
 
@@ -38,11 +41,15 @@ public interface Evaluation {
 	Map<String, Double> score(Path checkpoint);
 
 	/**
-	 * What tells the better of two models.
-	 * @return the name of a score that rises with quality; {@code brier_lm} by default
+	 * Tells the better of two models: the one with the greater BrierLM, and while that is
+	 * 0, as it is of models that have learned little, the one with the greater Brier-1.
+	 * @param scores of a model
+	 * @return a number that rises with its quality; NaN if the scores do not tell
 	 */
-	default String criterion() {
-		return BRIER_LM;
+	default double quality(Map<String, Double> scores) {
+		double brierLm = scores.getOrDefault(BRIER_LM, Double.NaN);
+		// Brier-1 is at most 1
+		return (brierLm == 0) ? scores.getOrDefault(BRIER_1, 0.0) - 1 : brierLm;
 	}
 
 	/**
@@ -68,8 +75,8 @@ public interface Evaluation {
 			}
 
 			@Override
-			public String criterion() {
-				return scored.criterion();
+			public double quality(Map<String, Double> scores) {
+				return scored.quality(scores);
 			}
 
 			@Override
@@ -98,8 +105,8 @@ public interface Evaluation {
 			}
 
 			@Override
-			public String criterion() {
-				return ACCURACY;
+			public double quality(Map<String, Double> scores) {
+				return scores.getOrDefault(ACCURACY, Double.NaN);
 			}
 		};
 	}

@@ -74,7 +74,7 @@ final class TrainingLoop {
 	}
 
 	/** The best model so far; how long ago that was follows from the step. */
-	private record Best(long step, double score) {
+	private record Best(long step, double quality) {
 	}
 
 	/**
@@ -184,20 +184,20 @@ final class TrainingLoop {
 
 	private void keepBest(Path directory, long step, Map<String, Double> scores, Consumer<Path> files,
 			List<Variable> frozen) {
-		Double score = scores.get(this.evaluation.criterion());
-		if (score == null) {
+		double quality = this.evaluation.quality(scores);
+		if (Double.isNaN(quality)) {
 			throw new InvalidInputException("training, patience",
 					"is " + this.options.patience() + ", but nothing says which model is better",
 					"give text to evaluate on, or leave the patience out");
 		}
-		if (this.best == null || score > this.best.score()) {
+		if (this.best == null || quality > this.best.quality()) {
 			Path target = best(directory);
 			uninterrupted(() -> ModelDirectory.write(target, (model) -> {
 				files.accept(model);
 				ModelFiles.save(this.training.program(), modelVariables(frozen), model.resolve(ModelFiles.WEIGHTS));
-				ConfigFile.write(model.resolve(BEST), Map.of("step", step, "score", score));
+				ConfigFile.write(model.resolve(BEST), Map.of("step", step, "quality", quality));
 			}));
-			this.best = new Best(step, score);
+			this.best = new Best(step, quality);
 			this.listeners.forEach((listener) -> listener.onBest(this.phase, step, target));
 		}
 	}
@@ -293,7 +293,7 @@ final class TrainingLoop {
 		}
 		if (this.options.patience() > 0 && Files.exists(best(directory).resolve(BEST))) {
 			ConfigFile found = ConfigFile.read(best(directory).resolve(BEST));
-			this.best = new Best(found.integer("step"), found.number("score"));
+			this.best = new Best(found.integer("step"), found.number("quality"));
 		}
 		this.saved = state.integer("step");
 		return this.saved;

@@ -261,7 +261,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 
 		/**
 		 * Stops early when the score no longer rises (BrierLM of a language model,
-		 * accuracy of an autoencoder), and keeps the best model instead of the last.
+		 * accuracy of an autoencoder; see {@link Evaluation#quality}), and keeps the best
+		 * model instead of the last.
 		 * @param evaluations in a row without a better score; 0 by default: trains to the
 		 * end
 		 * @return this

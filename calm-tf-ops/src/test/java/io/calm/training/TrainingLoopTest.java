@@ -97,7 +97,8 @@ class TrainingLoopTest {
 
 	@Test
 	void keepsTheBestModelAndStopsWhenNoneIsBetter() throws IOException {
-		Iterator<Double> scores = List.of(1.0, 3.0, 2.0, 3.0).iterator();
+		// without BrierLM, Brier-1 tells: the second model is the best
+		Iterator<Double> brier1 = List.of(0.1, 0.3, 0.2, 0.3).iterator();
 		Map<Long, byte[]> weights = new HashMap<>();
 		TrainingListener listener = new TrainingListener() {
 			@Override
@@ -112,7 +113,7 @@ class TrainingLoopTest {
 			}
 		};
 		train(1, (training) -> training.steps(9).evaluateEvery(1).patience(2), listener, new ByteTokenizer()::save,
-				(checkpoint) -> Map.of(Evaluation.BRIER_LM, scores.next()));
+				(checkpoint) -> Map.of(Evaluation.BRIER_LM, 0.0, Evaluation.BRIER_1, brier1.next()));
 		assertThat(this.events).filteredOn((event) -> event.matches("(best|end) .*"))
 			.containsExactly("best 1", "best 2", "end 4");
 		assertThat(bytes(this.directory.resolveSibling("model.best"))).isEqualTo(weights.get(2L))

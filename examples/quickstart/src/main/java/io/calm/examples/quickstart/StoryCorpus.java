@@ -1,27 +1,8 @@
 package io.calm.examples.quickstart;
 
-import java.io.BufferedWriter;
-import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.Iterator;
-import java.util.List;
-import java.util.Locale;
-import java.util.Map;
-import java.util.Objects;
-import java.util.SplittableRandom;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
-
-import com.google.gson.JsonObject;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Short children's stories out of a grammar: as much English-like text as one asks for,
@@ -32,11 +13,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class StoryCorpus {
 
-	private static final Pattern REFERENCE = Pattern.compile("<([\\w-]+)(?:\\.(\\w+))?>");
-
-	private static final Pattern SENTENCE_START = Pattern.compile("(?:^|[.!?] |\\.\" )\"?[a-z]");
-
-	private static final Map<String, Rule> GRAMMAR = readGrammar();
+	private static final Grammar GRAMMAR = Grammar.read("stories.grammar", "story");
 
 	private StoryCorpus() {
 	}
@@ -47,8 +24,7 @@ public final class StoryCorpus {
 	 * @return the stories, each one line of text
 	 */
 	public static Stream<String> stories(long seed) {
-		return new SplittableRandom(seed).longs()
-			.mapToObj((storySeed) -> new Teller(new SplittableRandom(storySeed)).tell());
+		return GRAMMAR.texts(seed);
 	}
 
 	/**
@@ -60,95 +36,7 @@ public final class StoryCorpus {
 	 * @throws UncheckedIOException if the file cannot be written
 	 */
 	public static void write(Path jsonl, long bytes, long seed) {
-		Path unfinished = jsonl.resolveSibling(jsonl.getFileName() + ".unfinished");
-		try {
-			try (BufferedWriter writer = Files.newBufferedWriter(unfinished)) {
-				long written = 0;
-				for (Iterator<String> stories = stories(seed).iterator(); written < bytes;) {
-					JsonObject line = new JsonObject();
-					line.addProperty("text", stories.next());
-					// the stories are ASCII: a character is a byte
-					String json = line + "\n";
-					writer.write(json);
-					written += json.length();
-				}
-			}
-			Files.move(unfinished, jsonl, StandardCopyOption.REPLACE_EXISTING);
-		}
-		catch (IOException ex) {
-			throw new UncheckedIOException(ex);
-		}
-	}
-
-	private static Map<String, Rule> readGrammar() {
-		Map<String, Rule> grammar = new HashMap<>();
-		List<String> alternatives = new ArrayList<>();
-		try (InputStream resource = StoryCorpus.class.getResourceAsStream("stories.grammar")) {
-			byte[] text = Objects.requireNonNull(resource, "stories.grammar").readAllBytes();
-			for (String line : new String(text, StandardCharsets.UTF_8).lines().toList()) {
-				if (line.startsWith("\t")) {
-					alternatives.add(line.trim());
-				}
-				else if (!line.isBlank() && !line.startsWith("#")) {
-					String[] head = line.split("[: ]+");
-					alternatives = new ArrayList<>();
-					grammar.put(head[0], new Rule(List.of(head).subList(1, head.length), alternatives));
-				}
-			}
-		}
-		catch (IOException ex) {
-			throw new UncheckedIOException(ex);
-		}
-		return grammar;
-	}
-
-	/** A rule of the grammar; without fields, its alternatives are plain text. */
-	private record Rule(List<String> fields, List<String> alternatives) {
-	}
-
-	/** Tells one story, and remembers who is in it. */
-	private static final class Teller {
-
-		private final SplittableRandom random;
-
-		private final Map<String, String> kept = new HashMap<>();
-
-		Teller(SplittableRandom random) {
-			this.random = random;
-		}
-
-		String tell() {
-			String story = expand("<story>").replaceAll("\\b([Aa]) (?=[aeiou])", "$1n ");
-			return SENTENCE_START.matcher(story).replaceAll((start) -> start.group().toUpperCase(Locale.ROOT));
-		}
-
-		private String expand(String text) {
-			StringBuilder expanded = new StringBuilder();
-			Matcher reference = REFERENCE.matcher(text);
-			while (reference.find()) {
-				reference.appendReplacement(expanded, "");
-				expanded.append(resolve(reference.group(1), reference.group(2)));
-			}
-			return reference.appendTail(expanded).toString();
-		}
-
-		private String resolve(String name, @Nullable String field) {
-			Rule rule = GRAMMAR.get(name);
-			if (rule == null) {
-				throw new IllegalStateException("The grammar has no rule " + name);
-			}
-			String chosen = Character.isUpperCase(name.charAt(0)) ? this.kept.get(name) : null;
-			if (chosen == null) {
-				chosen = rule.alternatives().get(this.random.nextInt(rule.alternatives().size()));
-				this.kept.put(name, chosen);
-			}
-			if (rule.fields().isEmpty()) {
-				return expand(chosen);
-			}
-			String[] values = chosen.split(" / ");
-			return values[(field != null) ? rule.fields().indexOf(field) : 0];
-		}
-
+		GRAMMAR.write(jsonl, bytes, seed);
 	}
 
 }
