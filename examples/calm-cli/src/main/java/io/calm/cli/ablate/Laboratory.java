@@ -156,7 +156,8 @@ public final class Laboratory {
 		Path model = output.resolve("models").resolve(arm.fileName());
 		Path autoencoder = this.bench.autoencoderIn(output, arm);
 		long steps = planned.getOrDefault(arm.name(), 1L);
-		try (@Nullable MlflowListener tracked = this.tracking.apply(arm.name()).orElse(null)) {
+		try (@Nullable
+		MlflowListener tracked = this.tracking.apply(arm.name()).orElse(null)) {
 			List<TrainingListener> listeners = new ArrayList<>(List.of(this.progress.apply(arm.name())));
 			if (tracked != null) {
 				listeners.add(tracked);
