@@ -33,7 +33,7 @@ class BrokenPageTest {
 					-DskipTests package              | -DskipTest package               | nothing reads the property skipTest
 					kafka-pipeline/target            | kafka-pipelines/target           | no module makes
 					calm.jar benchmark               | calm.jar bench                   | Unmatched argument
-					energy-step\\n```                 | energy-step --run 3\\n```         | Unknown option: '--run'
+					energy-step\\n```                 | energy-step --run 3\\n```         | Unknown options: '--run'
 					--runs 1                         | --runs 0                         | says:
 					training\\n        .corpus        | training\\n        .korpus        | symbol:   method korpus
 					it.patchSize(4)                  | it.patchsize(4)                  | unresolved reference 'patchsize'

@@ -144,6 +144,12 @@ final class PageTests {
 			assertThat(known).as("%s: nothing is called %s; like it: %s", page.name(), name, this.settings.like(name))
 				.isTrue();
 		}
+		if (word.matches("--(calm|spring|server|management)\\.[\\w.-]+(=.*)?")) {
+			String name = word.substring(2).replaceFirst("=.*", "");
+			assertThat(this.settings.has(name) || this.repository.inSources(name))
+				.as("%s: there is no property %s; like it: %s", page.name(), name, this.settings.like(name))
+				.isTrue();
+		}
 		if (word.matches("mvn .*|java -jar .*") && !word.contains("…")) {
 			Command.of(word).forEach((command) -> this.commands.check(page.name(), command));
 		}

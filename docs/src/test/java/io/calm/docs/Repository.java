@@ -58,7 +58,7 @@ final class Repository {
 	private static String sources(Path directory) {
 		try (Stream<Path> files = Files.walk(directory)) {
 			StringBuilder all = new StringBuilder();
-			files.filter((file) -> file.toString().matches(".*\\.(java|kt|js|html)$"))
+			files.filter((file) -> file.toString().matches(".*\\.(java|kt|js|html|properties)$"))
 				.forEach((file) -> all.append(file.getFileName()).append('\n').append(text(file)));
 			return all.toString();
 		}
