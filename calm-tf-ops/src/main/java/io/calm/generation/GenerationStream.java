@@ -36,6 +36,8 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 
 	private @Nullable Duration queueTime;
 
+	private int approximatePatches;
+
 	private boolean complete;
 
 	private boolean cancelled;
@@ -66,6 +68,19 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 	 */
 	public synchronized @Nullable Duration queueTime() {
 		return this.queueTime;
+	}
+
+	/**
+	 * Where exact sampling was asked for and ran out of its budget of draws.
+	 * @return how many patches so far were chosen by batch sampling among the draws made
+	 * until then
+	 */
+	public synchronized int approximatePatches() {
+		return this.approximatePatches;
+	}
+
+	synchronized void countApproximate() {
+		this.approximatePatches++;
 	}
 
 	/**

@@ -6,6 +6,7 @@ import java.util.SplittableRandom;
 import io.calm.model.CalmConfig;
 import io.calm.sampling.PatchSampler;
 import io.calm.sampling.PatchSource;
+import io.calm.sampling.SampledPatch;
 
 /**
  * The draws for one patch of one slot, the first of them from the call that took the
@@ -52,8 +53,14 @@ final class PatchDraws implements PatchSource {
 	/** Chooses a patch, of which the first draws are given. */
 	int[] choose(int[] first) {
 		this.ready = first;
-		return (this.slot.open().length > 0) ? complete(this.slot.open())
-				: this.sampler.sample(this, this.slot.random(this.slot.position() + 1, Slot.CHOICE)).tokens();
+		if (this.slot.open().length > 0) {
+			return complete(this.slot.open());
+		}
+		SampledPatch chosen = this.sampler.sample(this, this.slot.random(this.slot.position() + 1, Slot.CHOICE));
+		if (chosen.fellBack()) {
+			this.slot.stream().countApproximate();
+		}
+		return chosen.tokens();
 	}
 
 	@Override

@@ -66,6 +66,19 @@ class GenerationEngineTest {
 		uncached.program.close();
 	}
 
+	/**
+	 * A hundred equal draws in a row are too much to ask of a model that knows nothing.
+	 */
+	@Test
+	void tellsHowManyPatchesAreNotExact() {
+		for (double temperature : new double[] { 1, 0.01 }) {
+			GenerationStream stream = engine.generate("abcd",
+					(request) -> request.exact(true).temperature(temperature).maxNewTokens(4).seed(3));
+			assertThat(stream.stream()).hasSize(1);
+			assertThat(stream.approximatePatches()).isEqualTo((temperature < 1) ? 1 : 0);
+		}
+	}
+
 	/** Prompts that fill patches in every way, and the empty one. */
 	@ParameterizedTest
 	@ValueSource(strings = { "", "a", "ab", "abc", "abcd", "abcde", "abcdef", "abcdefg", "abcdefgh", "abcdefghi" })

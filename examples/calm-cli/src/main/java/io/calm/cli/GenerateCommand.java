@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.Scanner;
 
 import io.calm.generation.GenerationEngine;
+import io.calm.generation.GenerationStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -68,21 +69,24 @@ final class GenerateCommand extends Subcommand {
 	private String generate(GenerationEngine engine, String beginning) {
 		StringBuilder text = new StringBuilder();
 		PrintWriter out = out();
-		engine
-			.generate(beginning,
-					(request) -> this.sampling.applyTo(request)
-						.maxNewTokens(this.maxNewTokens)
-						.seed(this.seed)
-						.stop(this.stop))
-			.forEach((chunk) -> {
-				text.append(chunk.text());
-				if (!json()) {
-					out.print(chunk.text());
-					out.flush();
-				}
-			});
+		GenerationStream stream = engine.generate(beginning,
+				(request) -> this.sampling.applyTo(request)
+					.maxNewTokens(this.maxNewTokens)
+					.seed(this.seed)
+					.stop(this.stop));
+		stream.forEach((chunk) -> {
+			text.append(chunk.text());
+			if (!json()) {
+				out.print(chunk.text());
+				out.flush();
+			}
+		});
 		if (!json()) {
 			out.println();
+		}
+		if (stream.approximatePatches() > 0) {
+			note(stream.approximatePatches() + " patches ran out of draws for exact sampling and were chosen by batch"
+					+ " sampling among them; raise the temperature");
 		}
 		return text.toString();
 	}

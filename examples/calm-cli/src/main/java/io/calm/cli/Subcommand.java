@@ -35,6 +35,11 @@ abstract class Subcommand implements Callable<Integer> {
 		return this.spec.commandLine().getOut();
 	}
 
+	/** Tells what the user should know beside the results. */
+	void note(String message) {
+		this.spec.commandLine().getErr().println("calm: " + message);
+	}
+
 	boolean json() {
 		return calm().json();
 	}
