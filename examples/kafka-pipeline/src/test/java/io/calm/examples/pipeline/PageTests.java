@@ -3,6 +3,7 @@ package io.calm.examples.pipeline;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 import com.microsoft.playwright.Browser;
 import com.microsoft.playwright.BrowserContext;
@@ -39,10 +40,10 @@ class PageTests {
 
 	@BeforeAll
 	static void openBrowser() {
-		Path executable = Chromium.find().orElse(null);
-		Assumptions.assumeTrue(executable != null,
+		Optional<Path> executable = Chromium.find();
+		Assumptions.assumeTrue(executable.isPresent(),
 				"There is no chromium, chromium-browser or google-chrome on the PATH: the page is not tested");
-		chromium = Chromium.open(executable);
+		chromium = Chromium.open(executable.orElseThrow());
 		setDefaultAssertionTimeout(30_000);
 	}
 

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 import tools.jackson.databind.JsonNode;
@@ -110,7 +111,7 @@ final class RunningPipeline implements AutoCloseable {
 	}
 
 	String url(String path) {
-		return "http://127.0.0.1:" + this.context.getWebServer().getPort() + path;
+		return "http://127.0.0.1:" + Objects.requireNonNull(this.context.getWebServer()).getPort() + path;
 	}
 
 	HttpResponse<Stream<String>> send(String method, String path, String json) {

@@ -40,7 +40,7 @@ final class Screenshots {
 			page.getByLabel("Draws N").fill("1000");
 			page.getByLabel("Most tokens").fill("160");
 			page.locator("#go").click();
-			page.locator("#text .patch").nth(18).waitFor();
+			page.locator("#text .patch").nth(11).waitFor();
 			picture(page, directory.resolve("streaming" + suffix));
 			page.locator("#cancel").click();
 			assertThat(page.locator("#outcome")).hasText("cancelled");
