@@ -136,7 +136,6 @@ function chunk(text, data) {
 		text.tokens = 0;
 		text.patches = 0;
 		text.firstAt = performance.now();
-		text.firstTokens = data.tokens;
 		outcome('writing');
 	}
 	if (data.text) {
@@ -150,10 +149,10 @@ function chunk(text, data) {
 }
 
 function figures(text) {
-	const seconds = (text.latestAt - text.firstAt) / 1000;
+	const seconds = (text.latestAt - text.started) / 1000;
 	at('count').textContent = text.tokens;
 	at('patches').textContent = text.patches;
-	at('speed').textContent = seconds > 0.05 ? Math.round((text.tokens - text.firstTokens) / seconds) : '–';
+	at('speed').textContent = text.firstAt ? Math.round(text.tokens / seconds) : '–';
 	at('first').textContent = text.firstAt ? Math.round(text.firstAt - text.started) + ' ms' : '–';
 }
 

@@ -22,17 +22,11 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
  */
 class StoryModelTests {
 
-	private final Path directory;
-
-	StoryModelTests(@TempDir Path directory) {
-		this.directory = directory;
-	}
-
 	@Test
-	void trainsAModelAndGoesOnAfterAnInterruption() {
+	void trainsAModelAndGoesOnAfterAnInterruption(@TempDir Path directory) {
 		// without fusion, whose compilation takes longer than all the rest
 		StoryModel model = new StoryModel(1 << 16, 300, 2, 2, ProgramOptions.DEFAULT);
-		Path output = this.directory.resolve("pipeline-model");
+		Path output = directory.resolve("pipeline-model");
 		ByteArrayOutputStream first = new ByteArrayOutputStream();
 		PrintStream interrupted = new PrintStream(first, true, StandardCharsets.UTF_8) {
 
@@ -57,15 +51,15 @@ class StoryModelTests {
 		try (GenerationEngine engine = Calm.open(output)) {
 			assertThat(engine.config().patchSize()).isEqualTo(4);
 		}
-		assertThat(StoryModel.findOrTrain(this.directory)).isEqualTo(output);
+		assertThat(StoryModel.findOrTrain(directory)).isEqualTo(output);
 	}
 
 	@Test
-	void takesTheModelOfTheQuickstart() throws Exception {
-		Path quickstart = Files.createDirectory(this.directory.resolve("quickstart-model"));
-		assertThat(StoryModel.findOrTrain(this.directory)).isEqualTo(quickstart);
-		Path own = Files.createDirectory(this.directory.resolve("pipeline-model"));
-		assertThat(StoryModel.findOrTrain(this.directory)).isEqualTo(own);
+	void takesTheModelOfTheQuickstart(@TempDir Path directory) throws Exception {
+		Path quickstart = Files.createDirectory(directory.resolve("quickstart-model"));
+		assertThat(StoryModel.findOrTrain(directory)).isEqualTo(quickstart);
+		Path own = Files.createDirectory(directory.resolve("pipeline-model"));
+		assertThat(StoryModel.findOrTrain(directory)).isEqualTo(own);
 	}
 
 }
