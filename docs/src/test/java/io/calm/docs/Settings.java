@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
@@ -20,7 +21,7 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 
 import org.springframework.boot.context.properties.bind.Binder;
-import org.springframework.boot.context.properties.source.ConfigurationPropertySources;
+import org.springframework.boot.context.properties.source.ConfigurationPropertySource;
 import org.springframework.core.env.SystemEnvironmentPropertySource;
 
 /**
@@ -79,8 +80,8 @@ final class Settings {
 
 	/** Whether an environment variable sets a property, as Spring Boot binds it. */
 	boolean hasVariable(String variable, String value) {
-		Binder binder = new Binder(ConfigurationPropertySources
-			.from(new SystemEnvironmentPropertySource("systemEnvironment", Map.of(variable, value))));
+		Binder binder = new Binder(Objects.requireNonNull(ConfigurationPropertySource
+			.from(new SystemEnvironmentPropertySource("systemEnvironment", Map.of(variable, value)))));
 		String letters = letters(variable);
 		return this.types.keySet()
 			.stream()
