@@ -61,7 +61,10 @@ class FineTuneTests {
         System.setOut(PrintStream(printed, true, Charsets.UTF_8))
         System.setErr(PrintStream(complained, true, Charsets.UTF_8))
         try {
-            val code = fineTune("--base=$base", "--output=$output", "--no-fusion", "--patches=32", *args)
+            val given = args.map { it.substringBefore('=') }
+            val usual = listOf("--base=$base", "--output=$output", "--no-fusion", "--patches=32")
+                .filter { it.substringBefore('=') !in given }
+            val code = fineTune(*usual.toTypedArray(), *args)
             return Outcome(code, printed.toString(Charsets.UTF_8), complained.toString(Charsets.UTF_8))
         } finally {
             System.setOut(out)
