@@ -153,6 +153,15 @@ public final class CalmNetwork {
 	}
 
 	/**
+	 * The logits of latent vectors' tokens.
+	 * @param latents {@code [R, l]}
+	 * @return {@code [R·K, V]}
+	 */
+	public Operand<TFloat32> decode(Operand<TFloat32> latents) {
+		return this.autoencoder.decode(latents);
+	}
+
+	/**
 	 * The generative head.
 	 * @return the head
 	 */

@@ -14,6 +14,7 @@ import java.util.Random;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.generation.GenerationEngine;
+import io.calm.generation.MixedTraffic;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
@@ -55,7 +56,7 @@ class SoakTest {
 	@Test
 	void nativeMemoryIsFlat(@TempDir Path directory) throws IOException, InterruptedException {
 		Map<String, Long> growth = growth(directory);
-		assertThat(growth).containsOnlyKeys("programs", "calls", "open calls", "training", "generation");
+		assertThat(growth).containsOnlyKeys("programs", "calls", "open calls", "training", "generation", "traffic");
 		// 20 programs with a variable of 4 MiB
 		assertThat(growth.get("programs")).as("bytes kept of 80 MiB in programs").isLessThan(NOISE);
 		assertThat(growth.get("calls")).as("bytes kept of 500 MiB in the results of 2000 calls").isLessThan(NOISE);
@@ -63,6 +64,8 @@ class SoakTest {
 		assertThat(growth.get("training")).as("bytes kept of 6 MiB or more in 300 steps").isLessThan(NOISE);
 		// one result is too small to be seen, but not a graph or a cache that grows
 		assertThat(growth.get("generation")).as("bytes kept by 200 patches").isLessThan(NOISE);
+		assertThat(growth.get("traffic")).as("bytes kept of the last 500 of 1000 requests, after 2500 more")
+			.isLessThan(NOISE);
 		// or nothing above would prove anything
 		assertThat(growth.get("open calls")).as("bytes kept of 100 MiB in 400 calls that are not closed")
 			.isGreaterThan(90 * MEBIBYTE);
@@ -104,6 +107,7 @@ class SoakTest {
 			calls();
 			report("training", training(directory.resolve("autoencoder")));
 			generation(directory.resolve("model"));
+			traffic(directory.resolve("model"));
 		}
 
 		private static void program() {
@@ -163,6 +167,20 @@ class SoakTest {
 					}
 				});
 			}
+		}
+
+		private static void traffic(Path model) {
+			long[] resident = new long[2];
+			try (GenerationEngine engine = GenerationEngine.open(model,
+					(options) -> options.slots(8).context(50).program(TinyModel.PROGRAM))) {
+				// oneDNN keeps what it has made for each number of rows, up to a limit
+				MixedTraffic.through(engine, 2500);
+				MixedTraffic.through(engine, 500);
+				resident[0] = residentBytes();
+				MixedTraffic.through(engine, 500);
+				resident[1] = residentBytes();
+			}
+			report("traffic", resident[1] - resident[0]);
 		}
 
 		private static void report(String what, int warmUp, int times, Runnable action) {
