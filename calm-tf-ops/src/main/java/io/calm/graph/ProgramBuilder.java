@@ -16,6 +16,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GraphDef;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
@@ -81,7 +82,11 @@ public final class ProgramBuilder implements AutoCloseable {
 		Map<Variable, Program.Access> access = new LinkedHashMap<>();
 		this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
 		Graph compiled = new Graph();
-		compiled.importGraphDef(fuses() ? Fusion.mark(this.graph.toGraphDef()) : this.graph.toGraphDef());
+		GraphDef definition = fuses() ? Fusion.mark(this.graph.toGraphDef()) : this.graph.toGraphDef();
+		if (this.device == Device.CPU && !this.weightsKept) {
+			definition = WeightGradients.transposeFirst(this.graph, definition);
+		}
+		compiled.importGraphDef(definition);
 		return new Program(compiled, new Session(compiled, this.device.config().build()), this.device, access,
 				this.initialSeed, this.variables.keeping(), this.variables.releasing());
 	}
