@@ -1,10 +1,14 @@
 package io.calm.docs;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 import io.calm.cli.CalmCommand;
 import io.calm.examples.quickstart.Quickstart;
@@ -79,8 +83,24 @@ final class Commands {
 		if (model != null) {
 			options(where, model, arguments);
 		}
+		else if (arguments.equals(List.of("--help"))) {
+			assertThat(this.repository.moduleOf(jar).filter(Commands::hasCommandLine))
+				.as("%s: a program that knows --help", where)
+				.isPresent();
+		}
 		else {
 			arguments.forEach((argument) -> property(where, argument));
+		}
+	}
+
+	/** Whether a module's program is read by picocli, whatever the language it is in. */
+	private static boolean hasCommandLine(String module) {
+		try (Stream<Path> sources = Files.walk(Repository.ROOT.resolve(module).resolve("src/main"))) {
+			return sources.filter(Files::isRegularFile)
+				.anyMatch((file) -> Repository.text(file).contains("mixinStandardHelpOptions = true"));
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
 		}
 	}
 
