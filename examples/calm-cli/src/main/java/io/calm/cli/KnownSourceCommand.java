@@ -77,7 +77,7 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--block", defaultValue = "64", description = "Tokens per sequence (default: ${DEFAULT-VALUE}).")
 	private int block;
 
-	@Option(names = "--learning-rate", defaultValue = "0.001",
+	@Option(names = "--learning-rate", defaultValue = "0.003",
 			description = "Of the language model (default: ${DEFAULT-VALUE}).")
 	private double learningRate;
 
