@@ -48,7 +48,7 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--seed", defaultValue = "1", description = "Of source and training (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
-	@Option(names = "--steps", defaultValue = "3000",
+	@Option(names = "--steps", defaultValue = "6000",
 			description = "Of the language model (default: ${DEFAULT-VALUE}).")
 	private long steps;
 
@@ -92,7 +92,7 @@ final class KnownSourceCommand extends Subcommand {
 			description = "Decay of the weights' average; 0 for none (default: ${DEFAULT-VALUE}).")
 	private double averaging;
 
-	@Option(names = "--head-blocks", defaultValue = "2", description = "Of the head (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--head-blocks", defaultValue = "4", description = "Of the head (default: ${DEFAULT-VALUE}).")
 	private int headBlocks;
 
 	@Option(names = "--kl-weight", defaultValue = "0.001", description = "Default: ${DEFAULT-VALUE}.")
