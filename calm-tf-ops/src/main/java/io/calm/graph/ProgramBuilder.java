@@ -83,7 +83,7 @@ public final class ProgramBuilder implements AutoCloseable {
 		this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
 		Graph compiled = new Graph();
 		GraphDef definition = fuses() ? Fusion.mark(this.graph.toGraphDef()) : this.graph.toGraphDef();
-		if (this.device == Device.CPU && !this.weightsKept) {
+		if (this.device == Device.CPU) {
 			definition = WeightGradients.transposeFirst(this.graph, definition);
 		}
 		compiled.importGraphDef(definition);

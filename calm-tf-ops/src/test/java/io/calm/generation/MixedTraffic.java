@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 
 import org.jspecify.annotations.Nullable;
 
@@ -113,10 +114,11 @@ public final class MixedTraffic {
 	 * Sends requests through an engine and forgets them.
 	 * @param engine with room for twelve requests
 	 * @param count how many
+	 * @param ended is told how many have ended, after each
 	 */
-	public static void through(GenerationEngine engine, int count) {
-		through(engine, count, (outcome) -> {
-		});
+	public static void forgotten(GenerationEngine engine, int count, IntConsumer ended) {
+		int[] number = new int[1];
+		through(engine, count, (outcome) -> ended.accept(++number[0]));
 	}
 
 }

@@ -51,11 +51,11 @@ final class NearestTie {
 			Input<TInt32, int[]> owners = builder.ints(-1); // [R]
 			Input<TFloat32, float[]> noise = builder.floats(-1, config.head().noise().size());
 			CalmNetwork network = new CalmNetwork(builder.network(), config, ModelFiles.autoencoderOf(model, weights));
-			Operand<TFloat32> hidden = network.hiddenStates(patches.value(), documents.value()); // [P,
-																									// d]
+			// [P, d]
+			Operand<TFloat32> hidden = network.hiddenStates(patches.value(), documents.value());
+			// [R·K, V]
 			Fetch<float[]> logits = Fetch
-				.floats(network.decode(network.head().sample(hidden, owners.value(), noise.value()))); // [R·K,
-																										// V]
+				.floats(network.decode(network.head().sample(hidden, owners.value(), noise.value())));
 			EntryPoint draw = builder.entryPoint().fetching(logits);
 			SplittableRandom random = Slot.random(request.seed(), length - 1, Slot.NOISE);
 			float[] least = { Float.MAX_VALUE };

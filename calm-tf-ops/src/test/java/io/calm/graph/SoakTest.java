@@ -174,10 +174,11 @@ class SoakTest {
 			try (GenerationEngine engine = GenerationEngine.open(model,
 					(options) -> options.slots(8).context(50).program(TinyModel.PROGRAM))) {
 				// oneDNN keeps what it has made for each number of rows, up to a limit
-				MixedTraffic.through(engine, 2500);
-				MixedTraffic.through(engine, 500);
-				resident[0] = residentBytes();
-				MixedTraffic.through(engine, 500);
+				MixedTraffic.forgotten(engine, 3500, (ended) -> {
+					if (ended == 3000) {
+						resident[0] = residentBytes();
+					}
+				});
 				resident[1] = residentBytes();
 			}
 			report("traffic", resident[1] - resident[0]);
