@@ -91,6 +91,13 @@ final class ShareGroupConsumer implements RequestConsumer {
 			for (Worker each : this.running) {
 				each.join(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
 			}
+			// those without a request first: what is given back would go to one that still
+			// asks, only to be given back again, and deliveries are few
+			for (Worker each : this.running) {
+				if (each.isIdle()) {
+					each.join();
+				}
+			}
 			for (Worker each : this.running) {
 				each.giveBack();
 				each.join();
@@ -148,9 +155,13 @@ final class ShareGroupConsumer implements RequestConsumer {
 			}
 		}
 
+		boolean isIdle() {
+			return this.current == null;
+		}
+
 		void wake() {
 			ShareConsumer<byte[], byte[]> open = this.consumer;
-			if (open != null && this.current == null) {
+			if (open != null && isIdle()) {
 				open.wakeup();
 			}
 		}
