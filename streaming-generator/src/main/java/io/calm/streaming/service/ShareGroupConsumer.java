@@ -91,7 +91,8 @@ final class ShareGroupConsumer implements RequestConsumer {
 			for (Worker each : this.running) {
 				each.join(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
 			}
-			// those without a request first: what is given back would go to one that still
+			// those without a request first: what is given back would go to one that
+			// still
 			// asks, only to be given back again, and deliveries are few
 			for (Worker each : this.running) {
 				if (each.isIdle()) {
