@@ -9,6 +9,7 @@ import io.calm.graph.Network;
 import io.calm.graph.RmsNorm;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -102,13 +103,7 @@ public final class Autoencoder {
 	 * @return {@code [R·K, V]}
 	 */
 	public Operand<TFloat32> decode(Operand<TFloat32> latents) {
-		int half = this.decoderLayers.size() / 2;
-		// [R, D]
-		Operand<TFloat32> perPatch = through(this.decoderLayers.subList(0, half), this.latentToHidden.apply(latents));
-		// [R·K, D]
-		Operand<TFloat32> perToken = this.network.reshape(this.expand.apply(perPatch), -1, this.config.hiddenSize());
-		perToken = through(this.decoderLayers.subList(half, 2 * half), perToken);
-		return this.network.matMulTransposed(this.decoderNorm.apply(perToken), this.embedding.table());
+		return logits(this.network.reshape(expand(latents), -1, this.config.hiddenSize()));
 	}
 
 	/**
@@ -118,8 +113,45 @@ public final class Autoencoder {
 	 */
 	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
 		Ops tf = this.network.tf();
-		Operand<TInt32> best = tf.math.argMax(decode(latents), tf.constant(1), TInt32.class); // [R·K]
-		return tf.reshape(best, tf.constant(new long[] { -1, this.config.patchSize() }));
+		return tf.reshape(mostLikely(decode(latents)), tf.constant(new long[] { -1, this.config.patchSize() }));
+	}
+
+	/**
+	 * Decodes latent vectors to their most likely tokens, as far as somebody who counts
+	 * equal patches wants to know them: of a patch that is unlike all others of its owner
+	 * the first tokens may be left out.
+	 * @param latents {@code [R, l]}
+	 * @param owners {@code [R]}, for what each was drawn
+	 * @param whole {@code [R]}, which are decoded in any case, at least one
+	 * @return {@code [R, K]}, with -1 for a token left out; a patch without some of its
+	 * tokens is still unlike all others of its owner
+	 */
+	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, Operand<TInt32> owners, Operand<TBool> whole) {
+		Ops tf = this.network.tf();
+		long width = this.config.hiddenSize();
+		Operand<TFloat32> expanded = expand(latents);
+		return new RepeatedPatches(this.config.patchSize(), this.config.vocabularySize(),
+				(place, rows) -> mostLikely(
+						logits(tf.gather(this.network.columns(expanded, place * width, width), rows, tf.constant(0)))))
+			.decode(tf, owners, whole);
+	}
+
+	/** {@code [R, l]} to {@code [R, K·D]}: a vector for each token of each patch. */
+	private Operand<TFloat32> expand(Operand<TFloat32> latents) {
+		int half = this.decoderLayers.size() / 2;
+		return this.expand.apply(through(this.decoderLayers.subList(0, half), this.latentToHidden.apply(latents)));
+	}
+
+	/** {@code [n, D]} to {@code [n, V]}, token by token. */
+	private Operand<TFloat32> logits(Operand<TFloat32> perToken) {
+		int half = this.decoderLayers.size() / 2;
+		Operand<TFloat32> last = through(this.decoderLayers.subList(half, 2 * half), perToken);
+		return this.network.matMulTransposed(this.decoderNorm.apply(last), this.embedding.table());
+	}
+
+	private Operand<TInt32> mostLikely(Operand<TFloat32> logits) {
+		Ops tf = this.network.tf();
+		return tf.math.argMax(logits, tf.constant(1), TInt32.class);
 	}
 
 	private List<ResidualLayer> layers(String prefix, int count) {

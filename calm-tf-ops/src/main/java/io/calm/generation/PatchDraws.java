@@ -46,6 +46,11 @@ final class PatchDraws implements PatchSource {
 		return noise((this.slot.open().length > 0) ? COMPLETION_BATCH : this.sampler.firstDraws());
 	}
 
+	/** Whether the tokens of all these draws are wanted, or only of those repeated. */
+	boolean wantsAll() {
+		return this.slot.open().length > 0 || !this.sampler.ignoresUnrepeated();
+	}
+
 	private float[] noise(int count) {
 		return this.config.head().noise().draw(this.random, count);
 	}

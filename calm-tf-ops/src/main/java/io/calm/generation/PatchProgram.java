@@ -32,6 +32,12 @@ import org.tensorflow.types.TInt32;
  */
 final class PatchProgram implements ModelProgram {
 
+	/**
+	 * From so many draws on, decoding place by place is cheaper, though it reads the
+	 * weights K times.
+	 */
+	private static final int MANY = 32;
+
 	private final CalmConfig config;
 
 	private final CacheConfig cache;
@@ -46,11 +52,19 @@ final class PatchProgram implements ModelProgram {
 	/** {@code [R, noise]}, of the kind that the head asks for. */
 	private final Input<TFloat32, float[]> noise;
 
+	/** {@code [R]}: 1 for a draw all of whose tokens are wanted. */
+	private final Input<TInt32, int[]> whole;
+
 	private final EntryPoint prefill;
 
 	private final EntryPoint advance;
 
 	private final Fetch<int[]> advanced;
+
+	/** The same without the tokens that nobody wants. */
+	private final EntryPoint advanceRepeated;
+
+	private final Fetch<int[]> advancedRepeated;
 
 	private final EntryPoint drawMore;
 
@@ -67,6 +81,7 @@ final class PatchProgram implements ModelProgram {
 			this.inputs = CacheInputs.declare(builder, config.patchSize());
 			this.owners = builder.ints(-1);
 			this.noise = builder.floats(-1, config.head().noise().size());
+			this.whole = builder.ints(-1);
 
 			this.prefill = builder.entryPoint().changing(List.of(hiddenStates(tf, network, PREFILL)));
 
@@ -76,11 +91,15 @@ final class PatchProgram implements ModelProgram {
 				.declare(CalmNetwork.CACHE + "hidden", Initializer.ZEROS, cache.slots(),
 						config.backbone().hiddenSize());
 			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), hidden);
-			this.advanced = Fetch.ints(draw(network, hidden));
+			Operand<TFloat32> latents = latents(network, hidden); // [R, l]
+			this.advanced = Fetch.ints(network.decodeTokens(latents));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
+			this.advancedRepeated = Fetch.ints(network.decodeRepeated(latents, this.owners.value(),
+					tf.math.greater(this.whole.value(), tf.constant(0))));
+			this.advanceRepeated = builder.entryPoint().fetching(this.advancedRepeated).changing(List.of(kept));
 
-			this.drawn = Fetch
-				.ints(draw(network, tf.resourceGather(last.handle(), this.inputs.slots().value(), TFloat32.class)));
+			this.drawn = Fetch.ints(network.decodeTokens(
+					latents(network, tf.resourceGather(last.handle(), this.inputs.slots().value(), TFloat32.class))));
 			this.drawMore = builder.entryPoint().fetching(this.drawn);
 			this.program = builder.build();
 		}
@@ -95,8 +114,8 @@ final class PatchProgram implements ModelProgram {
 				this.cache);
 	}
 
-	private Operand<TInt32> draw(CalmNetwork network, Operand<TFloat32> hidden) {
-		return network.decodeTokens(network.head().sample(hidden, this.owners.value(), this.noise.value()));
+	private Operand<TFloat32> latents(CalmNetwork network, Operand<TFloat32> hidden) {
+		return network.head().sample(hidden, this.owners.value(), this.noise.value());
 	}
 
 	@Override
@@ -118,26 +137,44 @@ final class PatchProgram implements ModelProgram {
 		int noiseSize = this.config.head().noise().size();
 		int all = noises.stream().mapToInt((each) -> each.length).sum();
 		int[] owned = new int[all / noiseSize]; // the slot of each draw, in 0…A-1
+		int[] wanted = new int[owned.length];
 		float[] noise = new float[all];
 		int from = 0;
 		for (int i = 0; i < noises.size(); i++) {
 			float[] own = noises.get(i);
-			Arrays.fill(owned, from / noiseSize, (from + own.length) / noiseSize, i);
+			int first = from / noiseSize;
+			int last = (from + own.length) / noiseSize;
+			Arrays.fill(owned, first, last, i);
+			Arrays.fill(wanted, first, draws.get(i).wantsAll() ? last : first + 1, 1);
 			System.arraycopy(own, 0, noise, from, own.length);
 			from += own.length;
 		}
-		int[] drawn;
-		try (Call call = this.inputs.feedLast(this.program.call(this.advance), slots)
-			.feed(this.owners, owned)
-			.feed(this.noise, noise)
-			.run()) {
-			drawn = call.get(this.advanced);
-		}
+		int unwanted = owned.length - Arrays.stream(wanted).sum();
+		int[] drawn = (unwanted < MANY) ? advance(slots, owned, noise) : advanceRepeated(slots, owned, noise, wanted);
 		from = 0;
 		for (int i = 0; i < slots.size(); i++) {
 			int to = from + noises.get(i).length / noiseSize * this.config.patchSize();
 			slots.get(i).accept(draws.get(i).choose(Arrays.copyOfRange(drawn, from, to)));
 			from = to;
+		}
+	}
+
+	private int[] advance(List<Slot> slots, int[] owned, float[] noise) {
+		try (Call call = this.inputs.feedLast(this.program.call(this.advance), slots)
+			.feed(this.owners, owned)
+			.feed(this.noise, noise)
+			.run()) {
+			return call.get(this.advanced);
+		}
+	}
+
+	private int[] advanceRepeated(List<Slot> slots, int[] owned, float[] noise, int[] wanted) {
+		try (Call call = this.inputs.feedLast(this.program.call(this.advanceRepeated), slots)
+			.feed(this.owners, owned)
+			.feed(this.noise, noise)
+			.feed(this.whole, wanted)
+			.run()) {
+			return call.get(this.advancedRepeated);
 		}
 	}
 

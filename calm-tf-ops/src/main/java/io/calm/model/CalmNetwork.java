@@ -10,6 +10,7 @@ import io.calm.graph.Network;
 import io.calm.head.GenerativeHead;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -150,6 +151,18 @@ public final class CalmNetwork {
 	 */
 	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
 		return this.autoencoder.decodeTokens(latents);
+	}
+
+	/**
+	 * The tokens of latent vectors, without some that do not matter to who counts equal
+	 * patches.
+	 * @param latents {@code [R, l]}
+	 * @param owners {@code [R]}, for what each was drawn
+	 * @param whole {@code [R]}, which are decoded in any case, at least one
+	 * @return {@code [R, K]}, see {@link Autoencoder#decodeRepeated}
+	 */
+	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, Operand<TInt32> owners, Operand<TBool> whole) {
+		return this.autoencoder.decodeRepeated(latents, owners, whole);
 	}
 
 	/**

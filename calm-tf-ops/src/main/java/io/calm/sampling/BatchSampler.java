@@ -66,6 +66,11 @@ public record BatchSampler(double temperature, int candidates, int topK) impleme
 	}
 
 	@Override
+	public boolean ignoresUnrepeated() {
+		return this.temperature < 1;
+	}
+
+	@Override
 	public SampledPatch sample(PatchSource source, RandomGenerator random) {
 		Exponent exponent = Exponent.of(this.temperature);
 		int draws = firstDraws();
@@ -76,6 +81,10 @@ public record BatchSampler(double temperature, int candidates, int topK) impleme
 
 	/** Chooses one of the patches counted. */
 	static int[] choose(PatchCounts counts, Exponent exponent, int topK, RandomGenerator random) {
+		if (counts.counts().length == counts.draws()) {
+			// all unlike, so that the first is as good a choice as any
+			return counts.patch(0);
+		}
 		double[] weights = weights(counts.counts(), exponent, topK);
 		double rest = random.nextDouble() * Arrays.stream(weights).sum();
 		int chosen = 0;

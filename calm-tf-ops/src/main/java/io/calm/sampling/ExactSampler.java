@@ -65,6 +65,11 @@ public record ExactSampler(double temperature, int budget) implements PatchSampl
 		return new SampledPatch(BatchSampler.choose(counts, exponent, BatchSampler.ALL, random), draws.used(), true);
 	}
 
+	@Override
+	public boolean ignoresUnrepeated() {
+		return false;
+	}
+
 	private static int firstBatch(Exponent exponent) {
 		if (exponent.value() == 1) {
 			return 1;

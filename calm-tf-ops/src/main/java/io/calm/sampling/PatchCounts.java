@@ -12,6 +12,8 @@ final class PatchCounts {
 
 	private final int patchSize;
 
+	private final int draws;
+
 	/** Where among the draws each distinct patch appeared first. */
 	private final int[] first;
 
@@ -26,6 +28,7 @@ final class PatchCounts {
 	PatchCounts(int[] tokens, int patchSize, int draws) {
 		this.tokens = tokens;
 		this.patchSize = patchSize;
+		this.draws = draws;
 		int[] first = new int[draws];
 		int[] hashes = new int[draws];
 		int[] counts = new int[draws];
@@ -51,6 +54,11 @@ final class PatchCounts {
 		}
 		this.first = first;
 		this.counts = Arrays.copyOf(counts, distinct);
+	}
+
+	/** How many draws there are. */
+	int draws() {
+		return this.draws;
 	}
 
 	/** How often each distinct patch was drawn. */

@@ -23,6 +23,15 @@ public sealed interface PatchSampler permits ExactSampler, BatchSampler {
 	int firstDraws();
 
 	/**
+	 * Whether a draw unlike all others is never chosen, except the first, and that only
+	 * if all are unlike each other. A source may then leave such a patch undecoded, again
+	 * except the first, and return numbers below 0 in place of its tokens, as long as
+	 * these are unlike those of all others.
+	 * @return true if only repeated draws need their tokens
+	 */
+	boolean ignoresUnrepeated();
+
+	/**
 	 * Samples one patch.
 	 * @param source draws patches at temperature 1; asked again and again for the same
 	 * context

@@ -106,6 +106,53 @@ class BatchSamplerTest {
 		}
 	}
 
+	@ParameterizedTest
+	@CsvSource({ "0.9, 10, 9", "0.7, 300, 9", "0.5, 40, 9", "0.5, 12, 2", "0.4, 100, 3", "0.2, 25, 9" })
+	void tokensOfUnrepeatedDrawsDoNotMatter(double temperature, int candidates, int topK) {
+		SplittableRandom random = new SplittableRandom(3);
+		BatchSampler sampler = new BatchSampler(temperature, candidates, topK);
+		assertThat(sampler.ignoresUnrepeated()).isTrue();
+		int missing = 0;
+		for (int i = 0; i < 200; i++) {
+			int spread = 1 + i % 9;
+			int[] tokens = IntStream.range(0, 4 * candidates).map((each) -> random.nextInt(spread)).toArray();
+			int[] partial = withoutTheUnrepeated(tokens, 4);
+			missing += (int) IntStream.of(partial).filter((token) -> token < 0).count();
+			assertThat(sampler.sample((count) -> partial, new SplittableRandom(i)).tokens())
+				.isEqualTo(sampler.sample((count) -> tokens, new SplittableRandom(i)).tokens());
+		}
+		assertThat(missing).isGreaterThan(100);
+	}
+
+	@Test
+	void tokensOfUnrepeatedDrawsMatterWhereTheseAreChosen() {
+		assertThat(new BatchSampler(1, 200, 5).ignoresUnrepeated()).isFalse();
+		assertThat(new BatchSampler(1).ignoresUnrepeated()).isFalse();
+		assertThat(new ExactSampler(0.5).ignoresUnrepeated()).isFalse();
+	}
+
+	/**
+	 * Each draw but the first, if its end is unlike that of all others, without the rest.
+	 */
+	private static int[] withoutTheUnrepeated(int[] tokens, int size) {
+		int[] partial = tokens.clone();
+		for (int from = size; from < tokens.length; from += size) {
+			int place = size - 1;
+			while (place > 0 && repeated(tokens, size, from, place)) {
+				place--;
+			}
+			Arrays.fill(partial, from, from + place, -1);
+		}
+		return partial;
+	}
+
+	private static boolean repeated(int[] tokens, int size, int from, int place) {
+		return IntStream.range(0, tokens.length / size)
+			.map((draw) -> draw * size)
+			.anyMatch((other) -> other != from
+					&& Arrays.equals(tokens, from + place, from + size, tokens, other + place, other + size));
+	}
+
 	static Stream<Arguments> temperaturesOfToys() {
 		return Toy.ALL.stream()
 			.flatMap((toy) -> Stream.of(0.7, 0.5, 0.4, 0.2).map((temperature) -> Arguments.of(toy, temperature)));

@@ -2,24 +2,30 @@ package io.calm.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.SafetensorsWriter;
+import io.calm.checkpoint.TensorFile;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationStream;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
+import io.calm.model.ModelFiles;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
 import io.calm.training.AutoencoderTrainer;
@@ -343,7 +349,7 @@ final class BenchmarkCommand {
 			return report(milliseconds, tokens).put("new_tokens", tokens);
 		}
 
-		/** Hardly: what generation costs does not depend on the weights. */
+		/** Hardly: of the weights it matters only how much draws differ. */
 		private void train(TokenStore data, Path model) {
 			if (this.baseline) {
 				new BaselineTrainer(this.sizes.baseline(), this.sizes.options(1, this.sizes.block),
@@ -354,6 +360,35 @@ final class BenchmarkCommand {
 				new LanguageModelTrainer(this.sizes.model()::build, this.sizes.options(1),
 						this.sizes.compute.inference(), List.of())
 					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
+				spread(model.resolve(ModelFiles.WEIGHTS));
+			}
+		}
+
+		/**
+		 * Draws the head's last matrix as PyTorch draws one: it begins at zero, and then
+		 * all draws are alike.
+		 */
+		private void spread(Path weights) {
+			Path copy = weights.resolveSibling("spread.safetensors");
+			double bound = 1 / Math.sqrt(this.sizes.hiddenSize);
+			SplittableRandom random = new SplittableRandom(1);
+			try (TensorFile from = TensorFile.open(weights);
+					SafetensorsWriter to = SafetensorsWriter.create(copy, List.copyOf(from.entries().values()))) {
+				for (String name : from.entries().keySet()) {
+					float[] values = from.readFloats(name);
+					if (name.endsWith(".final_layer.linears.2.weight")) {
+						for (int i = 0; i < values.length; i++) {
+							values[i] = (float) random.nextDouble(-bound, bound);
+						}
+					}
+					to.write(name, FloatBuffer.wrap(values));
+				}
+			}
+			try {
+				Files.move(copy, weights, StandardCopyOption.REPLACE_EXISTING);
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
 			}
 		}
 
