@@ -77,7 +77,8 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * @param buffer Chunks that a text may be ahead of its reader; then it waits.
 	 * @param device Where the model computes: on a GPU if there is one (auto), on the
 	 * CPU, or on a GPU and nowhere else.
-	 * @param precision Number format of matrix products.
+	 * @param precision Number format of matrix products: bf16 on a CPU with instructions
+	 * for it, otherwise fp32 (auto), or one of them everywhere.
 	 * @param fused Whether XLA compiles the element-wise work: faster on a CPU, after
 	 * some seconds of compilation.
 	 * @param drainTimeout How long the texts of the old model may go on after another one
@@ -85,7 +86,7 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 */
 	public record Engine(@Min(1) @DefaultValue("4") int slots, @Min(1) @DefaultValue("64") int queue,
 			@Min(2) @DefaultValue("512") int context, @Min(1) @DefaultValue("64") int buffer,
-			@DefaultValue("auto") Device device, @DefaultValue("fp32") Precision precision,
+			@DefaultValue("auto") Device device, @DefaultValue("auto") Precision precision,
 			@DefaultValue("false") boolean fused, @DefaultValue("10m") Duration drainTimeout) {
 
 		void applyTo(EngineOptions.Builder options) {

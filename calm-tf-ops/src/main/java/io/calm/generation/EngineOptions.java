@@ -2,6 +2,7 @@ package io.calm.generation;
 
 import java.util.function.Consumer;
 
+import io.calm.graph.Precision;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 
@@ -59,7 +60,7 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 
 		private int buffer = 64;
 
-		private ProgramOptions program = ProgramOptions.DEFAULT;
+		private ProgramOptions program = ProgramOptions.DEFAULT.withPrecision(Precision.AUTO);
 
 		private Builder() {
 		}
@@ -106,7 +107,8 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 
 		/**
 		 * Device and precision.
-		 * @param program fp32 on the device at hand by default
+		 * @param program on the device at hand by default, in bf16 on a CPU with
+		 * instructions for it, otherwise in fp32
 		 * @return this
 		 */
 		public Builder program(ProgramOptions program) {

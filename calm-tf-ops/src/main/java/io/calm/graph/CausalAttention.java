@@ -7,6 +7,8 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Max;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -155,10 +157,42 @@ public final class CausalAttention {
 		long keySize = (long) this.keyHeads * this.headSize;
 		Operand<TFloat32> pastKeys = remember(keys, places, this.network.reshape(k, -1, keySize));
 		Operand<TFloat32> pastValues = remember(values, places, this.value.apply(x));
+		if (places.queries() == 1) {
+			return this.output.apply(attendOne(q, pastKeys, pastValues, places.mask()));
+		}
 		Operand<TFloat32> mixed = attend(
-				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)), shared(pastKeys),
-				shared(pastValues), places.mask());
+				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)),
+				shared(heads(pastKeys)), shared(heads(pastValues)), places.mask());
 		return merge(mixed);
+	}
+
+	/**
+	 * Attention of one position of each slot without a product of matrices: for so few
+	 * numbers, waking a second thread to transpose them takes longer than computing.
+	 * @param q {@code [A, heads, headSize]}
+	 * @param k {@code [A, n·B, keyHeads, headSize]}
+	 * @param v likewise
+	 * @param mask {@code [A, 1, 1, n·B]}
+	 * @return {@code [A, heads·headSize]}
+	 */
+	private Operand<TFloat32> attendOne(Operand<TFloat32> q, Operand<TFloat32> k, Operand<TFloat32> v,
+			Operand<TFloat32> mask) {
+		Ops tf = this.network.tf();
+		Operand<TInt32> places = tf.constant(1);
+		Operand<TFloat32> queries = this.network.reshape(scaled(q), -1, 1, this.keyHeads, this.heads / this.keyHeads,
+				this.headSize);
+		// [A, n·B, 1, 1]
+		Operand<TFloat32> visible = tf
+			.expandDims(tf.expandDims(tf.squeeze(mask, Squeeze.axis(List.of(1L, 2L))), tf.constant(2)), tf.constant(3));
+		// [A, n·B, keyHeads, heads/keyHeads]
+		Operand<TFloat32> scores = tf.math
+			.add(tf.sum(tf.math.mul(queries, tf.expandDims(k, tf.constant(3))), tf.constant(4)), visible);
+		Operand<TFloat32> weights = tf.math.exp(tf.math.sub(scores, tf.max(scores, places, Max.keepDims(true))));
+		// [A, keyHeads, heads/keyHeads, headSize]
+		Operand<TFloat32> mixed = tf
+			.sum(tf.math.mul(tf.expandDims(weights, tf.constant(4)), tf.expandDims(v, tf.constant(3))), places);
+		Operand<TFloat32> total = tf.expandDims(tf.sum(weights, places), tf.constant(3));
+		return this.network.reshape(tf.math.div(mixed, total), -1, (long) this.heads * this.headSize);
 	}
 
 	/** softmax(q·kᵀ/√headSize + mask)·v, all {@code [B, heads, rows, headSize]}. */
@@ -218,7 +252,7 @@ public final class CausalAttention {
 
 	/**
 	 * Writes new rows into a cache and reads the slots' pages after that.
-	 * @return {@code [A, keyHeads, n·B, headSize]}
+	 * @return {@code [A, n·B, keyHeads, headSize]}
 	 */
 	private Operand<TFloat32> remember(Variable cache, CachePlaces places, Operand<TFloat32> rows) {
 		Ops tf = this.network.tf();
@@ -231,7 +265,7 @@ public final class CausalAttention {
 		Operand<TInt32> shape = tf
 			.concat(List.of(tf.slice(count, tf.constant(new int[] { 0 }), tf.constant(new int[] { 1 })),
 					tf.constant(new int[] { -1, this.keyHeads, this.headSize })), tf.constant(0));
-		return heads(tf.reshape(pages, shape));
+		return tf.reshape(pages, shape);
 	}
 
 }

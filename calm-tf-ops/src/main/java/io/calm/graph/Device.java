@@ -4,6 +4,8 @@ import io.calm.input.InvalidInputException;
 import org.slf4j.LoggerFactory;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.RewriterConfig;
 
 /**
  * Where a program computes.
@@ -43,6 +45,11 @@ public enum Device {
 		}
 		else {
 			config.putDeviceCount("GPU", 0);
+			// it would put x·sigmoid(x) into an operation of oneDNN, which for the few
+			// rows
+			// of a text takes much longer than two of TensorFlow's own
+			config.setGraphOptions(GraphOptions.newBuilder()
+				.setRewriteOptions(RewriterConfig.newBuilder().setRemapping(RewriterConfig.Toggle.OFF)));
 		}
 		return config;
 	}

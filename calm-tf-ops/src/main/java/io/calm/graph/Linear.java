@@ -86,8 +86,8 @@ public final class Linear {
 	 * @return {@code [rows, out]}
 	 */
 	public Operand<TFloat32> applyColumns(Operand<TFloat32> x, long from, long size) {
-		return this.network.matMulTransposed(x,
-				this.columns.computeIfAbsent(from, (first) -> this.network.columns(this.weight.value(), first, size)));
+		return this.network.matMulTransposed(x, this.columns.computeIfAbsent(from,
+				(first) -> this.network.keptIfFp32(this.network.columns(this.weight.value(), first, size))));
 	}
 
 	/**

@@ -3,6 +3,7 @@ package io.calm.graph;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 import com.sun.jna.Function;
 import com.sun.jna.NativeLibrary;
@@ -79,16 +80,17 @@ final class NativeRuntime {
 	}
 
 	/**
-	 * Whether the CPU is known to have no instructions for bfloat16 (AVX-512 BF16 or AMX
-	 * on x86, BF16 on ARM). Only Linux tells.
+	 * Whether the CPU has instructions for bfloat16 (AVX-512 BF16 or AMX on x86, BF16 on
+	 * ARM). Only Linux tells.
 	 */
-	static boolean lacksBfloat16() {
+	static Optional<Boolean> bfloat16() {
 		Path processors = Path.of("/proc/cpuinfo");
 		try {
-			return Files.isReadable(processors) && !Files.readString(processors).contains("bf16");
+			return Files.isReadable(processors) ? Optional.of(Files.readString(processors).contains("bf16"))
+					: Optional.empty();
 		}
 		catch (IOException ex) {
-			return false;
+			return Optional.empty();
 		}
 	}
 

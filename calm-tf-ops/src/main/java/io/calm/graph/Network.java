@@ -17,7 +17,7 @@ import org.tensorflow.types.TFloat32;
  *
  * @param tf TensorFlow's operations
  * @param variables where parameters are declared
- * @param precision the number format of matrix products
+ * @param precision the number format of matrix products, fp32 or bf16
  * @param weightsKept whether weights are converted once and for all, because they do not
  * change
  */
@@ -36,6 +36,12 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 		Operand<TBfloat16> weights = this.weightsKept ? this.variables.kept(w) : bfloat16(w);
 		Operand<TBfloat16> product = this.tf.linalg.matMul(bfloat16(x), weights, MatMul.transposeB(true));
 		return this.tf.dtypes.cast(product, TFloat32.class);
+	}
+
+	/** What products in bf16 keep a copy of anyway. */
+	Operand<TFloat32> keptIfFp32(Operand<TFloat32> weights) {
+		return (this.weightsKept && this.precision == Precision.FP32) ? this.variables.keep(weights, TFloat32.class)
+				: weights;
 	}
 
 	/**

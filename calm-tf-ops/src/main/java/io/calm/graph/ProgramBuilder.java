@@ -35,6 +35,8 @@ public final class ProgramBuilder implements AutoCloseable {
 
 	private final Device device;
 
+	private final Precision precision;
+
 	private final Graph graph;
 
 	private final Ops tf;
@@ -55,7 +57,8 @@ public final class ProgramBuilder implements AutoCloseable {
 		this.options = options;
 		this.weightsKept = weightsKept;
 		this.device = options.device().resolve();
-		if (options.precision() == Precision.BF16 && this.device == Device.CPU && NativeRuntime.lacksBfloat16()) {
+		this.precision = options.precision().resolve(this.device);
+		if (this.precision == Precision.BF16 && this.device == Device.CPU && !NativeRuntime.bfloat16().orElse(true)) {
 			LOG.warn("This CPU has no instructions for bfloat16, it computes with fp32 faster");
 		}
 		this.graph = new Graph();
@@ -119,7 +122,7 @@ public final class ProgramBuilder implements AutoCloseable {
 	 * @return operations, variables and precision
 	 */
 	public Network network() {
-		return new Network(this.tf, this.variables, this.options.precision(), this.weightsKept);
+		return new Network(this.tf, this.variables, this.precision, this.weightsKept);
 	}
 
 	/**

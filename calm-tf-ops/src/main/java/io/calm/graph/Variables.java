@@ -13,6 +13,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.VarHandleOp;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TType;
 
 /**
  * The variables of one program, by name. A name can be declared more than once with the
@@ -65,12 +66,22 @@ public final class Variables {
 	 * @return the copy
 	 */
 	Operand<TBfloat16> kept(Operand<TFloat32> weights) {
-		return this.kept.computeIfAbsent(weights, (value) -> {
-			VarHandleOp handle = this.tf.varHandleOp(TBfloat16.class, value.shape(),
-					VarHandleOp.sharedName("kept." + this.kept.size()));
-			this.keeping.add(this.tf.assignVariableOp(handle, this.tf.dtypes.cast(value, TBfloat16.class)).op().name());
-			return this.tf.readVariableOp(handle, TBfloat16.class);
-		});
+		return this.kept.computeIfAbsent(weights,
+				(value) -> keep(this.tf.dtypes.cast(value, TBfloat16.class), TBfloat16.class));
+	}
+
+	/**
+	 * A value that is computed once, when {@link Program#keepWeights} is called, instead
+	 * of at every call.
+	 * @param value computed from variables only
+	 * @param type of its elements
+	 * @return the same
+	 */
+	<T extends TType> Operand<T> keep(Operand<T> value, Class<T> type) {
+		VarHandleOp handle = this.tf.varHandleOp(type, value.shape(),
+				VarHandleOp.sharedName("kept." + this.keeping.size()));
+		this.keeping.add(this.tf.assignVariableOp(handle, value).op().name());
+		return this.tf.readVariableOp(handle, type);
 	}
 
 	/**

@@ -125,7 +125,7 @@ final class AblateCommand extends Subcommand {
 				this.equal == Equal.FLOPS, this.positions, this.seed);
 		Report report = new Report();
 		try (Material material = material()) {
-			StudyReport found = new Laboratory(scale, material, this.compute.training(), this.compute.inference(),
+			StudyReport found = new Laboratory(scale, material, this.compute.training(), this.compute.evaluation(),
 					(arm) -> new TrainingProgress(this, arm + ", "), this::tracking)
 				.run(chosen, this.output);
 			found.forEach(report::put);

@@ -330,7 +330,7 @@ final class BenchmarkCommand {
 							.queue(this.streams)
 							.context(context)
 							.buffer(context)
-							.program(this.sizes.compute.inference()))) {
+							.program(this.sizes.compute.generation()))) {
 					for (int run = -2; milliseconds.size() < this.sizes.runs; run++) {
 						if (run > PATIENCE * this.sizes.runs) {
 							throw new InvalidInputException("--new-tokens " + this.newTokens,
@@ -353,12 +353,12 @@ final class BenchmarkCommand {
 		private void train(TokenStore data, Path model) {
 			if (this.baseline) {
 				new BaselineTrainer(this.sizes.baseline(), this.sizes.options(1, this.sizes.block),
-						this.sizes.compute.inference(), List.of())
+						this.sizes.compute.evaluation(), List.of())
 					.train(data, model, this::saveTokenizer);
 			}
 			else {
 				new LanguageModelTrainer(this.sizes.model()::build, this.sizes.options(1),
-						this.sizes.compute.inference(), List.of())
+						this.sizes.compute.evaluation(), List.of())
 					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
 				spread(model.resolve(ModelFiles.WEIGHTS));
 			}

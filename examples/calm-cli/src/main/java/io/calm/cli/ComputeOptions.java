@@ -11,19 +11,24 @@ final class ComputeOptions {
 	@Option(names = "--device", defaultValue = "auto", description = "auto, cpu or gpu (default: ${DEFAULT-VALUE}).")
 	private Device device = Device.AUTO;
 
-	@Option(names = "--precision", defaultValue = "fp32",
-			description = "fp32, or bf16 for matrix products in bfloat16 (default: ${DEFAULT-VALUE}).")
-	private Precision precision = Precision.FP32;
+	@Option(names = "--precision", defaultValue = "auto",
+			description = "Of matrix products: fp32, bf16, or auto, which is bf16 where texts are generated on a CPU with "
+					+ "instructions for it, otherwise fp32 (default: ${DEFAULT-VALUE}).")
+	private Precision precision = Precision.AUTO;
 
 	@Option(names = "--no-fusion",
 			description = "Do not compile element-wise work with XLA: slower, but starts at once.")
 	private boolean noFusion;
 
 	ProgramOptions training() {
-		return new ProgramOptions(this.device, this.precision, !this.noFusion);
+		return evaluation().withFusion(!this.noFusion);
 	}
 
-	ProgramOptions inference() {
+	ProgramOptions evaluation() {
+		return generation().withPrecision((this.precision == Precision.AUTO) ? Precision.FP32 : this.precision);
+	}
+
+	ProgramOptions generation() {
 		return new ProgramOptions(this.device, this.precision, false);
 	}
 

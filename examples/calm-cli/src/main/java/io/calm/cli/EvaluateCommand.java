@@ -83,7 +83,7 @@ final class EvaluateCommand extends Subcommand {
 	}
 
 	private void evaluate(Report report, ModelFiles.Kind kind, int patchSize, TokenStore data) {
-		ProgramOptions program = this.compute.inference();
+		ProgramOptions program = this.compute.evaluation();
 		AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
 		report.put("autoencoderAccuracy", reconstruction.accuracy())
 			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
@@ -98,7 +98,7 @@ final class EvaluateCommand extends Subcommand {
 	private void evaluateBaseline(Report report, TokenStore data) {
 		LikelihoodScore score = new LikelihoodScoring(Math.max(2, this.block / Math.max(1, this.patchSize)),
 				this.patchSize, 2, this.limit, this.seed)
-			.score(this.directory, data, this.compute.inference());
+			.score(this.directory, data, this.compute.evaluation());
 		report.put("block", this.block)
 			.put("crossEntropy", score.crossEntropy())
 			.put("crossEntropyError", score.crossEntropyError())

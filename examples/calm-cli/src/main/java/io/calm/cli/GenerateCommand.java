@@ -48,7 +48,7 @@ final class GenerateCommand extends Subcommand {
 	@Override
 	Report run() {
 		try (GenerationEngine engine = GenerationEngine.open(this.directory,
-				(options) -> options.slots(1).context(this.context).program(this.compute.inference()))) {
+				(options) -> options.slots(1).context(this.context).program(this.compute.generation()))) {
 			if (!this.interactive) {
 				String text = generate(engine, this.prompt);
 				return json() ? new Report().put("prompt", this.prompt).put("text", text) : new Report();

@@ -176,14 +176,14 @@ final class KnownSourceCommand extends Subcommand {
 		long start = System.nanoTime();
 		new LanguageModelTrainer(model::build, modelOptions, program,
 				List.of(new TrainingProgress(this), scores(onTheWay)),
-				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.inference()))
+				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.evaluation()))
 			.train(autoencoderDirectory, data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
-		BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.inference());
+		BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.evaluation());
 		report.put("measured", section(score))
 			.put("share", score.brierLm() / ideal)
 			.put("autoencoderAccuracy",
-					AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.inference(), this.seed).accuracy())
+					AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.evaluation(), this.seed).accuracy())
 			.put("positions", score.positions())
 			.put("steps", this.steps)
 			.put("seconds", seconds);
@@ -204,7 +204,7 @@ final class KnownSourceCommand extends Subcommand {
 			});
 		double seconds = (System.nanoTime() - start) / 1e9;
 		LikelihoodScore score = new LikelihoodScoring(patches(), this.patchSize, this.batch, 0, this.seed)
-			.score(directory, unseen, this.compute.inference());
+			.score(directory, unseen, this.compute.evaluation());
 		report.put("measured", section(score.everyPosition()).put("crossEntropy", score.crossEntropy()))
 			.put("share", score.everyPosition().brierLm() / ideal)
 			.put("patchAligned", section(score.patchAligned()))
