@@ -355,8 +355,12 @@ class BadInputTest {
 		Path temporary = Files.createDirectory(inputs.resolve("tmp-" + System.nanoTime()));
 		List<String> command = new ArrayList<>(List.of("/bin/bash", "-c", "ulimit -f \"$0\" && exec \"$@\"",
 				String.valueOf(kilobytes), ProcessHandle.current().info().command().orElseThrow(), "-Xmx512m",
-				"-Djava.io.tmpdir=" + temporary, "-cp", System.getProperty("java.class.path"),
-				CalmCommand.class.getName()));
+				"-Djava.io.tmpdir=" + temporary));
+		if (Runtime.version().feature() >= 24) {
+			// what such a JDK has to say of TensorFlow Java on standard error
+			command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"));
+		}
+		command.addAll(List.of("-cp", System.getProperty("java.class.path"), CalmCommand.class.getName()));
 		command.addAll(List.of(training(Map.of("--output", output.toString(), "--autoencoder-steps", steps))));
 		Path out = inputs.resolve("out");
 		Path err = inputs.resolve("err");
