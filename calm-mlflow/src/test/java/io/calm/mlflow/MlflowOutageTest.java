@@ -29,6 +29,7 @@ import static io.calm.mlflow.FakeTraining.LANGUAGE_MODEL;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.awaitility.Awaitility.await;
 
 /**
  * Servers that are away, slow or wrong: the training does not notice, and in the end
@@ -39,6 +40,8 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 class MlflowOutageTest {
 
 	private static final Duration FOREVER = Duration.ofHours(1);
+
+	private static final Duration PATIENCE = Duration.ofMinutes(1);
 
 	private final String experiment = "outage-" + UUID.randomUUID();
 
@@ -174,9 +177,7 @@ class MlflowOutageTest {
 			training.phase(AUTOENCODER, 500);
 			training.start(LANGUAGE_MODEL, 1, 500);
 			training.steps(LANGUAGE_MODEL, 1, 200, 500);
-			while (listener.status().orElseThrow().delivered() == 0) {
-				Thread.sleep(10);
-			}
+			await().atMost(PATIENCE).until(() -> listener.status().orElseThrow().delivered() > 0);
 			mortal.kill();
 			training.steps(LANGUAGE_MODEL, 201, 400, 500);
 			mortal.start();
@@ -244,9 +245,7 @@ class MlflowOutageTest {
 		});
 		FakeTraining training = new FakeTraining(listener, this.directory);
 		training.start(LANGUAGE_MODEL, 1, 10);
-		while (listener.status().orElseThrow().spool().isEmpty()) {
-			Thread.onSpinWait();
-		}
+		await().atMost(PATIENCE).until(() -> listener.status().orElseThrow().spool().isPresent());
 		assertThat(replay()).isEqualTo(new MlflowReplay.Result(0, 1, 0, 0, 0));
 		listener.close();
 		assertThat(replay().trainings()).isEqualTo(1);
@@ -258,9 +257,7 @@ class MlflowOutageTest {
 		FakeTraining training = new FakeTraining(listener, this.directory);
 		training.start(LANGUAGE_MODEL, 1, 20);
 		training.steps(LANGUAGE_MODEL, 1, 10, 20);
-		while (listener.status().orElseThrow().delivered() < 60) {
-			Thread.onSpinWait();
-		}
+		await().atMost(PATIENCE).until(() -> listener.status().orElseThrow().delivered() >= 60);
 		new MlflowClient(this.server.toString()).deleteRun(tracked().phase(LANGUAGE_MODEL).getInfo().getRunId());
 		training.steps(LANGUAGE_MODEL, 11, 20, 20);
 		listener.onEnd(LANGUAGE_MODEL, 20);

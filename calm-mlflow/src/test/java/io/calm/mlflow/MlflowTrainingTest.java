@@ -37,6 +37,7 @@ import org.mlflow.api.proto.Service.RunStatus;
 import static io.calm.mlflow.FakeTraining.AUTOENCODER;
 import static io.calm.mlflow.FakeTraining.LANGUAGE_MODEL;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 /**
  * A real training, and processes that end before their training does.
@@ -305,9 +306,7 @@ class MlflowTrainingTest {
 			FakeTraining training = new FakeTraining(listener, Path.of(args[2]));
 			training.start(LANGUAGE_MODEL, 1, 100);
 			training.steps(LANGUAGE_MODEL, 1, 40, 100);
-			while (listener.status().orElseThrow().delivered() < 40 * 6) {
-				Thread.sleep(10);
-			}
+			await().atMost(Duration.ofMinutes(1)).until(() -> listener.status().orElseThrow().delivered() >= 40 * 6);
 			System.out.println("running");
 			Thread.sleep(Duration.ofHours(1).toMillis());
 		}

@@ -2,6 +2,7 @@ package io.calm.mlflow;
 
 import java.io.IOException;
 import java.net.URI;
+import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -12,10 +13,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import org.mlflow.api.proto.Service.Metric;
 import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
 import org.mlflow.api.proto.Service.RunTag;
@@ -64,13 +65,32 @@ record Tracked(String uri, MlflowClient client, String experimentId) {
 		return run.getData().getParamsList().stream().collect(Collectors.toMap(Param::getKey, Param::getValue));
 	}
 
-	/** The values of a metric by step; fails if a step has two. */
+	/**
+	 * The values of a metric by step; fails if a step has two. MLflow's Java client
+	 * refuses a metric of more than one page.
+	 */
 	Map<Long, Double> curve(Run run, String metric) {
-		return this.client.getMetricHistory(run.getInfo().getRunId(), metric)
-			.stream()
-			.collect(Collectors.toMap(Metric::getStep, Metric::getValue, (one, other) -> {
-				throw new AssertionError("a step of " + metric + " has two values");
-			}, TreeMap::new));
+		Map<Long, Double> curve = new TreeMap<>();
+		String page = "";
+		do {
+			JsonObject answer = rest(
+					"metrics/get-history?run_id=" + run.getInfo().getRunId() + "&metric_key=" + encoded(metric) + page);
+			JsonElement points = answer.get("metrics");
+			for (JsonElement each : (points != null) ? points.getAsJsonArray() : new JsonArray()) {
+				JsonObject point = each.getAsJsonObject();
+				assertThat(curve.put(point.get("step").getAsLong(), point.get("value").getAsDouble()))
+					.as("another value of %s at a step", metric)
+					.isNull();
+			}
+			JsonElement next = answer.get("next_page_token");
+			page = (next != null && !next.getAsString().isEmpty()) ? "&page_token=" + encoded(next.getAsString()) : "";
+		}
+		while (!page.isEmpty());
+		return curve;
+	}
+
+	private static String encoded(String value) {
+		return URLEncoder.encode(value, StandardCharsets.UTF_8);
 	}
 
 	/** What MLflow's Java client does not read. */

@@ -410,6 +410,11 @@ final class BenchmarkCommand {
 				Path file = directory.resolve("tokenizer.json");
 				JsonObject tokenizer = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
 				JsonObject vocabulary = tokenizer.getAsJsonObject("model").getAsJsonObject("vocab");
+				if (vocabulary.size() > this.sizes.vocab) {
+					throw new InvalidInputException("--vocab " + this.sizes.vocab,
+							"is less than the ids of the bytes and the special tokens",
+							"choose at least " + vocabulary.size());
+				}
 				while (vocabulary.size() < this.sizes.vocab) {
 					vocabulary.addProperty(" word " + vocabulary.size(), vocabulary.size());
 				}

@@ -162,6 +162,8 @@ class BadInputTest {
 		assertRefused("--samples: has no meaning with the baseline", "benchmark", "baseline-step", "--samples", "3");
 		assertRefused("--patch-size: has no meaning with --baseline", "benchmark", "generate", "--baseline",
 				"--patch-size", "3");
+		assertRefused("--vocab 258: is less than the ids of the bytes and the special tokens; choose at least 259",
+				"benchmark", "generate", "--vocab", "258", "--layers", "1", "--hidden-size", "32", "--heads", "2");
 		assertRefused("--patch-size: has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
 				"--corpus", input("corpus.txt"));
 	}
