@@ -5,7 +5,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
-import java.util.Map;
 
 import io.calm.Calm;
 import io.calm.examples.quickstart.StoryCorpus;
@@ -81,37 +80,15 @@ record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long s
 		}
 	}
 
-	/** One line for each phase, drawn again and again. */
-	private static final class Progress implements TrainingListener {
-
-		private final PrintStream out;
-
-		private long percent = -1;
-
-		Progress(PrintStream out) {
-			this.out = out;
-		}
-
-		@Override
-		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-			this.percent = -1;
-		}
+	/** A line for each twentieth of a phase, as readable in a file as on a terminal. */
+	private record Progress(PrintStream out) implements TrainingListener {
 
 		@Override
 		public void onStep(StepMetrics step) {
-			long now = 100 * step.step() / step.steps();
-			if (now == this.percent) {
-				return;
+			if (step.step() == 1 || step.step() % Math.max(1, step.steps() / 20) == 0) {
+				this.out.printf(Locale.ROOT, "  %-15s step %5d of %d  loss %7.3f  %,8.0f tokens/s%n", step.phase(),
+						step.step(), step.steps(), step.loss(), step.tokensPerSecond());
 			}
-			this.percent = now;
-			int done = (int) (30 * step.step() / step.steps());
-			this.out.printf(Locale.ROOT, "\r  %-15s [%s%s] %3d%%  loss %.3f  %,.0f tokens/s   ", step.phase(),
-					"#".repeat(done), ".".repeat(30 - done), now, step.loss(), step.tokensPerSecond());
-		}
-
-		@Override
-		public void onEnd(String phase, long step) {
-			this.out.println();
 		}
 
 	}

@@ -138,20 +138,20 @@ public final class Quickstart implements Callable<Integer> {
 		return (tracking != null) ? training.listener(tracking) : training;
 	}
 
-	/** One line for each phase, drawn again and again. */
+	/** A line for each twentieth of a phase, as readable in a file as on a terminal. */
 	private record Progress(PrintStream out) implements TrainingListener {
 
 		@Override
 		public void onStep(StepMetrics step) {
-			long done = 30 * step.step() / step.steps();
-			this.out.printf(Locale.ROOT, "\r%-15s [%s%s] %d/%d  loss %.3f  %,.0f tokens/s   ", step.phase(),
-					"#".repeat((int) done), ".".repeat((int) (30 - done)), step.step(), step.steps(), step.loss(),
-					step.tokensPerSecond());
+			if (step.step() == 1 || step.step() % Math.max(1, step.steps() / 20) == 0) {
+				this.out.printf(Locale.ROOT, "%-15s step %5d of %d  loss %7.3f  %,8.0f tokens/s%n", step.phase(),
+						step.step(), step.steps(), step.loss(), step.tokensPerSecond());
+			}
 		}
 
 		@Override
 		public void onEvaluation(String phase, long step, Map<String, Double> scores) {
-			this.out.printf(Locale.ROOT, "%n%s on unseen text: %s%n", phase,
+			this.out.printf(Locale.ROOT, "%s on unseen text: %s%n", phase,
 					scores.entrySet()
 						.stream()
 						.map((score) -> String.format(Locale.ROOT, "%s %.4g", score.getKey(), score.getValue()))
