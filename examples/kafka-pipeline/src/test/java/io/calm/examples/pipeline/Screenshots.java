@@ -16,6 +16,10 @@ import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertTha
  */
 final class Screenshots {
 
+	private static final int TEXTS = 20;
+
+	private static final int PATCHES = 10;
+
 	private Screenshots() {
 	}
 
@@ -39,8 +43,7 @@ final class Screenshots {
 
 			page.getByLabel("Draws N").fill("1000");
 			page.getByLabel("Most tokens").fill("160");
-			page.locator("#go").click();
-			page.locator("#text .patch").nth(11).waitFor();
+			write(page);
 			picture(page, directory.resolve("streaming" + suffix));
 			cancelledText(page);
 			picture(page, directory.resolve("cancelled" + suffix));
@@ -52,22 +55,36 @@ final class Screenshots {
 		}
 	}
 
-	/** A model may end its text before somebody can cancel it: then the next one. */
+	/**
+	 * A model may end its text at once, or before somebody can cancel it: then the next
+	 * one.
+	 */
 	private static void cancelledText(Page page) {
-		for (int text = 0; text < 10; text++) {
+		for (int text = 0; text < TEXTS; text++) {
 			page.keyboard().press("Escape");
 			assertThat(page.locator("#go")).isEnabled();
 			if (page.locator("#outcome").textContent().equals("cancelled")) {
 				return;
 			}
-			page.locator("#go").click();
-			page.locator("#text .patch").nth(5).waitFor();
+			write(page);
 		}
-		throw new IllegalStateException("Ten texts ended before they could be cancelled");
+		throw new IllegalStateException("All texts ended before they could be cancelled");
+	}
+
+	/** Until there is a text of some length that goes on. */
+	private static void write(Page page) {
+		for (int text = 0; text < TEXTS; text++) {
+			page.locator("#go").click();
+			page.waitForCondition(
+					() -> page.locator("#text .patch").count() >= PATCHES || page.locator("#go").isEnabled());
+			if (page.locator("#go").isDisabled()) {
+				return;
+			}
+		}
+		throw new IllegalStateException("All texts ended before they had " + PATCHES + " patches");
 	}
 
 	private static void picture(Page page, Path file) {
-
 		page.screenshot(new Page.ScreenshotOptions().setPath(file));
 	}
 
