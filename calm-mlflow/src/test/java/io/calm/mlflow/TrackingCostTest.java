@@ -1,16 +1,20 @@
 package io.calm.mlflow;
 
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.locks.LockSupport;
 
@@ -43,12 +47,12 @@ class TrackingCostTest {
 	private static final Logger LOG = LoggerFactory.getLogger(TrackingCostTest.class);
 
 	/** Steps that are followed, after as many that are not. */
-	private static final int BLOCK = 100;
+	private static final int BLOCK = 50;
 
 	/** After each change, which are not counted. */
-	private static final int SETTLING = 5;
+	private static final int SETTLING = 10;
 
-	private static final int ROUNDS = 3;
+	private static final int ROUNDS = 7;
 
 	private static final int POINTS = 200_000;
 
@@ -82,8 +86,8 @@ class TrackingCostTest {
 							(options) -> options.steps(1).batch(4).patches(16))
 					.languageModel("nano", (shape) -> {
 					}, (options) -> options.steps((long) ROUNDS * Mode.values().length * 2 * BLOCK)
-						.batch(2)
-						.patches(16)
+						.batch(8)
+						.patches(32)
 						.checkpointEvery(0))
 					.listener(alternating)
 					.output(this.directory.resolve("model"))).close();
@@ -121,6 +125,9 @@ class TrackingCostTest {
 
 		private final Map<Mode, List<Double>> microseconds = new LinkedHashMap<>();
 
+		/** Of one processor, what the listener's own threads took of it. */
+		private final Map<Mode, List<Double>> shares = new LinkedHashMap<>();
+
 		private final List<Double> alone = new ArrayList<>();
 
 		private final List<Double> block = new ArrayList<>();
@@ -132,6 +139,10 @@ class TrackingCostTest {
 		private double untracked;
 
 		private long latest;
+
+		private long since;
+
+		private long processorBefore;
 
 		Alternating(Gate gate, MlflowServer killed) {
 			this.gate = gate;
@@ -187,8 +198,12 @@ class TrackingCostTest {
 						.closeTimeout(Duration.ofMillis(100)));
 				followed.onStart(LANGUAGE_MODEL, 1, this.settings);
 				this.tracking = followed;
+				this.processorBefore = processorNanos();
+				this.since = System.nanoTime();
 			}
 			else {
+				this.shares.computeIfAbsent(mode, (key) -> new ArrayList<>())
+					.add((double) (processorNanos() - this.processorBefore) / (System.nanoTime() - this.since));
 				this.ratios.computeIfAbsent(mode, (key) -> new ArrayList<>()).add(median / this.untracked);
 				to.close();
 				this.tracking = null;
@@ -202,12 +217,28 @@ class TrackingCostTest {
 				List<Double> calls = this.microseconds.getOrDefault(mode, List.of());
 				LOG.info("server {}: {}", mode,
 						format("a step takes %.4f of one that nobody follows (median of %d pairs, %.4f to %.4f);"
-								+ " the listener's call takes %.1f µs (median), %.1f µs (99 %%)", quantile(pairs, 0.5),
-								pairs.size(), quantile(pairs, 0), quantile(pairs, 1), quantile(calls, 0.5),
-								quantile(calls, 0.99)));
+								+ " the listener's call takes %.1f µs (median), %.1f µs (99 %%),"
+								+ " its threads %.2f %% of one processor (median), %.2f %% (most)",
+								quantile(pairs, 0.5), pairs.size(), quantile(pairs, 0), quantile(pairs, 1),
+								quantile(calls, 0.5), quantile(calls, 0.99),
+								100 * quantile(this.shares.getOrDefault(mode, List.of()), 0.5),
+								100 * quantile(this.shares.getOrDefault(mode, List.of()), 1)));
 			});
 		}
 
+	}
+
+	/**
+	 * What threads that work for listeners have used so far, without those that ended.
+	 */
+	private static long processorNanos() {
+		ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+		return Arrays.stream(threads.getThreadInfo(threads.getAllThreadIds()))
+			.filter(Objects::nonNull)
+			.filter((thread) -> thread.getThreadName().startsWith("calm-mlflow")
+					|| thread.getThreadName().startsWith("HttpClient"))
+			.mapToLong((thread) -> Math.max(0, threads.getThreadCpuTime(thread.getThreadId())))
+			.sum();
 	}
 
 	@Test
