@@ -36,7 +36,7 @@ class ThroughputTests {
 
 	private static final int REQUESTS = 100;
 
-	private static final int ROUNDS = 3;
+	private static final int ROUNDS = 5;
 
 	private static final int TOKENS = 60;
 
@@ -54,28 +54,39 @@ class ThroughputTests {
 	 */
 	@Test
 	void bareEngineAndService() {
-		try (BrokerProcess broker = BrokerProcess.start(this.temporary);
-				GenerationEngine engine = GenerationEngine.open(MODEL, (options) -> options.queue(REQUESTS))) {
+		try (BrokerProcess broker = BrokerProcess.start(this.temporary)) {
 			broker.createTopics("calm", 6);
 			try (JavaProcess one = service(broker, "one"); CalmKafkaClient client = client(broker)) {
 				one.awaitOutput("Takes requests up from [calm");
-				// what runs for the first time runs slowly, in every process
-				engine(engine);
-				service(client, "warm", REQUESTS);
-				List<Double> shares = new ArrayList<>();
-				for (int i = 0; i < ROUNDS; i++) {
-					double alone = engine(engine);
-					shares.add(service(client, "one-" + i, REQUESTS) / alone);
+				try (GenerationEngine engine = engine(1)) {
+					inTurns(engine, client, "one");
+					alone(engine, client);
 				}
-				LOG.info("the service writes this share of the engine's tokens/s: {}", shares);
-				alone(engine, client);
-				try (JavaProcess two = service(broker, "two")) {
+				try (JavaProcess two = service(broker, "two"); GenerationEngine engine = engine(2)) {
 					two.awaitOutput("Takes requests up from [calm");
-					service(client, "warm-two", REQUESTS);
-					service(client, "two", 200);
+					inTurns(engine, client, "two");
 				}
 			}
 		}
+	}
+
+	/** With as many slots as some services have. */
+	private static GenerationEngine engine(int services) {
+		return GenerationEngine.open(MODEL, (options) -> options.slots(4 * services).queue(REQUESTS));
+	}
+
+	private static void inTurns(GenerationEngine engine, CalmKafkaClient client, String services) {
+		// what runs for the first time runs slowly, in every process
+		engine(engine);
+		service(client, "warm-" + services, REQUESTS);
+		List<Double> shares = new ArrayList<>();
+		for (int i = 0; i < ROUNDS; i++) {
+			double alone = engine(engine);
+			shares.add(service(client, services + "-" + i, REQUESTS) / alone);
+		}
+		shares.sort(null);
+		LOG.info("share of the engine's tokens/s, services: {}: median {} of {}", services, shares.get(ROUNDS / 2),
+				shares);
 	}
 
 	private JavaProcess service(BrokerProcess broker, String name) {
