@@ -48,7 +48,7 @@ final class KnownSourceCommand extends Subcommand {
 	@Option(names = "--seed", defaultValue = "1", description = "Of source and training (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
-	@Option(names = "--steps", defaultValue = "6000",
+	@Option(names = "--steps", defaultValue = "9000",
 			description = "Of the language model (default: ${DEFAULT-VALUE}).")
 	private long steps;
 
