@@ -2,13 +2,17 @@ package io.calm.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 import io.calm.Calm;
 import io.calm.CalmTraining;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.cli.ablate.Scale;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
+import io.calm.model.ModelFiles;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
@@ -37,10 +41,15 @@ final class TrainCommand extends Subcommand {
 			description = "A line of .txt that matches begins a new document (default: a file is one document).")
 	private @Nullable String documentStart;
 
-	@Option(names = "--tokenizer", required = true, paramLabel = "FILE|bpe:N|byte",
+	@Option(names = "--tokenizer", paramLabel = "FILE|bpe:N|byte",
 			description = "A tokenizer.json; 'bpe:4096' to learn one of 4096 tokens from the corpus; 'byte' for one"
-					+ " token per byte.")
-	private String tokenizer = "byte";
+					+ " token per byte. Needed without --base.")
+	private @Nullable String tokenizer;
+
+	@Option(names = "--base", paramLabel = "DIR",
+			description = "A finished CALM model to go on from, with its tokenizer and its sizes, in place of random"
+					+ " weights.")
+	private @Nullable Path base;
 
 	@Option(names = "--output", required = true, paramLabel = "DIR", description = "The model directory to write.")
 	private Path output = Path.of("model");
@@ -65,7 +74,8 @@ final class TrainCommand extends Subcommand {
 			description = "D, the autoencoder's width (default: ${DEFAULT-VALUE}).")
 	private int autoencoderSize;
 
-	@Option(names = "--autoencoder-steps", defaultValue = "2000", description = "Steps (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--autoencoder-steps", defaultValue = "2000",
+			description = "Steps (default: ${DEFAULT-VALUE}); with --base, 0 leaves the autoencoder as it is.")
 	private long autoencoderSteps;
 
 	@Option(names = "--autoencoder-learning-rate", defaultValue = "0.001",
@@ -99,6 +109,11 @@ final class TrainCommand extends Subcommand {
 			description = "Text that is not trained on, to score the models on.")
 	private List<Path> evaluationCorpus = List.of();
 
+	@Option(names = "--patience", defaultValue = "0",
+			description = "End when so many evaluations in a row bring no better BrierLM, and keep the best model;"
+					+ " needs --evaluation-corpus (default: never).")
+	private int patience;
+
 	@Option(names = "--sample", paramLabel = "PROMPT",
 			description = "A beginning that the language model goes on with at each evaluation, at temperature 0.5; may"
 					+ " be given again. With --mlflow, prompts and texts go there too.")
@@ -130,41 +145,78 @@ final class TrainCommand extends Subcommand {
 					"--autoencoder-learning-rate", "--input", "--head", "--samples", "--targets", "--alpha",
 					"--sampling-steps", "--solver");
 		}
+		if (this.base != null) {
+			refuse("--base", "--tokenizer", "--preset", "--baseline", "--patch-size", "--latent-size",
+					"--autoencoder-size", "--input", "--head", "--samples", "--targets", "--alpha", "--sampling-steps",
+					"--solver");
+		}
+		if (this.patience > 0 && this.evaluationCorpus.isEmpty()) {
+			throw new InvalidInputException("--patience", "needs text to score the models on",
+					"name it with --evaluation-corpus");
+		}
 		Corpus text = corpus(this.corpus);
-		ProgramOptions program = this.compute.training();
 		long start = System.nanoTime();
-		try (Tokenizer tokens = tokenizer(text); MlflowListener tracking = tracking()) {
-			Calm.train((training) -> model(followed(training, tracking)).corpus(text)
-				.tokenizer(tokens)
-				.program(program)
-				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
-				.listener(new TrainingProgress(this))
-				.output(this.output)).close();
+		Path from = this.base;
+		if (from != null) {
+			train(text, (training) -> trainedOn(training, from));
+		}
+		else {
+			try (Tokenizer tokens = tokenizer(text)) {
+				train(text, (training) -> fromNoise(training.tokenizer(tokens)));
+			}
 		}
 		return new Report().put("output", this.output.toString())
 			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
 	}
 
-	private CalmTraining model(CalmTraining training) {
+	private void train(Corpus text, UnaryOperator<CalmTraining> model) {
+		ProgramOptions program = this.compute.training();
+		try (MlflowListener tracking = tracking()) {
+			Calm.train((training) -> model.apply(followed(training, tracking))
+				.corpus(text)
+				.program(program)
+				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
+				.listener(new TrainingProgress(this))
+				.output(this.output)).close();
+		}
+	}
+
+	private CalmTraining fromNoise(CalmTraining training) {
 		if (this.baseline) {
 			return training.baseline(this.preset, (shape) -> {
 			}, (options) -> languageModel(options, Math.max(2, this.block)));
 		}
 		int patches = Scale.patches(this.block, this.patchSize);
 		return training
-			.autoencoder(
-					(shape) -> shape.patchSize(this.patchSize)
-						.latentSize(this.latentSize)
-						.hiddenSize(this.autoencoderSize)
-						.intermediateSize(this.autoencoderSize * 5 / 2),
-					(options) -> options.steps(this.autoencoderSteps)
-						.batch(this.batch)
-						.patches(patches)
-						.learningRate(this.autoencoderLearningRate)
-						.checkpointEvery(this.checkpointEvery)
-						.evaluateEvery(evaluateEvery())
-						.seed(this.seed))
+			.autoencoder((shape) -> shape.patchSize(this.patchSize)
+				.latentSize(this.latentSize)
+				.hiddenSize(this.autoencoderSize)
+				.intermediateSize(this.autoencoderSize * 5 / 2), (options) -> autoencoder(options, patches))
 			.languageModel(this.preset, this.head::applyTo, (options) -> languageModel(options, patches));
+	}
+
+	private CalmTraining trainedOn(CalmTraining training, Path base) {
+		int patches = Scale.patches(this.block, patchSize(base));
+		training.base(base).languageModel((options) -> languageModel(options, patches));
+		return (this.autoencoderSteps > 0) ? training.autoencoder((options) -> autoencoder(options, patches))
+				: training;
+	}
+
+	private static int patchSize(Path base) {
+		ModelDirectory model = ModelDirectory.open(base);
+		try (TensorFile weights = model.weights()) {
+			return ModelFiles.calm(model, weights).patchSize();
+		}
+	}
+
+	private void autoencoder(TrainingOptions.Builder options, int patches) {
+		options.steps(this.autoencoderSteps)
+			.batch(this.batch)
+			.patches(patches)
+			.learningRate(this.autoencoderLearningRate)
+			.checkpointEvery(this.checkpointEvery)
+			.evaluateEvery(evaluateEvery())
+			.seed(this.seed);
 	}
 
 	private void languageModel(TrainingOptions.Builder options, int positions) {
@@ -175,6 +227,7 @@ final class TrainCommand extends Subcommand {
 			.averaging(0.999)
 			.checkpointEvery(this.checkpointEvery)
 			.evaluateEvery(evaluateEvery())
+			.patience(this.patience)
 			.seed(this.seed);
 	}
 
@@ -209,17 +262,22 @@ final class TrainCommand extends Subcommand {
 	}
 
 	private Tokenizer tokenizer(Corpus text) {
-		if ("byte".equals(this.tokenizer)) {
+		String named = this.tokenizer;
+		if (named == null) {
+			throw new InvalidInputException("--tokenizer", "is missing",
+					"name a tokenizer.json, bpe:4096 or byte, or a model to go on from with --base");
+		}
+		if ("byte".equals(named)) {
 			return new ByteTokenizer();
 		}
-		if (!this.tokenizer.startsWith(LEARNED)) {
-			return Tokenizer.load(Path.of(this.tokenizer));
+		if (!named.startsWith(LEARNED)) {
+			return Tokenizer.load(Path.of(named));
 		}
 		try {
-			return Tokenizer.train(text, Integer.parseInt(this.tokenizer.substring(LEARNED.length())));
+			return Tokenizer.train(text, Integer.parseInt(named.substring(LEARNED.length())));
 		}
 		catch (NumberFormatException ex) {
-			throw new InvalidInputException("--tokenizer " + this.tokenizer, "names no number of tokens",
+			throw new InvalidInputException("--tokenizer " + named, "names no number of tokens",
 					"write, for example, --tokenizer bpe:4096", ex);
 		}
 	}

@@ -153,6 +153,20 @@ class BadInputTest {
 	}
 
 	@Test
+	void trainingFromABaseOrFromNoiseIsClear() throws IOException {
+		assertRefused("--preset: has no meaning with --base; leave one of them out", "train", "--base", input("model"),
+				"--preset", "nano", "--corpus", input("corpus.txt"), "--output",
+				this.directory.resolve("b").toString());
+		assertRefused("--tokenizer: is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
+				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
+		assertRefused("missing: ", "train", "--base", input("missing"), "--corpus", input("corpus.txt"), "--output",
+				this.directory.resolve("b").toString());
+		assertRefused("--patience: needs text to score the models on; name it with --evaluation-corpus", "train",
+				"--base", input("model"), "--patience", "2", "--block", "64", "--corpus", input("corpus.txt"),
+				"--output", this.directory.resolve("b").toString());
+	}
+
+	@Test
 	void whatABaselineHasNotIsRefused() throws IOException {
 		String[] options = training(Map.of("--output", this.directory.resolve("deep/model").toString()));
 		String[] baseline = Arrays.copyOf(options, options.length + 1);

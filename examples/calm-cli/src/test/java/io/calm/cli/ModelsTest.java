@@ -74,6 +74,30 @@ class ModelsTest {
 		assertThat(run(generation)).isEqualTo(run(generation));
 	}
 
+	@Test
+	void aFinishedModelIsTrainedOn() throws IOException {
+		Path corpus = this.directory.resolve("corpus.txt");
+		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
+		Path base = this.directory.resolve("base");
+		String training = "train --quiet --no-fusion --steps 2 --batch 4 --block 64 --corpus " + corpus;
+		run(training + " --tokenizer byte --preset nano --patch-size 2 --latent-size 8 --autoencoder-size 64"
+				+ " --autoencoder-steps 2 --output " + base);
+		Path tuned = this.directory.resolve("tuned");
+		run(training + " --base " + base + " --autoencoder-steps 0 --evaluate-every 1 --patience 1"
+				+ " --evaluation-corpus " + corpus + " --output " + tuned);
+
+		assertThat(run("inspect " + tuned)).isEqualTo(run("inspect " + base));
+		assertThat(tuned.resolve("tokenizer.json")).hasSameBinaryContentAs(base.resolve("tokenizer.json"));
+		String autoencoder = "autoencoder/model.safetensors";
+		assertThat(tuned.resolve(autoencoder)).hasSameBinaryContentAs(base.resolve(autoencoder));
+
+		Path both = this.directory.resolve("both");
+		run(training + " --base " + base + " --autoencoder-steps 2 --output " + both);
+		assertThat(Files.mismatch(both.resolve(autoencoder), base.resolve(autoencoder))).isNotNegative();
+		assertThat(Files.mismatch(both.resolve("model.safetensors"), base.resolve("model.safetensors")))
+			.isNotNegative();
+	}
+
 	private static JsonObject run(String line) {
 		StringWriter out = new StringWriter();
 		StringWriter err = new StringWriter();
