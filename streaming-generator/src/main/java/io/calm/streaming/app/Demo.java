@@ -2,8 +2,13 @@ package io.calm.streaming.app;
 
 import java.util.Map;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import org.springframework.beans.factory.support.DefaultListableBeanFactory;
+import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.context.ApplicationContextInitializer;
+import org.springframework.context.ApplicationListener;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.MapPropertySource;
@@ -13,6 +18,8 @@ import org.springframework.core.env.MapPropertySource;
  * that the quickstart has left, so that nothing else is needed to try it.
  */
 final class Demo implements ApplicationContextInitializer<ConfigurableApplicationContext> {
+
+	private static final Logger LOG = LoggerFactory.getLogger(Demo.class);
 
 	@Override
 	public void initialize(ConfigurableApplicationContext context) {
@@ -31,6 +38,12 @@ final class Demo implements ApplicationContextInitializer<ConfigurableApplicatio
 			// the first is the last to be destroyed
 			beans.registerDisposableBean("calmDemoBroker", broker::close);
 		}
+		context.addApplicationListener((ApplicationListener<ApplicationReadyEvent>) (ready) -> {
+			String port = environment.getProperty("local.server.port");
+			if (port != null) {
+				LOG.info("Ask it: curl -N 'localhost:{}/generate?prompt=One%20day,%20'", port);
+			}
+		});
 	}
 
 }

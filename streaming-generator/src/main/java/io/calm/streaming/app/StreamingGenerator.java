@@ -22,8 +22,10 @@ public class StreamingGenerator {
 	public static void main(String[] arguments) {
 		SpringApplication application = new SpringApplication(StreamingGenerator.class);
 		application.addInitializers(new Demo());
-		application.setDefaultProperties(
-				Map.of("management.endpoints.web.exposure.include", "health,info,prometheus,generations"));
+		// Kafka tells its whole configuration, and every partition of a broker
+		application.setDefaultProperties(Map.of("management.endpoints.web.exposure.include",
+				"health,info,prometheus,generations", "logging.level.org.apache.kafka", "warn", "logging.level.kafka",
+				"warn", "logging.level.state.change.logger", "warn"));
 		application.run(arguments);
 	}
 
