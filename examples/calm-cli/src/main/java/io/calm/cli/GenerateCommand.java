@@ -85,8 +85,8 @@ final class GenerateCommand extends Subcommand {
 			out.println();
 		}
 		if (stream.approximatePatches() > 0) {
-			note(stream.approximatePatches() + " patches ran out of draws for exact sampling and were chosen by batch"
-					+ " sampling among them; raise the temperature");
+			note("patches for which the draws did not suffice for exact sampling, and which batch sampling chose among"
+					+ " them: " + stream.approximatePatches() + "; raise the temperature");
 		}
 		return text.toString();
 	}
