@@ -21,8 +21,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.mlflow.tracking.MlflowClient;
-import org.mlflow.tracking.creds.BasicMlflowHostCreds;
 
 import static io.calm.mlflow.FakeTraining.LANGUAGE_MODEL;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -117,10 +115,7 @@ class MlflowConnectionTest {
 				listener.close();
 				assertThat(listener.status().orElseThrow().complete()).isEqualTo(password.startsWith("a"));
 			}
-			Tracked
-				.of(server.uri(), new MlflowClient(new BasicMlflowHostCreds(server.uri(), "admin", "a-l0ng-passw0rd")),
-						"auth")
-				.assertLosses(LANGUAGE_MODEL, 5);
+			Tracked.of(server.uri(), "admin", "a-l0ng-passw0rd", "auth").assertLosses(LANGUAGE_MODEL, 5);
 		}
 	}
 

@@ -8,8 +8,10 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
@@ -21,18 +23,26 @@ import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
 import org.mlflow.api.proto.Service.RunTag;
 import org.mlflow.tracking.MlflowClient;
+import org.mlflow.tracking.creds.BasicMlflowHostCreds;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** What a server knows, read by MLflow's own Java client. */
-record Tracked(String uri, MlflowClient client, String experimentId) {
+record Tracked(String uri, MlflowClient client, Optional<String> authorization, String experimentId) {
 
 	static Tracked of(String uri, String experiment) {
-		return of(uri, new MlflowClient(uri), experiment);
+		return of(uri, new MlflowClient(uri), Optional.empty(), experiment);
 	}
 
-	static Tracked of(String uri, MlflowClient client, String experiment) {
-		return new Tracked(uri, client, client.getExperimentByName(experiment).orElseThrow().getExperimentId());
+	static Tracked of(String uri, String user, String password, String experiment) {
+		byte[] credentials = (user + ":" + password).getBytes(StandardCharsets.UTF_8);
+		return of(uri, new MlflowClient(new BasicMlflowHostCreds(uri, user, password)),
+				Optional.of("Basic " + Base64.getEncoder().encodeToString(credentials)), experiment);
+	}
+
+	private static Tracked of(String uri, MlflowClient client, Optional<String> authorization, String experiment) {
+		return new Tracked(uri, client, authorization,
+				client.getExperimentByName(experiment).orElseThrow().getExperimentId());
 	}
 
 	/** Of the training, without its phases; there must be one. */
@@ -125,8 +135,9 @@ record Tracked(String uri, MlflowClient client, String experimentId) {
 
 	private byte[] get(String path) {
 		try {
-			HttpResponse<byte[]> answer = HttpClient.newHttpClient()
-				.send(HttpRequest.newBuilder(URI.create(this.uri + path)).build(), BodyHandlers.ofByteArray());
+			HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(this.uri + path));
+			this.authorization.ifPresent((credentials) -> request.header("Authorization", credentials));
+			HttpResponse<byte[]> answer = HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofByteArray());
 			assertThat(answer.statusCode()).as(path).isEqualTo(200);
 			return answer.body();
 		}
