@@ -24,6 +24,9 @@ public final class StudyReport {
 	private static final Map<String, String> REPORTED = new LinkedHashMap<>();
 
 	static {
+		for (int n = 1; n <= 4; n++) {
+			REPORTED.put("brier_" + n, "Brier-" + n);
+		}
 		REPORTED.put("steps", "steps");
 		REPORTED.put("seconds", "seconds");
 		REPORTED.put("training_flops", "training operations");
@@ -120,6 +123,10 @@ public final class StudyReport {
 					String.format(Locale.ROOT, "The best possible BrierLM is %.2f.%n%n", this.material.idealBrierLm()));
 		}
 		text.append("![chart](chart.png)\n\n");
+		if (this.study.measure() != Study.Measure.TEMPERATURE
+				&& this.points.stream().anyMatch((point) -> point.y() == 0)) {
+			text.append("BrierLM is 0 as long as one of Brier-1 to Brier-4 is not positive.\n\n");
+		}
 		table(text);
 		if (!this.way.isEmpty()) {
 			correlations(text);
