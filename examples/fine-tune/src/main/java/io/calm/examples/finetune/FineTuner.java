@@ -71,7 +71,7 @@ class FineTuner implements ApplicationRunner {
 			try (GenerationEngine base = Calm.open(this.properties.base())) {
 				write(base);
 			}
-			this.out.println(System.lineSeparator() + "Training on");
+			this.out.println(System.lineSeparator() + "Fine-tuning");
 			GenerationEngine tuned = train(texts);
 			this.out.println(System.lineSeparator() + "After: " + this.properties.output());
 			BrierScore after;
