@@ -15,7 +15,7 @@ import io.calm.generation.GenerationEngine;
  *     .autoencoder((shape) -> shape.latentSize(128), (training) -> training.steps(2_000))
  *     .languageModel("micro", (shape) -> shape.samples(8), (training) -> training.steps(5_000))
  *     .output(Path.of("model")))) {
- *   model.generate("The customer reports", (g) -> g.temperature(0.5).maxNewTokens(64)).forEach((chunk) -> System.out.print(chunk.text()));
+ *   String text = model.generate("The customer reports", (g) -> g.temperature(0.5).maxNewTokens(64)).text();
  * }
  * }</pre>
  */

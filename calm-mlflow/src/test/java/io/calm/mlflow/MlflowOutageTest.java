@@ -315,7 +315,7 @@ class MlflowOutageTest {
 		assertThatCode(() -> training.start(LANGUAGE_MODEL, 1, 5)).doesNotThrowAnyException();
 		this.gate.mode = Gate.Mode.REFUSING;
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> {
-			for (long step = 1;; step++) {
+			for (long step = 1; step <= PATIENCE.toMillis(); step++) {
 				training.steps(LANGUAGE_MODEL, step, step, Long.MAX_VALUE);
 				Thread.sleep(1);
 			}

@@ -229,7 +229,8 @@ class TrackingCostTest {
 	}
 
 	/**
-	 * What threads that work for listeners have used so far, without those that ended.
+	 * What threads that work for listeners have used so far, without those that ended,
+	 * and with those by which the gate passes requests on to the server.
 	 */
 	private static long processorNanos() {
 		ThreadMXBean threads = ManagementFactory.getThreadMXBean();

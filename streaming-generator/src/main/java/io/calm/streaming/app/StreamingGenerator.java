@@ -22,10 +22,12 @@ public class StreamingGenerator {
 	public static void main(String[] arguments) {
 		SpringApplication application = new SpringApplication(StreamingGenerator.class);
 		application.addInitializers(new Demo());
-		// Kafka tells its whole configuration, and every partition of a broker
-		application.setDefaultProperties(Map.of("management.endpoints.web.exposure.include",
-				"health,info,prometheus,generations", "logging.level.org.apache.kafka", "warn", "logging.level.kafka",
-				"warn", "logging.level.state.change.logger", "warn"));
+		// Kafka tells its whole configuration, and the demonstration's broker each of its
+		// partitions
+		application.setDefaultProperties(Map.ofEntries(
+				Map.entry("management.endpoints.web.exposure.include", "health,info,prometheus,generations"),
+				Map.entry("logging.level.org.apache.kafka", "warn"), Map.entry("logging.level.kafka", "error"),
+				Map.entry("logging.level.state.change.logger", "error")));
 		application.run(arguments);
 	}
 

@@ -4,15 +4,13 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
 
 import io.calm.Calm;
+import io.calm.examples.quickstart.Progress;
 import io.calm.examples.quickstart.StoryCorpus;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
-import io.calm.training.StepMetrics;
-import io.calm.training.TrainingListener;
 
 /**
  * A small model that tells children's stories, trained on those of the quickstart.
@@ -78,19 +76,6 @@ record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long s
 				.listener(new Progress(out))
 				.output(output)).close();
 		}
-	}
-
-	/** A line for each twentieth of a phase, as readable in a file as on a terminal. */
-	private record Progress(PrintStream out) implements TrainingListener {
-
-		@Override
-		public void onStep(StepMetrics step) {
-			if (step.step() == 1 || step.step() % Math.max(1, step.steps() / 20) == 0) {
-				this.out.printf(Locale.ROOT, "  %-15s step %5d of %d  loss %7.3f  %,8.0f tokens/s%n", step.phase(),
-						step.step(), step.steps(), step.loss(), step.tokensPerSecond());
-			}
-		}
-
 	}
 
 }

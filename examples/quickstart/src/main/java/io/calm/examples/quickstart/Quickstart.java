@@ -6,10 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 
 import io.calm.Calm;
 import io.calm.CalmTraining;
@@ -18,8 +15,6 @@ import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
-import io.calm.training.StepMetrics;
-import io.calm.training.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -136,28 +131,6 @@ public final class Quickstart implements Callable<Integer> {
 
 	private static CalmTraining followed(CalmTraining training, @Nullable MlflowListener tracking) {
 		return (tracking != null) ? training.listener(tracking) : training;
-	}
-
-	/** A line for each twentieth of a phase, as readable in a file as on a terminal. */
-	private record Progress(PrintStream out) implements TrainingListener {
-
-		@Override
-		public void onStep(StepMetrics step) {
-			if (step.step() == 1 || step.step() % Math.max(1, step.steps() / 20) == 0) {
-				this.out.printf(Locale.ROOT, "%-15s step %5d of %d  loss %7.3f  %,8.0f tokens/s%n", step.phase(),
-						step.step(), step.steps(), step.loss(), step.tokensPerSecond());
-			}
-		}
-
-		@Override
-		public void onEvaluation(String phase, long step, Map<String, Double> scores) {
-			this.out.printf(Locale.ROOT, "%s on unseen text: %s%n", phase,
-					scores.entrySet()
-						.stream()
-						.map((score) -> String.format(Locale.ROOT, "%s %.4g", score.getKey(), score.getValue()))
-						.collect(Collectors.joining(", ")));
-		}
-
 	}
 
 }
