@@ -223,6 +223,20 @@ public final class ConfigFile {
 		return value.getAsBoolean();
 	}
 
+	/**
+	 * Settings that stand together in an object of their own.
+	 * @param key the object's name
+	 * @return its settings
+	 * @throws InvalidInputException if it is missing or no object
+	 */
+	public ConfigFile section(String key) {
+		JsonElement value = find(key);
+		if (value == null || !value.isJsonObject()) {
+			throw wrong(key, "is no object of settings", "write { } around them");
+		}
+		return new ConfigFile(this.file, value.getAsJsonObject());
+	}
+
 	private BigDecimal decimal(String key) {
 		JsonPrimitive value = primitive(key);
 		if (!value.isNumber()) {

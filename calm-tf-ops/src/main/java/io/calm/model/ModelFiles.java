@@ -208,10 +208,6 @@ public final class ModelFiles {
 		}
 		ConfigFile config = directory.config();
 		try {
-			if (config.has("rope_scaling")) {
-				throw new InvalidInputException(CONFIG, "rope_scaling is not known here",
-						"give a Llama model without it");
-			}
 			return new BaselineConfig(size(config, "vocab_size"), backbone(config), config.integer("pad_token_id"),
 					config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
@@ -273,20 +269,31 @@ public final class ModelFiles {
 		int hidden = size(config, "hidden_size");
 		int heads = size(config, "num_attention_heads");
 		if (!config.has("head_dim") && hidden % heads != 0) {
-			throw new InvalidInputException(CONFIG,
-					"num_attention_heads " + heads + " does not divide hidden_size " + hidden, "correct one of them");
-		}
-		for (String unknown : List.of("rope_scaling", "rope_parameters")) {
-			if (config.has(unknown)) {
-				throw new InvalidInputException(CONFIG, "has " + unknown + ", which is not supported",
-						"give a model with plain rotary embedding, as the reference trains them");
-			}
+			throw new InvalidInputException("num_attention_heads", heads + " does not divide hidden_size " + hidden,
+					"correct one of them");
 		}
 		return new BackboneConfig(hidden, size(config, "intermediate_size"),
 				config.integer("num_hidden_layers", 1, DEEPEST), heads, config.integer("num_key_value_heads", heads),
 				config.integer("head_dim", hidden / heads), config.integer("max_position_embeddings", 2048),
-				config.number("rope_theta", 1e4), config.number("rms_norm_eps", 1e-6),
-				config.number("initializer_range", 0.02));
+				ropeTheta(config), config.number("rms_norm_eps", 1e-6), config.number("initializer_range", 0.02));
+	}
+
+	/** Transformers writes rope_theta from version 5 on into an object of its own. */
+	private static double ropeTheta(ConfigFile config) {
+		double theta = config.number("rope_theta", 1e4);
+		for (String key : List.of("rope_scaling", "rope_parameters")) {
+			if (config.has(key)) {
+				ConfigFile rope = config.section(key);
+				// older files say "type"
+				String type = rope.text("rope_type", rope.text("type", "default"));
+				if (!"default".equals(type) || rope.has("factor")) {
+					throw new InvalidInputException(key, "scales the rotary embedding, which is not supported",
+							"give a model with a plain one, as the reference trains them");
+				}
+				theta = rope.number("rope_theta", theta);
+			}
+		}
+		return theta;
 	}
 
 	/**

@@ -29,7 +29,7 @@ class ConfigFileTests {
 	void readsSettings() throws IOException {
 		ConfigFile config = config("""
 				{"hidden_size": 48, "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "model_type": "energy",
-				 "tie": true, "rope_scaling": null, "exact": 3.0}""");
+				 "tie": true, "rope_scaling": null, "exact": 3.0, "within": {"theta": 5e5}}""");
 		assertThat(config.integer("hidden_size")).isEqualTo(48);
 		assertThat(config.integer("hidden_size", 48, 48)).isEqualTo(48);
 		assertThat(config.integer("exact")).isEqualTo(3);
@@ -45,6 +45,7 @@ class ConfigFileTests {
 		assertThat(config.has("tie")).isTrue();
 		assertThat(config.has("rope_scaling")).isFalse();
 		assertThat(config.integer("rope_scaling", 5)).isEqualTo(5);
+		assertThat(config.section("within").number("theta")).isEqualTo(5e5);
 	}
 
 	@Test
@@ -73,6 +74,8 @@ class ConfigFileTests {
 			.withMessageContaining("'number' = '4' is no text");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> config.flag("number", true))
 			.withMessageContaining("'number' = '4' is no truth value");
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> config.section("number"))
+			.withMessageContaining("'number' = '4' is no object of settings");
 	}
 
 	@ParameterizedTest

@@ -12,7 +12,6 @@ import io.calm.cli.ablate.StudyReport;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
 import io.calm.text.Corpus;
-import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -56,9 +55,6 @@ final class AblateCommand extends Subcommand {
 	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
 			description = "Text that is not trained on, to score the models on.")
 	private List<Path> evaluationCorpus = List.of();
-
-	@Option(names = "--tokenizer", paramLabel = "FILE", description = "A tokenizer.json for the text.")
-	private @Nullable Path tokenizer;
 
 	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
@@ -115,6 +111,9 @@ final class AblateCommand extends Subcommand {
 	private @Nullable String mlflow;
 
 	@Mixin
+	private TokenizerOption tokenizer = new TokenizerOption();
+
+	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
 	@Override
@@ -143,12 +142,13 @@ final class AblateCommand extends Subcommand {
 		if (this.knownSource) {
 			refuse("--known-source", "--corpus");
 		}
-		Path file = this.tokenizer;
-		if (file == null || this.evaluationCorpus.isEmpty()) {
-			throw new InvalidInputException("--corpus", "needs --tokenizer and --evaluation-corpus beside it",
-					"name a tokenizer.json and text that is not trained on");
+		if (this.evaluationCorpus.isEmpty()) {
+			throw new InvalidInputException("--corpus", "needs --evaluation-corpus beside it",
+					"name text that is not trained on");
 		}
-		return Material.ofText(text(this.corpus), text(this.evaluationCorpus), Tokenizer.load(file));
+		Corpus text = text(this.corpus);
+		return Material.ofText(text, text(this.evaluationCorpus),
+				this.tokenizer.tokenizer(text, "leave --corpus out to train on a known source"));
 	}
 
 	private Corpus text(List<Path> paths) {

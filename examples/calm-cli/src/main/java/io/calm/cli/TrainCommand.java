@@ -13,7 +13,6 @@ import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
 import io.calm.model.ModelFiles;
-import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
 import io.calm.training.TrainingOptions;
@@ -28,8 +27,6 @@ import picocli.CommandLine.Option;
 				+ " where an interrupted training has stopped.")
 final class TrainCommand extends Subcommand {
 
-	private static final String LEARNED = "bpe:";
-
 	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
 			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
 	private List<Path> corpus = List.of();
@@ -40,11 +37,6 @@ final class TrainCommand extends Subcommand {
 	@Option(names = "--document-start", paramLabel = "REGEX",
 			description = "A line of .txt that matches begins a new document (default: a file is one document).")
 	private @Nullable String documentStart;
-
-	@Option(names = "--tokenizer", paramLabel = "FILE|bpe:N|byte",
-			description = "A tokenizer.json; 'bpe:4096' to learn one of 4096 tokens from the corpus; 'byte' for one"
-					+ " token per byte. Needed without --base.")
-	private @Nullable String tokenizer;
 
 	@Option(names = "--base", paramLabel = "DIR",
 			description = "A finished CALM model to go on from, with its tokenizer and its sizes, in place of random"
@@ -133,6 +125,9 @@ final class TrainCommand extends Subcommand {
 	private @Nullable String mlflowExperiment;
 
 	@Mixin
+	private TokenizerOption tokenizer = new TokenizerOption();
+
+	@Mixin
 	private HeadOptions head = new HeadOptions();
 
 	@Mixin
@@ -161,7 +156,7 @@ final class TrainCommand extends Subcommand {
 			train(text, (training) -> trainedOn(training, from));
 		}
 		else {
-			try (Tokenizer tokens = tokenizer(text)) {
+			try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base")) {
 				train(text, (training) -> fromNoise(training.tokenizer(tokens)));
 			}
 		}
@@ -259,27 +254,6 @@ final class TrainCommand extends Subcommand {
 			training.listener(tracking);
 		}
 		return this.evaluationCorpus.isEmpty() ? training : training.evaluation(corpus(this.evaluationCorpus));
-	}
-
-	private Tokenizer tokenizer(Corpus text) {
-		String named = this.tokenizer;
-		if (named == null) {
-			throw new InvalidInputException("--tokenizer", "is missing",
-					"name a tokenizer.json, bpe:4096 or byte, or a model to go on from with --base");
-		}
-		if ("byte".equals(named)) {
-			return new ByteTokenizer();
-		}
-		if (!named.startsWith(LEARNED)) {
-			return Tokenizer.load(Path.of(named));
-		}
-		try {
-			return Tokenizer.train(text, Integer.parseInt(named.substring(LEARNED.length())));
-		}
-		catch (NumberFormatException ex) {
-			throw new InvalidInputException("--tokenizer " + named, "names no number of tokens",
-					"write, for example, --tokenizer bpe:4096", ex);
-		}
 	}
 
 }

@@ -97,6 +97,35 @@ class AblateCommandTest {
 		assertIsPicture("checkpoints.png");
 	}
 
+	@Test
+	void trainsOnText() throws IOException {
+		Path corpus = text("corpus.txt", "The quick brown fox jumps over the lazy dog. ".repeat(40));
+		Path unseen = text("unseen.txt", "A lazy dog sleeps under the quick brown fox. ".repeat(20));
+		JsonObject found = run(
+				"ablate input --steps 3 --tokenizer byte --corpus " + corpus + " --evaluation-corpus " + unseen);
+		assertThat(found.keySet()).contains("discrete", "continuous", "both").doesNotContain("bestPossible");
+		// bytes, BOS and EOS
+		assertThat(Files.readString(this.output.resolve("report.md")))
+			.contains("1802 tokens of text, scored on 902 tokens of other text");
+		assertThat(Files.readString(this.output.resolve("models/both/tokenizer.json"))).contains("\"merges\":[]");
+	}
+
+	@Test
+	void textNeedsATokenizer() throws IOException {
+		Path corpus = text("corpus.txt", "The quick brown fox jumps over the lazy dog.");
+		StringWriter err = new StringWriter();
+		assertThat(
+				execute("ablate input --corpus " + corpus + " --evaluation-corpus " + corpus, new StringWriter(), err))
+			.isEqualTo(2);
+		assertThat(err.toString()).startsWith(
+				"calm: --tokenizer: is missing; name a tokenizer.json, bpe:4096 or byte," + " or leave --corpus out");
+		assertThat(this.output).doesNotExist();
+	}
+
+	private Path text(String name, String text) throws IOException {
+		return Files.writeString(this.output.resolveSibling(name), text);
+	}
+
 	private void assertIsPicture(String name) throws IOException {
 		BufferedImage picture = ImageIO.read(this.output.resolve(name).toFile());
 		long colours = IntStream.range(0, picture.getWidth() * picture.getHeight())

@@ -213,7 +213,7 @@ class BadInputTest {
 					alpha --equal minutes                  | Invalid value for option '--equal'
 					alpha --preset gigantic                | preset gigantic: is not known; choose one of nano
 					alpha --states 1                       | Markov source: 1 states; ask for at least 2
-					alpha --corpus missing.txt             | --corpus: needs --tokenizer and --evaluation-corpus beside it
+					alpha --corpus missing.txt             | --corpus: needs --evaluation-corpus beside it
 					""")
 	void studyNeverBegins(String options, String message) throws IOException {
 		assertRefused(message,
@@ -249,7 +249,13 @@ class BadInputTest {
 						"tokenizer.json: has an empty vocabulary"),
 				arguments(setting("hidden_size", 1 << 30), "config.json: 'hidden_size' = '1073741824' is out of range"),
 				arguments(setting("num_hidden_layers", 1 << 30), "config.json: 'num_hidden_layers' = '1073741824'"),
-				arguments(setting("rope_scaling", 2), "config.json: has rope_scaling, which is not supported"),
+				arguments(setting("rope_scaling", 2), "config.json: 'rope_scaling' = '2' is no object of settings"),
+				arguments(
+						json("scaled rotary embedding", CONFIG,
+								(settings) -> settings.add("rope_parameters",
+										JsonParser.parseString(
+												"{'rope_type': 'yarn', 'factor': 4.0, 'rope_theta': 10000.0}"))),
+						"config.json: rope_parameters: scales the rotary embedding, which is not supported"),
 				arguments(setting("rms_norm_eps", -1), "config.json: model, rms_norm_eps: is -1.0; choose a positive"));
 	}
 

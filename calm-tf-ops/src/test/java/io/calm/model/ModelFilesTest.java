@@ -1,0 +1,63 @@
+package io.calm.model;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import io.calm.checkpoint.ConfigFile;
+import io.calm.input.InvalidInputException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+/** Configurations that other programs wrote. */
+class ModelFilesTest {
+
+	private final Path directory;
+
+	ModelFilesTest(@TempDir Path directory) {
+		this.directory = directory;
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+			"max_position_embeddings": 512                                                | 10000
+			"rope_theta": 500000.0, "rope_scaling": null                                  | 500000
+			"rope_parameters": {"rope_theta": 5000.0, "rope_type": "default"}             | 5000
+			"rope_theta": 6000.0, "rope_parameters": {"rope_type": "default"}             | 6000
+			""")
+	void readsTheBaseOfTheRotaryEmbedding(String settings, double theta) throws IOException {
+		assertThat(ModelFiles.backbone(config(settings)).ropeTheta()).isEqualTo(theta);
+	}
+
+	@ParameterizedTest
+	@ValueSource(strings = { """
+			"rope_scaling": {"type": "linear", "factor": 2.0}""", """
+			"rope_scaling": {"factor": 2.0}""", """
+			"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "low_freq_factor": 1.0}""" })
+	void refusesScaledRotaryEmbedding(String settings) throws IOException {
+		ConfigFile config = config(settings);
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelFiles.backbone(config))
+			.withMessageContaining("scales the rotary embedding");
+	}
+
+	@Test
+	void errorsNameTheSetting() throws IOException {
+		ConfigFile config = config("\"num_attention_heads\": 5");
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelFiles.backbone(config))
+			.withMessage("num_attention_heads: 5 does not divide hidden_size 48; correct one of them");
+	}
+
+	private ConfigFile config(String settings) throws IOException {
+		String heads = settings.contains("heads") ? "" : "\"num_attention_heads\": 4, ";
+		return ConfigFile.read(Files.writeString(this.directory.resolve("config.json"), """
+				{"hidden_size": 48, "intermediate_size": 112, "num_hidden_layers": 2, %s%s}
+				""".formatted(heads, settings)));
+	}
+
+}
