@@ -92,26 +92,28 @@ public final class GenerationEngine implements AutoCloseable {
 	public static GenerationEngine open(Path directory, Consumer<EngineOptions.Builder> options) {
 		EngineOptions chosen = EngineOptions.of(options);
 		ModelDirectory model = ModelDirectory.open(directory);
-		Path tokenizerFile = model.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
-					"copy the one that the model was trained with into the directory"));
-		Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 		try (TensorFile weights = model.weights()) {
 			LanguageModelConfig config = ModelFiles.languageModel(model, weights);
-			ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
-			int context = Math.min(chosen.context(), config.backbone().positions());
-			CacheConfig cache = CacheConfig.of(chosen.slots(), context);
-			ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
-			LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
-					cacheBytesPerSlot(config, cache) / 1024);
-			GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelFiles.leftPadded(model),
-					tokenizer, program);
-			engine.thread.start();
-			return engine;
-		}
-		catch (RuntimeException ex) {
-			tokenizer.close();
-			throw ex;
+			Path tokenizerFile = model.tokenizer()
+				.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
+						"copy the one that the model was trained with into the directory"));
+			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
+			try {
+				ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
+				int context = Math.min(chosen.context(), config.backbone().positions());
+				CacheConfig cache = CacheConfig.of(chosen.slots(), context);
+				ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
+				LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
+						cacheBytesPerSlot(config, cache) / 1024);
+				GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelFiles.leftPadded(model),
+						tokenizer, program);
+				engine.thread.start();
+				return engine;
+			}
+			catch (RuntimeException ex) {
+				tokenizer.close();
+				throw ex;
+			}
 		}
 	}
 

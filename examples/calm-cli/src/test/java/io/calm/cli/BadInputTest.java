@@ -268,6 +268,12 @@ class BadInputTest {
 		assertRefusedByEvaluateAndGenerate(message, model);
 	}
 
+	@Test
+	void anAutoencoderGeneratesNothing() throws IOException {
+		assertRefused("is no CALM language model; give the directory of one", "generate",
+				input("model") + "/autoencoder");
+	}
+
 	static Stream<Arguments> mismatches() {
 		return Stream.of(
 				arguments(vocabulary("a tokenizer with one token more", (tokens) -> tokens.addProperty("ab", 259)),
