@@ -4,7 +4,9 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -36,7 +38,6 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 	private @Nullable Admin admin;
 
 	StreamingHealthIndicator(StreamingService service, StreamingProperties properties, Map<String, Object> connection) {
-		super("The brokers do not answer");
 		this.service = service;
 		this.properties = properties;
 		this.connection = new HashMap<>(connection);
@@ -45,7 +46,21 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 	}
 
 	@Override
-	protected synchronized void doHealthCheck(Health.Builder health) throws Exception {
+	protected synchronized void doHealthCheck(Health.Builder health) throws InterruptedException {
+		try {
+			describe(health);
+		}
+		// an outage is a state, not an error of ours: nothing that belongs into a log at
+		// every question
+		catch (TimeoutException ex) {
+			health.down().withDetail("error", "the brokers do not answer");
+		}
+		catch (ExecutionException ex) {
+			health.down().withDetail("error", "the brokers do not answer: " + ex.getCause());
+		}
+	}
+
+	private void describe(Health.Builder health) throws InterruptedException, ExecutionException, TimeoutException {
 		if (this.admin == null) {
 			this.admin = Admin.create(this.connection);
 		}
@@ -65,7 +80,8 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 	}
 
 	/** Requests of our partitions that have not ended. */
-	private Map<String, Long> lag(Admin admin, Set<TopicPartition> assigned) throws Exception {
+	private Map<String, Long> lag(Admin admin, Set<TopicPartition> assigned)
+			throws InterruptedException, ExecutionException, TimeoutException {
 		Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
 		assigned.forEach((partition) -> ends.put(partition, OffsetSpec.latest()));
 		Map<TopicPartition, ListOffsetsResultInfo> latest = admin.listOffsets(ends)

@@ -9,10 +9,13 @@ import io.calm.streaming.TestBroker;
 import io.micrometer.core.instrument.MeterRegistry;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthIndicator;
 import org.springframework.boot.health.contributor.Status;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
@@ -70,12 +73,17 @@ class ObservabilityTests {
 	}
 
 	@Test
-	void brokersThatDoNotAnswerAreSeen() {
+	@ExtendWith(OutputCaptureExtension.class)
+	void brokersThatDoNotAnswerAreSeen(CapturedOutput output) {
 		try (ServiceUnderTest service = ServiceUnderTest.start(TestBroker.prefix(),
 				"spring.kafka.bootstrap-servers=localhost:1", "calm.streaming.topics.create=true",
 				"calm.streaming.enabled=true")) {
 			HealthIndicator health = service.context().getBean("calmStreamingHealthContributor", HealthIndicator.class);
-			assertThat(Objects.requireNonNull(health.health()).getStatus()).isEqualTo(Status.DOWN);
+			Health down = Objects.requireNonNull(health.health());
+			assertThat(down.getStatus()).isEqualTo(Status.DOWN);
+			assertThat(String.valueOf(down.getDetails().get("error"))).startsWith("the brokers do not answer");
+			// a probe asks every few seconds
+			assertThat(output).doesNotContain("TimeoutException", "\tat ");
 		}
 	}
 
