@@ -24,6 +24,7 @@ import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
@@ -351,7 +352,7 @@ public final class CalmTraining {
 		ModelDirectory model = ModelDirectory.open(directory);
 		CalmConfig config;
 		try (TensorFile weights = model.weights()) {
-			config = ModelFiles.calm(model, weights);
+			config = ModelConfigs.calm(model, weights);
 		}
 		Path baseAutoencoder = model.autoencoder()
 			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no directory autoencoder/",
@@ -361,9 +362,9 @@ public final class CalmTraining {
 				: null;
 		TrainingOptions modelOptions = options(this.modelTraining);
 		return (tokens, data, unseen, work, target) -> {
-			ModelFiles.checkVocabulary(model, tokens.vocabularySize());
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
 			Path autoencoder = (autoencoderOptions == null) ? baseAutoencoder
-					: autoencoderTrainer(ModelFiles.autoencoder(ModelDirectory.open(baseAutoencoder)),
+					: autoencoderTrainer(ModelConfigs.autoencoder(ModelDirectory.open(baseAutoencoder)),
 							autoencoderOptions, unseen)
 						.fineTune(baseAutoencoder, data, work.resolve(ModelFiles.AUTOENCODER), tokens::save);
 			Path languageModel = modelTrainer((shape) -> config, modelOptions, unseen).fineTune(directory, autoencoder,
@@ -468,7 +469,7 @@ public final class CalmTraining {
 	private static void copyModel(Path from, Path to) {
 		try {
 			Files.createDirectories(to);
-			for (String file : List.of(ModelFiles.CONFIG, ModelFiles.WEIGHTS)) {
+			for (String file : List.of(ModelConfigs.FILE, ModelFiles.WEIGHTS)) {
 				Files.copy(from.resolve(file), to.resolve(file));
 			}
 			// an imported base may have them beside the language model only

@@ -16,7 +16,9 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
+import io.calm.model.ModelKind;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
@@ -52,8 +54,9 @@ public record AutoencoderScore(double accuracy, double noisyAccuracy, long token
 	public static AutoencoderScore of(Path directory, TokenStore data, ProgramOptions options, long seed) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			boolean alone = ModelFiles.Kind.of(directory, weights) == ModelFiles.Kind.AUTOENCODER;
-			AutoencoderConfig config = alone ? ModelFiles.autoencoder(model) : ModelFiles.autoencoderOf(model, weights);
+			boolean alone = ModelKind.of(directory, weights) == ModelKind.AUTOENCODER;
+			AutoencoderConfig config = alone ? ModelConfigs.autoencoder(model)
+					: ModelConfigs.autoencoderOf(model, weights);
 			Ops tf = builder.network().tf();
 			Autoencoder autoencoder = new Autoencoder(builder.network(), alone ? "" : CalmNetwork.AUTOENCODER, config);
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);

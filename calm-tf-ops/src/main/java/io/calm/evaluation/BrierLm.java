@@ -18,6 +18,7 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.Rollout;
 import io.calm.text.TokenBatch;
@@ -55,8 +56,8 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	public BrierScore score(Path directory, TokenStore data, ProgramOptions options) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			CalmConfig config = ModelFiles.calm(model, weights);
-			AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
+			CalmConfig config = ModelConfigs.calm(model, weights);
+			AutoencoderConfig autoencoder = ModelConfigs.autoencoderOf(model, weights);
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			Input<TInt32, int[]> tokens = builder.ints((long) this.batch * this.patches, config.patchSize());

@@ -20,6 +20,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.Rollout;
 import io.calm.text.TokenBatch;
@@ -72,7 +73,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	public LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			BaselineConfig config = ModelFiles.baseline(model, weights);
+			BaselineConfig config = ModelConfigs.baseline(model, weights);
 			BaselineTransformer baseline = new BaselineTransformer(builder.network(), config);
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			int rows = this.batch * this.patches * this.patchSize;

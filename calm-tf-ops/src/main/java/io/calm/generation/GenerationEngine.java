@@ -15,7 +15,7 @@ import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CacheConfig;
 import io.calm.model.LanguageModelConfig;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
 import io.calm.text.Tokenizer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -93,19 +93,19 @@ public final class GenerationEngine implements AutoCloseable {
 		EngineOptions chosen = EngineOptions.of(options);
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights()) {
-			LanguageModelConfig config = ModelFiles.languageModel(model, weights);
+			LanguageModelConfig config = ModelConfigs.languageModel(model, weights);
 			Path tokenizerFile = model.tokenizer()
 				.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
 						"copy the one that the model was trained with into the directory"));
 			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 			try {
-				ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
+				ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
 				int context = Math.min(chosen.context(), config.backbone().positions());
 				CacheConfig cache = CacheConfig.of(chosen.slots(), context);
 				ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
 				LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
 						cacheBytesPerSlot(config, cache) / 1024);
-				GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelFiles.leftPadded(model),
+				GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelConfigs.leftPadded(model),
 						tokenizer, program);
 				engine.thread.start();
 				return engine;

@@ -12,7 +12,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.CacheConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.LanguageModelConfig;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
 
 /**
  * The native side of the engine: a model with the key/value caches of S slots. A patch is
@@ -38,7 +38,7 @@ sealed interface ModelProgram extends AutoCloseable permits PatchProgram, TokenP
 		if (config instanceof BaselineConfig baseline) {
 			return new TokenProgram(baseline, cache, options, directory, weights);
 		}
-		return new PatchProgram((CalmConfig) config, ModelFiles.autoencoderOf(model, weights), cache, options,
+		return new PatchProgram((CalmConfig) config, ModelConfigs.autoencoderOf(model, weights), cache, options,
 				directory, weights);
 	}
 

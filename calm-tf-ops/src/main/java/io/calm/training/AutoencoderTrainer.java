@@ -13,7 +13,7 @@ import io.calm.checkpoint.ConfigFile;
 import io.calm.graph.Network;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variables;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.jspecify.annotations.Nullable;
@@ -80,12 +80,12 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 			if (base != null) {
 				training.begin(base);
 			}
-			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
+			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
 			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
 					this.evaluation, base)
 				.run(directory, settings, (target) -> {
-					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
+					ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
 					files.accept(target);
 				}, List.of());
 		}

@@ -10,7 +10,7 @@ import io.calm.checkpoint.ConfigFile;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 
@@ -57,12 +57,12 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 				this.options.seed());
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.initialize();
-			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(this.config));
+			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
 			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
 					this.evaluation, null)
 				.run(directory, settings, (target) -> {
-					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(this.config));
+					ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
 					files.accept(target);
 				}, List.of());
 		}

@@ -17,6 +17,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
@@ -82,7 +83,7 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 
 	private Path train(@Nullable Path base, Path autoencoder, TokenStore data, Path directory, Consumer<Path> files) {
 		ModelDirectory model = ModelDirectory.open(autoencoder);
-		return train(base, ModelFiles.autoencoder(model), (program, frozen) -> {
+		return train(base, ModelConfigs.autoencoder(model), (program, frozen) -> {
 			try (TensorFile weights = model.weights()) {
 				ModelFiles.loadAutoencoder(program, frozen, autoencoder, weights);
 			}
@@ -115,12 +116,12 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 			}
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
 			loadAutoencoder.accept(training.program(), frozen);
-			Map<String, Object> settings = new LinkedHashMap<>(ModelFiles.settings(config));
+			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(config));
 			settings.putAll(this.options.settings(this.program));
 			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
 					this.evaluation, base)
 				.run(directory, settings, (target) -> {
-					ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
+					ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
 					files.accept(target);
 				}, frozen);
 		}

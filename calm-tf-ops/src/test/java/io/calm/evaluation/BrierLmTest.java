@@ -18,6 +18,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.TokenStore;
@@ -208,10 +209,10 @@ class BrierLmTest {
 		static OneByOne open(Path directory, int patches) {
 			ModelDirectory model = ModelDirectory.open(directory);
 			try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
-				CalmConfig config = ModelFiles.calm(model, weights);
+				CalmConfig config = ModelConfigs.calm(model, weights);
 				Ops tf = builder.network().tf();
 				CalmNetwork network = new CalmNetwork(builder.network(), config,
-						ModelFiles.autoencoderOf(model, weights));
+						ModelConfigs.autoencoderOf(model, weights));
 				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
 				Input<TInt32, int[]> position = builder.ints(1);
 				Input<TFloat32, float[]> noise = builder.floats(1, config.head().noise().size());

@@ -21,6 +21,7 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
@@ -218,7 +219,7 @@ class GenerationEngineTest {
 		Uncached(Path directory) {
 			try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM);
 					TensorFile weights = ModelDirectory.open(directory).weights()) {
-				CalmConfig config = ModelFiles.calm(ModelDirectory.open(directory), weights);
+				CalmConfig config = ModelConfigs.calm(ModelDirectory.open(directory), weights);
 				Ops tf = builder.network().tf();
 				CalmNetwork network = new CalmNetwork(builder.network(), config, AUTOENCODER);
 				this.tokens = builder.ints(CONTEXT, 4);

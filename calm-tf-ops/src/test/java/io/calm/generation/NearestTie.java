@@ -14,6 +14,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.sampling.PatchSource;
@@ -40,9 +41,9 @@ final class NearestTie {
 	static float before(Path directory, GenerationRequest request, int[] prompt, int[] text) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
-			CalmConfig config = ModelFiles.calm(model, weights);
+			CalmConfig config = ModelConfigs.calm(model, weights);
 			int size = config.patchSize();
-			int[] known = Prompt.of(prompt, config, ModelFiles.leftPadded(model)).patches();
+			int[] known = Prompt.of(prompt, config, ModelConfigs.leftPadded(model)).patches();
 			int[] all = Arrays.copyOf(known, known.length + text.length);
 			System.arraycopy(text, 0, all, known.length, text.length);
 			int length = all.length / size; // P
@@ -50,7 +51,8 @@ final class NearestTie {
 			Input<TInt32, int[]> documents = builder.ints(1, length);
 			Input<TInt32, int[]> owners = builder.ints(-1); // [R]
 			Input<TFloat32, float[]> noise = builder.floats(-1, config.head().noise().size());
-			CalmNetwork network = new CalmNetwork(builder.network(), config, ModelFiles.autoencoderOf(model, weights));
+			CalmNetwork network = new CalmNetwork(builder.network(), config,
+					ModelConfigs.autoencoderOf(model, weights));
 			// [P, d]
 			Operand<TFloat32> hidden = network.hiddenStates(patches.value(), documents.value());
 			// [R·K, V]

@@ -125,12 +125,12 @@ class ReferenceParityTest {
 	private static List<DynamicTest> parts(Path directory, Recorded io) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights()) {
-			return switch (ModelFiles.Kind.of(directory, weights)) {
-				case AUTOENCODER -> new AutoencoderCase(directory, ModelFiles.autoencoder(model), io).tests();
-				case ENERGY, FLOW, DIFFUSION -> new CalmCase(directory, ModelFiles.calm(model, weights),
-						ModelFiles.autoencoderOf(model, weights), io)
+			return switch (ModelKind.of(directory, weights)) {
+				case AUTOENCODER -> new AutoencoderCase(directory, ModelConfigs.autoencoder(model), io).tests();
+				case ENERGY, FLOW, DIFFUSION -> new CalmCase(directory, ModelConfigs.calm(model, weights),
+						ModelConfigs.autoencoderOf(model, weights), io)
 					.tests();
-				case BASELINE -> new BaselineCase(directory, ModelFiles.baseline(model, weights), io).tests();
+				case BASELINE -> new BaselineCase(directory, ModelConfigs.baseline(model, weights), io).tests();
 			};
 		}
 	}

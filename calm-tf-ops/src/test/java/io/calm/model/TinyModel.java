@@ -91,7 +91,7 @@ public final class TinyModel {
 				Map<String, Variable> files = new LinkedHashMap<>();
 				variables.forEach((variable) -> ModelFiles.add(files, variable.name(), variable));
 				ModelFiles.save(program, files, target.resolve(ModelFiles.WEIGHTS));
-				ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
+				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
 				new ByteTokenizer().save(target);
 			});
 		}
@@ -138,7 +138,7 @@ public final class TinyModel {
 				Map<String, Variable> files = new LinkedHashMap<>();
 				variables.forEach((variable) -> ModelFiles.add(files, variable.name(), variable));
 				ModelFiles.save(program, files, target.resolve(ModelFiles.WEIGHTS));
-				ConfigFile.write(target.resolve(ModelFiles.CONFIG), ModelFiles.settings(config));
+				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
 				new ByteTokenizer().save(target);
 			});
 		}

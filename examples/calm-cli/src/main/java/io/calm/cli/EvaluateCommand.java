@@ -12,7 +12,8 @@ import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
+import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
@@ -61,16 +62,16 @@ final class EvaluateCommand extends Subcommand {
 		Path tokenizerFile = model.tokenizer()
 			.orElseThrow(() -> new InvalidInputException(this.directory.toString(), "has no tokenizer.json",
 					"copy the one that the model was trained with into the directory"));
-		ModelFiles.Kind kind;
+		ModelKind kind;
 		try (TensorFile weights = model.weights()) {
-			kind = ModelFiles.Kind.of(this.directory, weights);
+			kind = ModelKind.of(this.directory, weights);
 		}
 		Corpus text = Corpus.of((options) -> options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField));
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
-			ModelFiles.checkVocabulary(model, tokenizer.vocabularySize());
+			ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
 			try (TokenStore data = TokenStore.of(text, tokenizer)) {
 				Report report = new Report().put("documents", data.documents()).put("tokens", data.tokens());
-				if (kind == ModelFiles.Kind.BASELINE) {
+				if (kind == ModelKind.BASELINE) {
 					evaluateBaseline(report, data);
 				}
 				else {
@@ -82,7 +83,7 @@ final class EvaluateCommand extends Subcommand {
 		}
 	}
 
-	private void evaluate(Report report, ModelFiles.Kind kind, int patchSize, TokenStore data) {
+	private void evaluate(Report report, ModelKind kind, int patchSize, TokenStore data) {
 		ProgramOptions program = this.compute.evaluation();
 		AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
 		report.put("autoencoderAccuracy", reconstruction.accuracy())

@@ -10,7 +10,8 @@ import io.calm.checkpoint.TensorEntry;
 import io.calm.checkpoint.TensorFile;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
+import io.calm.model.ModelKind;
 import io.calm.text.Tokenizer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
@@ -27,20 +28,21 @@ final class InspectCommand extends Subcommand {
 		ModelDirectory model = ModelDirectory.open(this.directory);
 		Report report = new Report();
 		try (TensorFile weights = model.weights()) {
-			ModelFiles.Kind kind = ModelFiles.Kind.of(this.directory, weights);
+			ModelKind kind = ModelKind.of(this.directory, weights);
 			report.put("kind", kind.name().toLowerCase(Locale.ROOT))
 				.put("tensors", weights.entries().size())
 				.put("parameters", parameters(weights.entries(), ""));
 			switch (kind) {
-				case AUTOENCODER -> put(report, "autoencoder", ModelFiles.settings(ModelFiles.autoencoder(model)));
+				case AUTOENCODER -> put(report, "autoencoder", ModelConfigs.settings(ModelConfigs.autoencoder(model)));
 				case ENERGY, FLOW, DIFFUSION -> {
-					AutoencoderConfig autoencoder = ModelFiles.autoencoderOf(model, weights);
-					CalmConfig config = ModelFiles.calm(model, weights);
+					AutoencoderConfig autoencoder = ModelConfigs.autoencoderOf(model, weights);
+					CalmConfig config = ModelConfigs.calm(model, weights);
 					report.put("autoencoderParameters", parameters(weights.entries(), CalmNetwork.AUTOENCODER));
-					put(report, "languageModel", ModelFiles.settings(config));
-					put(report, "autoencoder", ModelFiles.settings(autoencoder));
+					put(report, "languageModel", ModelConfigs.settings(config));
+					put(report, "autoencoder", ModelConfigs.settings(autoencoder));
 				}
-				case BASELINE -> put(report, "languageModel", ModelFiles.settings(ModelFiles.baseline(model, weights)));
+				case BASELINE ->
+					put(report, "languageModel", ModelConfigs.settings(ModelConfigs.baseline(model, weights)));
 			}
 		}
 		if (model.tokenizer().isPresent()) {

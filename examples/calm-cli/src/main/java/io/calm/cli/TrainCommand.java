@@ -12,7 +12,7 @@ import io.calm.cli.ablate.Scale;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
-import io.calm.model.ModelFiles;
+import io.calm.model.ModelConfigs;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
 import io.calm.training.TrainingOptions;
@@ -200,7 +200,7 @@ final class TrainCommand extends Subcommand {
 	private static int patchSize(Path base) {
 		ModelDirectory model = ModelDirectory.open(base);
 		try (TensorFile weights = model.weights()) {
-			return ModelFiles.calm(model, weights).patchSize();
+			return ModelConfigs.calm(model, weights).patchSize();
 		}
 	}
 

@@ -24,6 +24,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.Rollout;
 import io.calm.sampling.BatchSampler;
@@ -104,8 +105,9 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 		List<Setting> settings = settings();
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(this.program)) {
-			CalmConfig config = ModelFiles.calm(model, weights);
-			CalmNetwork network = new CalmNetwork(builder.network(), config, ModelFiles.autoencoderOf(model, weights));
+			CalmConfig config = ModelConfigs.calm(model, weights);
+			CalmNetwork network = new CalmNetwork(builder.network(), config,
+					ModelConfigs.autoencoderOf(model, weights));
 			int size = config.patchSize();
 			int patches = this.scale.patches(size);
 			Input<TInt32, int[]> tokens = builder.ints(patches, size);
@@ -181,7 +183,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 		List<Point> points = new ArrayList<>();
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(this.program)) {
-			BaselineConfig config = ModelFiles.baseline(model, weights);
+			BaselineConfig config = ModelConfigs.baseline(model, weights);
 			BaselineTransformer network = new BaselineTransformer(builder.network(), config);
 			int length = this.scale.block();
 			Input<TInt32, int[]> tokens = builder.ints(length, 1);

@@ -16,11 +16,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 /** Configurations that other programs wrote. */
-class ModelFilesTest {
+class ModelConfigsTest {
 
 	private final Path directory;
 
-	ModelFilesTest(@TempDir Path directory) {
+	ModelConfigsTest(@TempDir Path directory) {
 		this.directory = directory;
 	}
 
@@ -32,7 +32,7 @@ class ModelFilesTest {
 			"rope_theta": 6000.0, "rope_parameters": {"rope_type": "default"}             | 6000
 			""")
 	void readsTheBaseOfTheRotaryEmbedding(String settings, double theta) throws IOException {
-		assertThat(ModelFiles.backbone(config(settings)).ropeTheta()).isEqualTo(theta);
+		assertThat(ModelConfigs.backbone(config(settings)).ropeTheta()).isEqualTo(theta);
 	}
 
 	@ParameterizedTest
@@ -42,14 +42,14 @@ class ModelFilesTest {
 			"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "low_freq_factor": 1.0}""" })
 	void refusesScaledRotaryEmbedding(String settings) throws IOException {
 		ConfigFile config = config(settings);
-		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelFiles.backbone(config))
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelConfigs.backbone(config))
 			.withMessageContaining("scales the rotary embedding");
 	}
 
 	@Test
 	void errorsNameTheSetting() throws IOException {
 		ConfigFile config = config("\"num_attention_heads\": 5");
-		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelFiles.backbone(config))
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelConfigs.backbone(config))
 			.withMessage("num_attention_heads: 5 does not divide hidden_size 48; correct one of them");
 	}
 
