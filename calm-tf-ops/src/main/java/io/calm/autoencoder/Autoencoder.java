@@ -78,6 +78,14 @@ public final class Autoencoder {
 	}
 
 	/**
+	 * The vectors of single tokens, with which patches are encoded and tokens decoded.
+	 * @return {@code [V, D]}
+	 */
+	public Operand<TFloat32> embedding() {
+		return this.embedding.table();
+	}
+
+	/**
 	 * Encodes patches.
 	 * @param tokens {@code [R, K]}
 	 * @return the posterior of their latent vectors

@@ -3,6 +3,7 @@ package io.calm.graph;
 import java.util.List;
 
 import org.tensorflow.Operand;
+import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Stack;
 import org.tensorflow.types.TFloat32;
@@ -54,6 +55,37 @@ public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32
 				tf.math.greater(seen, tf.reshape(perSlot, tf.constant(new int[] { -1, 1, queries, 1 }))),
 				TFloat32.class);
 		return new CachePlaces(queries, positions, writes, pages, tf.math.mul(future, tf.constant(MASKED)));
+	}
+
+	/**
+	 * Writes what new positions are remembered by into a cache, and reads the slots'
+	 * pages after that.
+	 * @param tf where to build
+	 * @param cache in pages: {@code [pages, B, size]}
+	 * @param rows {@code [A·Q, size]}
+	 * @return {@code [A, n·B, size]}
+	 */
+	public Operand<TFloat32> remember(Ops tf, Variable cache, Operand<TFloat32> rows) {
+		Op written = tf.resourceScatterNdUpdate(cache.handle(), this.writes, rows);
+		// a read of the variable would copy all of it
+		Operand<TFloat32> read = tf.withControlDependencies(written)
+			.resourceGather(cache.handle(), this.pages, TFloat32.class); // [A, n, B,
+																			// size]
+		return perSlot(tf, read, Math.toIntExact(cache.shape()[2]));
+	}
+
+	/**
+	 * What is known of each slot, as rows of a given shape.
+	 * @param tf where to build
+	 * @param x {@code [A, ...]}
+	 * @param shape of a row
+	 * @return {@code [A, rows, shape]}
+	 */
+	public Operand<TFloat32> perSlot(Ops tf, Operand<TFloat32> x, int... shape) {
+		Operand<TInt32> slots = tf.slice(tf.shape(this.pages), tf.constant(new int[] { 0 }),
+				tf.constant(new int[] { 1 }));
+		return tf.reshape(x,
+				tf.concat(List.of(slots, tf.constant(new int[] { -1 }), tf.constant(shape)), tf.constant(0)));
 	}
 
 }

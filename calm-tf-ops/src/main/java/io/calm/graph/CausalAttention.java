@@ -5,7 +5,6 @@ import java.util.Arrays;
 import java.util.List;
 
 import org.tensorflow.Operand;
-import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Max;
 import org.tensorflow.op.core.Squeeze;
@@ -150,13 +149,16 @@ public final class CausalAttention {
 	 */
 	public Operand<TFloat32> applyCached(Operand<TFloat32> x, RotaryEmbedding rotary, CachePlaces places, Variable keys,
 			Variable values) {
+		Ops tf = this.network.tf();
 		Operand<TFloat32> q = rotary.rotate(this.network,
 				this.network.reshape(this.query.apply(x), -1, this.heads, this.headSize));
 		Operand<TFloat32> k = rotary.rotate(this.network,
 				this.network.reshape(this.key.apply(x), -1, this.keyHeads, this.headSize));
 		long keySize = (long) this.keyHeads * this.headSize;
-		Operand<TFloat32> pastKeys = remember(keys, places, this.network.reshape(k, -1, keySize));
-		Operand<TFloat32> pastValues = remember(values, places, this.value.apply(x));
+		Operand<TFloat32> pastKeys = places.perSlot(tf, places.remember(tf, keys, this.network.reshape(k, -1, keySize)),
+				this.keyHeads, this.headSize);
+		Operand<TFloat32> pastValues = places.perSlot(tf, places.remember(tf, values, this.value.apply(x)),
+				this.keyHeads, this.headSize);
 		if (places.queries() == 1) {
 			return this.output.apply(attendOne(q, pastKeys, pastValues, places.mask()));
 		}
@@ -248,24 +250,6 @@ public final class CausalAttention {
 		int[] owner = new int[this.heads];
 		Arrays.setAll(owner, (head) -> head / (this.heads / this.keyHeads));
 		return tf.gather(x, tf.constant(owner), tf.constant(1));
-	}
-
-	/**
-	 * Writes new rows into a cache and reads the slots' pages after that.
-	 * @return {@code [A, n·B, keyHeads, headSize]}
-	 */
-	private Operand<TFloat32> remember(Variable cache, CachePlaces places, Operand<TFloat32> rows) {
-		Ops tf = this.network.tf();
-		Op written = tf.resourceScatterNdUpdate(cache.handle(), places.writes(), rows);
-		// a read of the variable would copy all of it
-		Operand<TFloat32> pages = tf.withControlDependencies(written)
-			.resourceGather(cache.handle(), places.pages(), TFloat32.class); // [A, n, B,
-																				// ·]
-		Operand<TInt32> count = tf.shape(places.pages());
-		Operand<TInt32> shape = tf
-			.concat(List.of(tf.slice(count, tf.constant(new int[] { 0 }), tf.constant(new int[] { 1 })),
-					tf.constant(new int[] { -1, this.keyHeads, this.headSize })), tf.constant(0));
-		return tf.reshape(pages, shape);
 	}
 
 }

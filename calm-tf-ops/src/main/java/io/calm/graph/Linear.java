@@ -29,7 +29,8 @@ public final class Linear {
 	}
 
 	/**
-	 * A map with a bias, both drawn as PyTorch draws them: uniform in ±1/√in.
+	 * A map with a bias that begins at zero. The weights are uniform in ±√(6/(in + out)),
+	 * which keeps the size of values and of gradients (Glorot and Bengio, 2010).
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param in columns of the input
@@ -37,21 +38,21 @@ public final class Linear {
 	 * @return the layer
 	 */
 	public static Linear withBias(Network network, String name, long in, long out) {
-		return withBias(network, name, in, out, Initializer.uniform(1 / Math.sqrt(in)));
+		return withBias(network, name, in, out, Initializer.uniform(Math.sqrt(6.0 / (in + out))));
 	}
 
 	/**
-	 * A map with a bias.
+	 * A map with a bias that begins at zero.
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param in columns of the input
 	 * @param out columns of the output
-	 * @param initializer draws both
+	 * @param initializer draws the weights
 	 * @return the layer
 	 */
 	public static Linear withBias(Network network, String name, long in, long out, Initializer initializer) {
 		return new Linear(network, network.variables().declare(name + ".weight", initializer, out, in),
-				network.variables().declare(name + ".bias", initializer, out));
+				network.variables().declare(name + ".bias", Initializer.ZEROS, out));
 	}
 
 	/**
@@ -66,6 +67,19 @@ public final class Linear {
 	public static Linear withoutBias(Network network, String name, long in, long out, double deviation) {
 		return new Linear(network,
 				network.variables().declare(name + ".weight", Initializer.normal(deviation), out, in), null);
+	}
+
+	/**
+	 * A map without bias, drawn from a normal distribution that keeps the size of values:
+	 * its standard deviation is 1/√in.
+	 * @param network where to build it
+	 * @param name the parameter's prefix
+	 * @param in columns of the input
+	 * @param out columns of the output
+	 * @return the layer
+	 */
+	public static Linear withoutBias(Network network, String name, long in, long out) {
+		return withoutBias(network, name, in, out, 1 / Math.sqrt(in));
 	}
 
 	/**

@@ -99,7 +99,7 @@ public final class BaselineTransformer {
 	 * @return the beginning of all paths
 	 */
 	public Rollout rollout(Operand<TInt32> tokens, Operand<TInt32> documents) {
-		return new Rollout(this.backbone, this.embedding::apply, tokens, documents);
+		return new Rollout(this.backbone, this.embedding::apply, null, tokens, documents);
 	}
 
 	/**

@@ -18,17 +18,28 @@ import org.jspecify.annotations.Nullable;
  * @param backbone the Transformer over patches
  * @param head the generative head
  * @param input what of a patch the backbone is given
+ * @param copySize s, features of the queries and keys with which single tokens are
+ * copied; 0 for a model that does not copy, as the paper's
+ * @param tokenLoss what the cross entropy of the next tokens counts in training, beside
+ * the head's loss; 0 for the paper's objective
  * @param padId the id of PAD
  * @param bosId the id that begins a document
  * @param eosId the id that ends a document
  */
 public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, ModelInput input,
-		int padId, int bosId, int eosId) implements LanguageModelConfig {
+		int copySize, double tokenLoss, int padId, int bosId, int eosId) implements LanguageModelConfig {
 
 	/** Checks that the parts fit. */
 	public CalmConfig {
 		if (patchSize < 1) {
 			throw new InvalidInputException("model, patch_size", "is " + patchSize, "choose a positive number");
+		}
+		if (copySize < 0 || copySize % 2 != 0) {
+			throw new InvalidInputException("model, copy_size", "is " + copySize,
+					"choose an even number, as rotary embedding needs, or 0 for a model that does not copy");
+		}
+		if (!(tokenLoss >= 0 && tokenLoss < Double.POSITIVE_INFINITY)) {
+			throw new InvalidInputException("model, token_loss", "is " + tokenLoss, "choose 0 or a positive number");
 		}
 		inVocabulary("pad_token_id", padId, vocabularySize);
 		inVocabulary("bos_token_id", bosId, vocabularySize);
@@ -73,6 +84,10 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		private HeadConfig.Builder head = this.energy;
 
 		private ModelInput input = ModelInput.DISCRETE;
+
+		private int copySize = 64;
+
+		private double tokenLoss = 1;
 
 		private Builder(BackboneConfig.Builder backbone) {
 			this.backbone = backbone;
@@ -157,6 +172,29 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		 */
 		public Builder input(ModelInput input) {
 			this.input = input;
+			return this;
+		}
+
+		/**
+		 * s, features of the queries and keys with which the places of the next patch
+		 * attend to single tokens and copy them.
+		 * @param copySize 64 by default; 0 for a model that does not copy, as the paper's
+		 * @return this
+		 */
+		public Builder copySize(int copySize) {
+			this.copySize = copySize;
+			return this;
+		}
+
+		/**
+		 * What the cross entropy of the next tokens counts in training, beside the head's
+		 * loss: it teaches the backbone what to know and copying what to copy. What the
+		 * model writes is drawn by the head in any case.
+		 * @param tokenLoss 1 by default; 0 for the paper's objective
+		 * @return this
+		 */
+		public Builder tokenLoss(double tokenLoss) {
+			this.tokenLoss = tokenLoss;
 			return this;
 		}
 
@@ -247,7 +285,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			int blocks = (this.headBlocks != null) ? this.headBlocks : Math.max(2, (backbone.layers() + 3) / 4);
 			HeadConfig head = this.head.build(backbone.hiddenSize(), autoencoder.latentSize(), blocks);
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head, this.input,
-					autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
+					this.copySize, this.tokenLoss, autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
 		}
 
 	}

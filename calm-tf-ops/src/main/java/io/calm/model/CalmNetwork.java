@@ -1,13 +1,16 @@
 package io.calm.model;
 
+import java.util.ArrayList;
 import java.util.List;
 
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.Posterior;
 import io.calm.graph.CachePlaces;
+import io.calm.graph.Draws;
 import io.calm.graph.Network;
 import io.calm.head.GenerativeHead;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBool;
@@ -37,6 +40,12 @@ public final class CalmNetwork {
 
 	private final Backbone backbone;
 
+	/** None where nothing is copied. */
+	private final @Nullable CopyAttention copying;
+
+	/** None where the loss has no term of tokens. */
+	private final @Nullable TokenHead tokens;
+
 	private final GenerativeHead head;
 
 	/**
@@ -51,7 +60,10 @@ public final class CalmNetwork {
 		this.autoencoder = new Autoencoder(network, AUTOENCODER, autoencoder);
 		this.embedding = new PatchEmbedding(network, config, this.autoencoder);
 		this.backbone = new Backbone(network, "transformer", config.backbone());
+		TokenVectors vectors = new TokenVectors(network, this.autoencoder.embedding());
+		this.copying = (config.copySize() > 0) ? new CopyAttention(network, config, vectors) : null;
 		this.head = config.head().declare(network);
+		this.tokens = (config.tokenLoss() > 0) ? new TokenHead(network, config, vectors) : null;
 	}
 
 	/**
@@ -60,7 +72,8 @@ public final class CalmNetwork {
 	 * @return false for the autoencoder and for what is no parameter
 	 */
 	public static boolean isParameter(String name) {
-		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || isHeadParameter(name);
+		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || CopyAttention.isParameter(name)
+				|| isHeadParameter(name);
 	}
 
 	/**
@@ -73,12 +86,15 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * Whether a variable is a parameter of the generative head.
+	 * Whether a variable is a parameter of what computes the loss from the states of the
+	 * last layer: the generative head, and where they are, the joining of copies and the
+	 * guessing of tokens.
 	 * @param name of the variable
 	 * @return false for all others
 	 */
 	public static boolean isHeadParameter(String name) {
-		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.");
+		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.")
+				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name);
 	}
 
 	/**
@@ -98,17 +114,53 @@ public final class CalmNetwork {
 	 * @return {@code [B·P, d]}
 	 */
 	public Operand<TFloat32> hiddenStates(Operand<TInt32> tokens, Operand<TInt32> documents) {
-		return this.backbone.apply(this.embedding.apply(tokens), documents);
+		return rollout(tokens, documents).hiddenStates();
 	}
 
 	/**
-	 * The backbone layer by layer: from the embeddings of patches to their hidden states.
+	 * The network layer by layer: from the embeddings of patches {@code [B·P, d]} to the
+	 * states of the last layer, which {@link #loss} takes: the hidden states
+	 * {@code [B·P, d]} and, where the model copies, beside them what is copied to the
+	 * next patch, {@code K·D} numbers.
+	 * @param tokens {@code [B·P, K]}
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
 	 * @return the layers in their order
 	 */
-	public List<BackboneLayer> layers(Operand<TInt32> documents) {
-		return this.backbone.layers(documents);
+	public List<BackboneLayer> layers(Operand<TInt32> tokens, Operand<TInt32> documents) {
+		List<BackboneLayer> layers = new ArrayList<>(this.backbone.layers(documents));
+		if (this.copying != null) {
+			layers.add(this.copying.layer(tokens, documents));
+		}
+		return layers;
+	}
+
+	/**
+	 * What training minimises, for each patch: the head's loss, and {@code tokenLoss}
+	 * times the cross entropy of one of the next patch's tokens.
+	 * @param states of the last layer, a row for each patch: see {@link #layers}
+	 * @param target the posterior of the next patch
+	 * @param next the tokens of the next patch, {@code [R, K]}
+	 * @param draws the source of the step's random numbers
+	 * @return {@code [R]}
+	 */
+	public Operand<TFloat32> loss(Operand<TFloat32> states, Posterior target, Operand<TInt32> next, Draws draws) {
+		Ops tf = this.network.tf();
+		long width = this.config.backbone().hiddenSize();
+		Operand<TFloat32> hidden = states;
+		Operand<TFloat32> copies = null;
+		Operand<TFloat32> joined = states;
+		if (this.copying != null) {
+			hidden = this.network.columns(states, 0, width);
+			copies = this.network.columns(states, width, states.shape().get(1) - width);
+			joined = this.copying.joined(hidden, copies);
+		}
+		Operand<TFloat32> loss = this.head.loss(joined, target, draws);
+		if (this.tokens != null) {
+			Operand<TFloat32> ofTokens = this.tokens.loss(hidden, copies, next, draws.uniform(states.shape().get(0)));
+			loss = tf.math.add(loss, tf.math.mul(ofTokens, tf.constant((float) this.config.tokenLoss())));
+		}
+		return loss;
 	}
 
 	/**
@@ -119,7 +171,7 @@ public final class CalmNetwork {
 	 * @return the beginning of all paths
 	 */
 	public Rollout rollout(Operand<TInt32> tokens, Operand<TInt32> documents) {
-		return new Rollout(this.backbone, this::embed, tokens, documents);
+		return new Rollout(this.backbone, this::embed, this.copying, tokens, documents);
 	}
 
 	/**
@@ -130,7 +182,9 @@ public final class CalmNetwork {
 	 * @return {@code [A·Q, d]}
 	 */
 	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
-		return this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
+		Operand<TFloat32> hidden = this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
+		return (this.copying == null) ? hidden
+				: this.copying.joined(hidden, this.copying.copiesCached(hidden, tokens, places, cache));
 	}
 
 	/**

@@ -35,6 +35,10 @@ public final class ModelConfigs {
 
 	private static final String INPUT = "model_input";
 
+	private static final String COPY_SIZE = "copy_size";
+
+	private static final String TOKEN_LOSS = "token_loss";
+
 	private static final String SOLVER = "solver";
 
 	private static final int LARGEST = 1 << 24;
@@ -108,8 +112,9 @@ public final class ModelConfigs {
 		try {
 			BackboneConfig backbone = backbone(config);
 			return new CalmConfig(size(config, "vocab_size"), size(config, "patch_size"), backbone,
-					head(kind, backbone, config), input(config), config.integer("pad_token_id"),
-					config.integer("bos_token_id"), config.integer("eos_token_id"));
+					head(kind, backbone, config), input(config), config.integer(COPY_SIZE, 0, 0, LARGEST),
+					config.number(TOKEN_LOSS, 0), config.integer("pad_token_id"), config.integer("bos_token_id"),
+					config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in(directory.path().resolve(FILE).toString());
@@ -258,6 +263,8 @@ public final class ModelConfigs {
 		settings.put("patch_size", config.patchSize());
 		backbone(settings, config.backbone());
 		settings.put(INPUT, config.input().name().toLowerCase(Locale.ROOT));
+		settings.put(COPY_SIZE, config.copySize());
+		settings.put(TOKEN_LOSS, config.tokenLoss());
 		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());
 		settings.put("num_mlp_layers", head.blocks());

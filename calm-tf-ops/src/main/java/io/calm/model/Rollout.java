@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.function.Function;
 
 import io.calm.graph.AttentionPaths;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -24,16 +25,22 @@ public final class Rollout {
 
 	private final List<AttentionPaths> paths = new ArrayList<>();
 
+	private final CopyAttention.@Nullable Path copies;
+
+	private final @Nullable CopyAttention copying;
+
 	private final Operand<TFloat32> first;
 
 	private int steps;
 
-	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding, Operand<TInt32> tokens,
-			Operand<TInt32> documents) {
+	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding, @Nullable CopyAttention copying,
+			Operand<TInt32> tokens, Operand<TInt32> documents) {
 		this.backbone = backbone;
 		this.embedding = embedding;
 		this.documents = documents;
-		this.first = backbone.begin(embedding.apply(tokens), documents, this.paths);
+		this.copying = copying;
+		this.copies = (copying != null) ? copying.begin(tokens, documents) : null;
+		this.first = withCopies(backbone.begin(embedding.apply(tokens), documents, this.paths));
 	}
 
 	/**
@@ -51,7 +58,15 @@ public final class Rollout {
 	 */
 	public Operand<TFloat32> proceed(Operand<TInt32> tokens) {
 		this.steps++;
-		return this.backbone.proceed(this.embedding.apply(tokens), this.documents, this.steps, this.paths);
+		if (this.copies != null) {
+			this.copies.proceed(tokens);
+		}
+		return withCopies(this.backbone.proceed(this.embedding.apply(tokens), this.documents, this.steps, this.paths));
+	}
+
+	private Operand<TFloat32> withCopies(Operand<TFloat32> hidden) {
+		return (this.copying != null && this.copies != null) ? this.copying.joined(hidden, this.copies.copies(hidden))
+				: hidden;
 	}
 
 }

@@ -11,8 +11,8 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TInt32;
 
 /**
- * What a CALM language model learns: the mean loss of the head over all patches that can
- * be predicted.
+ * What a CALM language model learns: the mean loss over all patches that can be
+ * predicted.
  */
 final class NextPatchObjective {
 
@@ -26,15 +26,16 @@ final class NextPatchObjective {
 			Operand<TInt32> tokens, Operand<TInt32> documents, Draws draws) {
 		Ops tf = builder.network().tf();
 		CalmNetwork calm = new CalmNetwork(builder.network(), config, autoencoder);
-		Posterior posterior = calm.posterior(NextPositionObjective.predicted(tf, tokens, documents));
+		Operand<TInt32> next = NextPositionObjective.predicted(tf, tokens, documents);
+		Posterior posterior = calm.posterior(next);
 		NextPositionObjective.Model model = new NextPositionObjective.Model(calm.embed(tokens),
-				CalmNetwork::isEmbeddingParameter, calm.layers(documents), CalmNetwork::isHeadParameter,
+				CalmNetwork::isEmbeddingParameter, calm.layers(tokens, documents), CalmNetwork::isHeadParameter,
 				Math.max(1, ROWS / config.head().samples()));
-		return NextPositionObjective.of(builder, documents, model, (hidden, from, earlier) -> {
-			int rows = (int) hidden.shape().get(0);
+		return NextPositionObjective.of(builder, documents, model, (states, from, earlier) -> {
+			int rows = (int) states.shape().get(0);
 			Posterior target = new Posterior(NextPositionObjective.rows(tf, posterior.mean(), from, rows),
 					NextPositionObjective.rows(tf, posterior.logDeviation(), from, rows));
-			return calm.head().loss(hidden, target, draws.after(earlier));
+			return calm.loss(states, target, NextPositionObjective.rows(tf, next, from, rows), draws.after(earlier));
 		});
 	}
 

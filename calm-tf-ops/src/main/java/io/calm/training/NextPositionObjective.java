@@ -82,16 +82,17 @@ final class NextPositionObjective {
 	private TrainingProgram.Objective build(Operand<TInt32> documents, Model model, HeadLoss loss) {
 		int batch = (int) documents.shape().get(0);
 		int positions = (int) documents.shape().get(1);
-		int width = (int) model.embedded().shape().get(1);
 
 		List<BackboneLayer> layers = model.layers();
 		List<Operand<TFloat32>> states = new ArrayList<>(List.of(model.embedded()));
 		layers.forEach((layer) -> states.add(layer.function().apply(states.get(states.size() - 1))));
-		Operand<TFloat32> hidden = states.get(layers.size()); // [B·P, d]
+		Operand<TFloat32> hidden = states.get(layers.size()); // [B·P, d], or wider
+		int outputs = (int) hidden.shape().get(1);
 
 		// the hidden state of position i predicts position i + 1
-		Operand<TFloat32> before = reshape(this.tf, span(this.tf, reshape(this.tf, hidden, batch, positions, width), 0),
-				batch * (positions - 1), width);
+		Operand<TFloat32> before = reshape(this.tf,
+				span(this.tf, reshape(this.tf, hidden, batch, positions, outputs), 0), batch * (positions - 1),
+				outputs);
 		List<Operand<TFloat32>> losses = new ArrayList<>();
 		Operand<TFloat32> gradient = head(before, model, loss, weights(documents), losses);
 		gradient = this.builder.gradientsThrough(before, gradient, List.of(hidden)).get(0);

@@ -74,9 +74,9 @@ public final class TinyModel {
 				if (variable.name().endsWith("final_layer.linears.2.weight")) {
 					draw(variable.name(), values, scale);
 				}
-				else if (variable.shape().length == 2) {
+				else if (variable.shape().length == 2 || variable.name().endsWith(".bias")) {
 					// first weights are for larger widths: in so small a model nothing
-					// would depend on the prompt
+					// would depend on the prompt; without biases, zeros decode to zeros
 					draw(variable.name(), values, 0.25f);
 				}
 				if (variable.name().equals("ae_model.encoder.embed_tokens.weight")) {

@@ -8,7 +8,6 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 import io.calm.autoencoder.AutoencoderConfig;
-import io.calm.autoencoder.Posterior;
 import io.calm.graph.Call;
 import io.calm.graph.Device;
 import io.calm.graph.Draws;
@@ -21,6 +20,7 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
+import io.calm.model.BackboneLayer;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,6 +50,8 @@ class NextPatchObjectiveTest {
 
 	static Stream<CalmConfig> models() {
 		return Stream.<UnaryOperator<CalmConfig.Builder>>of((shape) -> shape.energyHead((head) -> head.targets(5)),
+				(shape) -> shape.energyHead((head) -> head.targets(5)).copySize(0),
+				(shape) -> shape.energyHead((head) -> head.targets(5)).copySize(0).tokenLoss(0),
 				(shape) -> shape.flowHead((head) -> {
 				}), (shape) -> shape.diffusionHead((head) -> {
 				}))
@@ -109,16 +111,20 @@ class NextPatchObjectiveTest {
 			int[] documents, Draws draws) {
 		Ops tf = builder.network().tf();
 		CalmNetwork calm = new CalmNetwork(builder.network(), model, AUTOENCODER);
-		Operand<TFloat32> hidden = calm.hiddenStates(tokens, tf.constant(new int[][] { documents }));
+		Operand<TFloat32> states = calm.embed(tokens);
+		for (BackboneLayer layer : calm.layers(tokens, tf.constant(new int[][] { documents }))) {
+			states = layer.function().apply(states);
+		}
+		int width = (int) states.shape().get(1);
 		int step = 1024 / model.head().samples();
 		List<Operand<TFloat32>> losses = new ArrayList<>();
 		for (int from = 0; from < PATCHES - 1; from += step) {
 			int rows = Math.min(step, PATCHES - 1 - from);
-			Operand<TFloat32> before = tf.slice(hidden, tf.constant(new int[] { from, 0 }),
-					tf.constant(new int[] { rows, 16 }));
-			Posterior next = calm.posterior(
-					tf.slice(tokens, tf.constant(new int[] { from + 1, 0 }), tf.constant(new int[] { rows, 4 })));
-			losses.add(calm.head().loss(before, next, draws));
+			Operand<TFloat32> before = tf.slice(states, tf.constant(new int[] { from, 0 }),
+					tf.constant(new int[] { rows, width }));
+			Operand<TInt32> next = tf.slice(tokens, tf.constant(new int[] { from + 1, 0 }),
+					tf.constant(new int[] { rows, 4 }));
+			losses.add(calm.loss(before, calm.posterior(next), next, draws));
 		}
 		float[] weights = new float[PATCHES - 1];
 		for (int i = 0; i < weights.length; i++) {
