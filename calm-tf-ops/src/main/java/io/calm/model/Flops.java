@@ -39,10 +39,10 @@ public record Flops(double training, double inference) {
 		double inputSize = (input.hasTokens() ? config.patchSize() * width : 0)
 				+ (input.hasLatent() ? autoencoder.latentSize() : 0);
 		double embedding = inputSize * 2 * width + 2 * width * width;
-		double trunk = embedding + backbone(config.backbone(), context);
+		double trunk = embedding + backbone(config.backbone(), context) + copying(config, autoencoder, context);
 		Head head = Head.of(config.head());
 		double training = TRAINED * (trunk + head.perPatch() + config.head().samples() * head.perEvaluation())
-				+ encoder(autoencoder);
+				+ tokens(config, autoencoder) + encoder(autoencoder);
 		double inference = trunk + head.perPatch() + head.evaluations() * head.perEvaluation() + decoder(autoencoder)
 				+ (input.hasLatent() ? encoder(autoencoder) : 0);
 		double perToken = (double) PER_PRODUCT / config.patchSize();
@@ -80,6 +80,32 @@ public record Flops(double training, double inference) {
 		double attention = 2 * context * queries;
 		double feedForward = 3 * width * config.intermediateSize();
 		return config.layers() * (projections + attention + feedForward);
+	}
+
+	/** Products per patch: queries, keys, scores and copies of K places. */
+	private static double copying(CalmConfig config, AutoencoderConfig autoencoder, int context) {
+		if (config.copySize() == 0) {
+			return 0;
+		}
+		double places = config.patchSize();
+		double width = config.backbone().hiddenSize();
+		double vector = autoencoder.hiddenSize();
+		double tokens = places * context;
+		return places * (width * config.copySize() + 2 * vector * config.copySize()
+				+ tokens * (config.copySize() + vector) + vector * width);
+	}
+
+	/**
+	 * Products per patch of a training step: guesses of K tokens, and the logits of one
+	 * of them, whose matrix is frozen and has no gradient.
+	 */
+	private static double tokens(CalmConfig config, AutoencoderConfig autoencoder) {
+		if (config.tokenLoss() == 0) {
+			return 0;
+		}
+		double vector = autoencoder.hiddenSize();
+		return TRAINED * config.patchSize() * config.backbone().hiddenSize() * vector
+				+ 2 * vector * config.vocabularySize();
 	}
 
 	/** Products per patch. */

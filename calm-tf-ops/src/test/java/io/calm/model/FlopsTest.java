@@ -29,7 +29,8 @@ class FlopsTest {
 		Flops flops;
 		double once = 0;
 		if (model.startsWith("CALM")) {
-			flops = Flops.of(CalmConfig.preset(model).build(autoencoder), autoencoder, CONTEXT);
+			flops = Flops.of(CalmConfig.preset(model).copySize(0).tokenLoss(0).build(autoencoder), autoencoder,
+					CONTEXT);
 			once = AUTOENCODER_TOKENS * Flops.of(autoencoder).training();
 		}
 		else {
@@ -64,6 +65,8 @@ class FlopsTest {
 			.headBlocks(1)
 			.noiseSize(17)
 			.samples(2)
+			.copySize(0)
+			.tokenLoss(0)
 			.build(autoencoder);
 		// embedding 8·8 + 8·4; attention: 4·4 twice, 4·2 twice, 2·10·4; 3·4·13
 		double trunk = 96 + 48 + 80 + 156;
@@ -81,12 +84,32 @@ class FlopsTest {
 			.headBlocks(1)
 			.input(ModelInput.BOTH)
 			.flowHead((flow) -> flow.samples(2).steps(3))
+			.copySize(0)
+			.tokenLoss(0)
 			.build(autoencoder);
 		// 11·8 more; 4·11, block 2·16 + 3·16, final 2·16 + 4·11
 		double evaluation = 44 + 80 + 32 + 44;
 		assertThat(Flops.of(both, autoencoder, 10))
 			.isEqualTo(new Flops(3 * (trunk + 88 + 16 + 2 * evaluation) + encoder,
 					trunk + 88 + 16 + 6 * evaluation + decoder + encoder));
+
+		CalmConfig copying = CalmConfig.preset("nano")
+			.hiddenSize(4)
+			.intermediateSize(13)
+			.layers(1)
+			.heads(2)
+			.keyHeads(1)
+			.headBlocks(1)
+			.noiseSize(17)
+			.samples(2)
+			.copySize(6)
+			.build(autoencoder);
+		// of each of 2 tokens: query 4·6, key 2·3·6, 20 tokens of 6 + 3, joined 3·4
+		double copies = 2 * (24 + 36 + 180 + 12);
+		// guesses 2·4·3, there and back; logits 3·7, whose matrix is frozen
+		double guesses = 3 * 24 + 2 * 21;
+		assertThat(Flops.of(copying, autoencoder, 10)).isEqualTo(new Flops(
+				3 * (trunk + copies + 32 + 2 * head) + guesses + encoder, trunk + copies + 32 + head + decoder));
 	}
 
 }

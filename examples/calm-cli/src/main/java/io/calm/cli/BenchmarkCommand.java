@@ -45,7 +45,8 @@ import picocli.CommandLine.Option;
 final class BenchmarkCommand {
 
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
-			"--autoencoder-intermediate-size", "--head-blocks", "--samples", "--targets" };
+			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--samples",
+			"--targets" };
 
 	private BenchmarkCommand() {
 	}
@@ -84,6 +85,14 @@ final class BenchmarkCommand {
 		@Option(names = "--head-blocks", defaultValue = "4", description = "Of the head (default: ${DEFAULT-VALUE}).")
 		private int headBlocks;
 
+		@Option(names = "--copy-size", defaultValue = "64",
+				description = "Of the attention that copies tokens; 0 for none, as in the paper (default: ${DEFAULT-VALUE}).")
+		private int copySize;
+
+		@Option(names = "--token-loss", defaultValue = "1",
+				description = "Weight of the tokens' cross entropy; 0 for the paper's objective (default: ${DEFAULT-VALUE}).")
+		private double tokenLoss;
+
 		@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
 		private int samples;
 
@@ -119,6 +128,8 @@ final class BenchmarkCommand {
 				.layers(this.layers)
 				.heads(this.heads)
 				.headBlocks(this.headBlocks)
+				.copySize(this.copySize)
+				.tokenLoss(this.tokenLoss)
 				.samples(this.samples)
 				.targets(this.targets);
 		}

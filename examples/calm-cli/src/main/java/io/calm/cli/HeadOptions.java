@@ -7,7 +7,7 @@ import io.calm.model.ModelInput;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which input and which generative head a model has. */
+/** Which input and which generative head a model has, and what it learns from. */
 final class HeadOptions {
 
 	/** The heads. */
@@ -38,6 +38,16 @@ final class HeadOptions {
 	@Option(names = "--alpha", description = "The exponent of the energy head's loss, between 0 and 2 (default: 1).")
 	private @Nullable Double alpha;
 
+	@Option(names = "--copy-size", paramLabel = "N",
+			description = "Features of the attention that copies single tokens of the text (default: 64); 0 for a model"
+					+ " that does not copy, as the paper's.")
+	private @Nullable Integer copySize;
+
+	@Option(names = "--token-loss", paramLabel = "WEIGHT",
+			description = "What the cross entropy of the next tokens counts in training, beside the head's loss"
+					+ " (default: 1); 0 for the paper's objective.")
+	private @Nullable Double tokenLoss;
+
 	@Option(names = "--sampling-steps",
 			description = "Of a draw from the flow head (default: 10) or the diffusion head (default: 100).")
 	private @Nullable Integer samplingSteps;
@@ -54,6 +64,12 @@ final class HeadOptions {
 			throw new InvalidInputException("--solver", "is for the flow head", "add --head flow, or leave it out");
 		}
 		model.input(this.input);
+		if (this.copySize != null) {
+			model.copySize(this.copySize);
+		}
+		if (this.tokenLoss != null) {
+			model.tokenLoss(this.tokenLoss);
+		}
 		CalmConfig.Builder headed = switch (this.head) {
 			case ENERGY -> {
 				if (this.samplingSteps != null) {

@@ -65,7 +65,7 @@ record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long s
 							.patches(64)
 							.learningRate(2e-3)
 							.checkpointEvery(100))
-				.languageModel("nano", (shape) -> shape.samples(8).targets(32),
+				.languageModel("nano", (shape) -> shape.samples(4).targets(32),
 						(options) -> options.steps(this.steps)
 							.batch(8)
 							.patches(64)

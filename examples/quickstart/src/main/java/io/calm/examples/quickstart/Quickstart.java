@@ -61,7 +61,7 @@ public final class Quickstart implements Callable<Integer> {
 	private long steps;
 
 	@Option(names = "--prompt", description = "Beginnings to continue (default: three of stories).")
-	private String[] prompts = { "One day, ", "Mia was a kind girl", "The baker said" };
+	private String[] prompts = { "One day,", "Mia was a kind girl", "The baker said" };
 
 	@Option(names = "--mlflow", paramLabel = "URI",
 			description = "Follow the training on this MLflow server, such as http://localhost:5000.")
@@ -109,7 +109,7 @@ public final class Quickstart implements Callable<Integer> {
 								.patches(64)
 								.learningRate(2e-3)
 								.evaluateEvery(this.autoencoderSteps))
-					.languageModel("nano", (shape) -> shape.samples(8).targets(32),
+					.languageModel("nano", (shape) -> shape.samples(4).targets(32),
 							(options) -> options.steps(this.steps)
 								.batch(8)
 								.patches(64)
