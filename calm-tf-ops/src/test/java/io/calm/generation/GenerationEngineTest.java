@@ -55,7 +55,7 @@ class GenerationEngineTest {
 	static void open(@TempDir Path directory) {
 		Path model = directory.resolve("model");
 		// such that EOS comes up now and then
-		TinyModel.write(model, AUTOENCODER, 0.25f, 3);
+		TinyModel.write(model, AUTOENCODER, 0.5f, 8);
 		engine = GenerationEngine.open(model,
 				(options) -> options.slots(2).context(CONTEXT).program(TinyModel.PROGRAM));
 		uncached = new Uncached(model);
