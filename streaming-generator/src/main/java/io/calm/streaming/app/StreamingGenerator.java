@@ -25,6 +25,9 @@ public class StreamingGenerator {
 		// Kafka tells its whole configuration, and the demonstration's broker each of its
 		// partitions
 		application.setDefaultProperties(Map.ofEntries(
+				// whoever takes no requests up is not ready; it may be switched off, too
+				Map.entry("management.endpoint.health.group.readiness.include", "readinessState,calmStreaming"),
+				Map.entry("management.endpoint.health.validate-group-membership", "false"),
 				Map.entry("management.endpoints.web.exposure.include", "health,info,prometheus,generations"),
 				Map.entry("logging.level.org.apache.kafka", "warn"), Map.entry("logging.level.kafka", "error"),
 				Map.entry("logging.level.state.change.logger", "error")));

@@ -15,7 +15,6 @@ import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.CalmKafkaClient;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.jspecify.annotations.Nullable;
 
 import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.WebApplicationType;
@@ -44,11 +43,11 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 
 	/** A service on topics that are there. */
 	static ServiceUnderTest start(String prefix, String... properties) {
-		return start(prefix, new HandFedText(), null, properties);
+		return start(prefix, new HandFedText(), List.of(), properties);
 	}
 
-	static ServiceUnderTest start(String prefix, HandFedText text, @Nullable StandingStill still,
-			String... properties) {
+	/** A service with more beans. */
+	static ServiceUnderTest start(String prefix, HandFedText text, List<?> beans, String... properties) {
 		List<String> all = new ArrayList<>(List.of("spring.kafka.bootstrap-servers=" + TestBroker.address(),
 				"calm.streaming.group=" + prefix, "calm.streaming.topics.requests=" + prefix + ".requests",
 				"calm.streaming.topics.chunks=" + prefix + ".chunks",
@@ -60,9 +59,8 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 		all.addAll(Arrays.asList(properties));
 		SpringApplicationBuilder builder = new SpringApplicationBuilder(Application.class).web(WebApplicationType.NONE)
 			.initializers((context) -> context.getBeanFactory().registerSingleton("handFedText", text));
-		if (still != null) {
-			builder.initializers((context) -> context.getBeanFactory().registerSingleton("standingStill", still));
-		}
+		beans.forEach((bean) -> builder.initializers(
+				(context) -> context.getBeanFactory().registerSingleton(bean.getClass().getSimpleName(), bean)));
 		// the later of two wins
 		return new ServiceUnderTest(prefix, builder.properties(all.toArray(String[]::new)).run(), text);
 	}
@@ -114,6 +112,11 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 	TextChunk.End end(String id) {
 		List<TextChunk> chunks = chunks(id);
 		return Objects.requireNonNull(chunks.get(chunks.size() - 1).end());
+	}
+
+	/** The offset that the next request gets, of the only partition. */
+	long latest() {
+		return TestBroker.latest(requests());
 	}
 
 	long committed() {

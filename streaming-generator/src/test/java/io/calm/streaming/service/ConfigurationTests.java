@@ -1,0 +1,44 @@
+package io.calm.streaming.service;
+
+import io.calm.input.InvalidInputException;
+import io.calm.streaming.TextChunk;
+import org.junit.jupiter.api.Test;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+/**
+ * Properties of Kafka's clients with which the promises would not hold.
+ */
+class ConfigurationTests {
+
+	@Test
+	void staticMembersAreRefused() {
+		assertThatExceptionOfType(Exception.class)
+			.isThrownBy(() -> ServiceUnderTest.start(1, "spring.kafka.consumer.properties.group.instance.id=one"))
+			.withRootCauseInstanceOf(InvalidInputException.class)
+			.withStackTraceContaining("group.instance.id");
+	}
+
+	@Test
+	void protocolThatLosesTransactionsIsRefusedForResults() {
+		assertThatExceptionOfType(Exception.class)
+			.isThrownBy(() -> ServiceUnderTest.start(1, "calm.streaming.mode=results",
+					"spring.kafka.consumer.properties.group.protocol=consumer"))
+			.withRootCauseInstanceOf(InvalidInputException.class)
+			.withStackTraceContaining("group.protocol");
+	}
+
+	@Test
+	void protocolConsumerStreams() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1,
+				"spring.kafka.consumer.properties.group.protocol=consumer",
+				// set by the brokers there
+				"spring.kafka.consumer.properties.heartbeat.interval.ms=",
+				"spring.kafka.consumer.properties.session.timeout.ms=")) {
+			service.send("r", "2");
+			assertThat(service.end("r").status()).isEqualTo(TextChunk.Status.COMPLETED);
+		}
+	}
+
+}
