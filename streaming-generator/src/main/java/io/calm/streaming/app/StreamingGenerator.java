@@ -20,6 +20,10 @@ public class StreamingGenerator {
 	 * @param arguments properties, such as {@code --calm.model.location=file:model}
 	 */
 	public static void main(String[] arguments) {
+		application().run(arguments);
+	}
+
+	static SpringApplication application() {
 		SpringApplication application = new SpringApplication(StreamingGenerator.class);
 		application.addInitializers(new Demo());
 		// Kafka tells its whole configuration, and the demonstration's broker each of its
@@ -31,7 +35,7 @@ public class StreamingGenerator {
 				Map.entry("management.endpoints.web.exposure.include", "health,info,prometheus,generations"),
 				Map.entry("logging.level.org.apache.kafka", "warn"), Map.entry("logging.level.kafka", "error"),
 				Map.entry("logging.level.state.change.logger", "error")));
-		application.run(arguments);
+		return application;
 	}
 
 }

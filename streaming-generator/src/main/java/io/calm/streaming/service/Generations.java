@@ -9,6 +9,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import java.util.stream.StreamSupport;
 
@@ -136,7 +137,11 @@ final class Generations {
 			boolean streaming) {
 		Generation joined = generation(request, id, attempt, streaming);
 		other.conclusion().whenComplete((records, failure) -> {
-			if (failure != null) {
+			if (failure instanceof CancellationException) {
+				// its partition has moved; that of this one may not have
+				joined.conclusion().completeExceptionally(new EngineUnavailableException(failure));
+			}
+			else if (failure != null) {
 				joined.conclusion().completeExceptionally(failure);
 			}
 			else {

@@ -149,8 +149,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 			@Nullable Throwable before) {
 		long attempt = number(taken.groupGeneration(), this.attempts.incrementAndGet());
 		boolean last = number > ATTEMPTS;
-		Generation generation = (last && before != null)
-				? this.generations.refuse(taken.request(), attempt, before)
+		Generation generation = (last && before != null) ? this.generations.refuse(taken.request(), attempt, before)
 				: this.generations.begin(taken.request(), attempt, this.results == null);
 		if (!partition.attempts(taken, generation)) {
 			generation.abandon();

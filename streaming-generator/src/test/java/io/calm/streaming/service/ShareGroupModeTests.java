@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -161,6 +162,24 @@ class ShareGroupModeTests {
 				assertThat(chunks).hasSize(2);
 				assertThat(chunks.get(0).attempt() >> Integer.SIZE).isEqualTo(2);
 			}
+		}
+	}
+
+	/** It has a request already, and looks idle. */
+	@Test
+	void workerThatStandsStillDoesNotKeepTheServiceFromEnding() {
+		StandingStill still = new StandingStill();
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		ServiceUnderTest service = ServiceUnderTest.start(prefix, new HandFedText(), List.of(still), MODE);
+		try {
+			service.send(StandingStill.ID, "2");
+			patiently().until(still::stands);
+			CompletableFuture<Void> closing = CompletableFuture.runAsync(service::close);
+			patiently().until(closing::isDone);
+		}
+		finally {
+			still.goOn();
 		}
 	}
 

@@ -22,9 +22,9 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.awaitility.Awaitility.await;
 
 /**
- * Whose fault it is that there is no text.
+ * Attempts that end without a text, and through nobody's fault.
  */
-class ModelThatIsGoneTests {
+class GenerationsTests {
 
 	private final AtomicBoolean usable = new AtomicBoolean(true);
 
@@ -43,10 +43,14 @@ class ModelThatIsGoneTests {
 				outgoing, properties, ObservationRegistry.NOOP, null, clock, this.usable::get);
 	}
 
-	private Generation failed() {
-		Generation begun = this.generations.begin(new ConsumerRecord<>("requests", 0, 0, TestBroker.bytes("r"),
+	private static ConsumerRecord<byte[], byte[]> request(int partition) {
+		return new ConsumerRecord<>("requests", partition, 0, TestBroker.bytes("r"),
 				ServiceUnderTest.FORMAT.write(TextRequest.of("feed", (request) -> {
-				}))), 1, true);
+				})));
+	}
+
+	private Generation failed() {
+		Generation begun = this.generations.begin(request(0), 1, true);
 		await().atMost(ServiceUnderTest.patience()).until(() -> !this.text.feeds().isEmpty());
 		this.text.feeds().get(0).fail(new IllegalStateException("the generation engine is closed"));
 		return begun;
@@ -66,6 +70,16 @@ class ModelThatIsGoneTests {
 			.last()
 			.satisfies((letter) -> assertThat(letter.headers().lastHeader("calm_reason").value())
 				.isEqualTo(TestBroker.bytes(FailureReason.MODEL_FAILED.name())));
+	}
+
+	/** Its own partition may have stayed. */
+	@Test
+	void requestThatWaitsForItsTwinIsNotAbandonedWithIt() {
+		Generation first = this.generations.begin(request(0), 1, true);
+		Generation second = this.generations.begin(request(1), 2, true);
+		first.abandon();
+		assertThatExceptionOfType(Exception.class).isThrownBy(() -> second.conclusion().join())
+			.withCauseInstanceOf(EngineUnavailableException.class);
 	}
 
 }
