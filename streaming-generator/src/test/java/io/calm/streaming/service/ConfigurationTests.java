@@ -23,19 +23,15 @@ class ConfigurationTests {
 	@Test
 	void protocolThatLosesTransactionsIsRefusedForResults() {
 		assertThatExceptionOfType(Exception.class)
-			.isThrownBy(() -> ServiceUnderTest.start(1, "calm.streaming.mode=results",
-					"spring.kafka.consumer.properties.group.protocol=consumer"))
+			.isThrownBy(
+					() -> ServiceUnderTest.start(1, "calm.streaming.mode=results", ServiceUnderTest.PROTOCOL_CONSUMER))
 			.withRootCauseInstanceOf(InvalidInputException.class)
 			.withStackTraceContaining("group.protocol");
 	}
 
 	@Test
 	void protocolConsumerStreams() {
-		try (ServiceUnderTest service = ServiceUnderTest.start(1,
-				"spring.kafka.consumer.properties.group.protocol=consumer",
-				// set by the brokers there
-				"spring.kafka.consumer.properties.heartbeat.interval.ms=",
-				"spring.kafka.consumer.properties.session.timeout.ms=")) {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, ServiceUnderTest.PROTOCOL_CONSUMER)) {
 			service.send("r", "2");
 			assertThat(service.end("r").status()).isEqualTo(TextChunk.Status.COMPLETED);
 		}

@@ -34,6 +34,8 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 
 	static final JsonMessageFormat FORMAT = new JsonMessageFormat();
 
+	static final String PROTOCOL_CONSUMER = "spring.kafka.consumer.properties.group.protocol=consumer";
+
 	/** The first service on new topics. */
 	static ServiceUnderTest start(int partitions, String... properties) {
 		String prefix = TestBroker.prefix();
@@ -53,9 +55,12 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 				"calm.streaming.topics.chunks=" + prefix + ".chunks",
 				"calm.streaming.topics.control=" + prefix + ".control",
 				"calm.streaming.topics.dead-letters=" + prefix + ".dead-letters", "calm.streaming.topics.create=false",
-				"calm.streaming.shutdown-grace=100ms", "spring.kafka.consumer.properties.heartbeat.interval.ms=200",
-				"spring.kafka.consumer.properties.session.timeout.ms=6000", "calm.engine.slots=4",
-				"calm.streaming.ahead=0"));
+				"calm.streaming.shutdown-grace=100ms", "calm.engine.slots=4", "calm.streaming.ahead=0"));
+		if (!List.of(properties).contains(PROTOCOL_CONSUMER)) {
+			// there, the brokers say it
+			all.add("spring.kafka.consumer.properties.heartbeat.interval.ms=200");
+			all.add("spring.kafka.consumer.properties.session.timeout.ms=6000");
+		}
 		all.addAll(Arrays.asList(properties));
 		SpringApplicationBuilder builder = new SpringApplicationBuilder(Application.class).web(WebApplicationType.NONE)
 			.initializers((context) -> context.getBeanFactory().registerSingleton("handFedText", text));
