@@ -10,6 +10,7 @@ import java.util.function.Predicate;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -21,8 +22,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.springframework.kafka.test.EmbeddedKafkaKraftBroker;
 
 /**
- * A real broker in this process, one for all tests; each uses topics of its own, whose
- * names begin with a prefix.
+ * A real broker in this process, one for all tests, with Kafka's own limits for messages;
+ * each uses topics of its own, whose names begin with a prefix.
  */
 public final class TestBroker {
 
@@ -43,11 +44,11 @@ public final class TestBroker {
 
 	private static EmbeddedKafkaKraftBroker started() {
 		EmbeddedKafkaKraftBroker broker = new EmbeddedKafkaKraftBroker(1, 1);
-		broker.brokerProperties(Map.of("auto.create.topics.enable", "false", "message.max.bytes", "16777216",
-				"offsets.topic.num.partitions", "2", "transaction.state.log.num.partitions", "2",
-				"transaction.state.log.replication.factor", "1", "transaction.state.log.min.isr", "1",
-				"share.coordinator.state.topic.replication.factor", "1", "share.coordinator.state.topic.min.isr", "1",
-				"share.coordinator.state.topic.num.partitions", "2", "group.initial.rebalance.delay.ms", "0"));
+		broker.brokerProperties(Map.of("auto.create.topics.enable", "false", "offsets.topic.num.partitions", "2",
+				"transaction.state.log.num.partitions", "2", "transaction.state.log.replication.factor", "1",
+				"transaction.state.log.min.isr", "1", "share.coordinator.state.topic.replication.factor", "1",
+				"share.coordinator.state.topic.min.isr", "1", "share.coordinator.state.topic.num.partitions", "2",
+				"group.initial.rebalance.delay.ms", "0"));
 		broker.brokerProperty("group.share.min.record.lock.duration.ms", "1000");
 		// by default it would set Spring Boot's property, for all that run in this
 		// process
@@ -80,8 +81,16 @@ public final class TestBroker {
 
 	/** Makes topics. */
 	public static void createTopics(List<String> names, int partitions) {
+		createTopics(names, partitions, Map.of());
+	}
+
+	/** Makes topics with a configuration of their own. */
+	public static void createTopics(List<String> names, int partitions, Map<String, String> configuration) {
 		try (Admin admin = Admin.create(connection())) {
-			admin.createTopics(names.stream().map((name) -> new NewTopic(name, partitions, (short) 1)).toList())
+			admin
+				.createTopics(names.stream()
+					.map((name) -> new NewTopic(name, partitions, (short) 1).configs(configuration))
+					.toList())
 				.all()
 				.get();
 		}
@@ -105,13 +114,29 @@ public final class TestBroker {
 		return text.getBytes(StandardCharsets.UTF_8);
 	}
 
+	/** The offset that the next record of partition 0 of a topic gets. */
+	public static long latest(String topic) {
+		TopicPartition partition = new TopicPartition(topic, 0);
+		try (Admin admin = Admin.create(connection())) {
+			return admin.listOffsets(Map.of(partition, OffsetSpec.latest())).partitionResult(partition).get().offset();
+		}
+		catch (InterruptedException | ExecutionException ex) {
+			throw new IllegalStateException(ex);
+		}
+	}
+
 	/** What a group has committed for partition 0 of a topic, or -1. */
 	public static long committed(String group, String topic) {
+		return committed(group, topic, 0);
+	}
+
+	/** What a group has committed for a partition of a topic, or -1. */
+	public static long committed(String group, String topic, int partition) {
 		try (Admin admin = Admin.create(connection())) {
 			OffsetAndMetadata offset = admin.listConsumerGroupOffsets(group)
 				.partitionsToOffsetAndMetadata()
 				.get()
-				.get(new TopicPartition(topic, 0));
+				.get(new TopicPartition(topic, partition));
 			return (offset != null) ? offset.offset() : -1;
 		}
 		catch (InterruptedException | ExecutionException ex) {

@@ -3,11 +3,14 @@ package io.calm.streaming.client;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -18,11 +21,13 @@ import io.calm.streaming.MessageHeaders;
 import io.calm.streaming.TextChunk;
 import io.calm.streaming.TextRequest;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,6 +59,10 @@ public final class CalmKafkaClient implements AutoCloseable {
 
 	private static final String REPLY_PARTITION = "kafka_replyPartition";
 
+	private static final String CORRELATION = "kafka_correlationId";
+
+	private static final Duration LONGEST_CLOSE = Duration.ofSeconds(10);
+
 	private final ClientOptions options;
 
 	private final Producer<byte[], byte[]> producer;
@@ -70,7 +79,14 @@ public final class CalmKafkaClient implements AutoCloseable {
 	}
 
 	/** A request that has not ended. */
-	private record Pending(FluxSink<TextChunk> sink, ChunkFilter filter) {
+	private record Pending(FluxSink<TextChunk> sink, ChunkFilter filter, byte[] correlation) {
+
+		/** Whether a record answers this request, and not another one with its id. */
+		boolean isAnsweredBy(ConsumerRecord<byte[], byte[]> record) {
+			Header header = record.headers().lastHeader(CORRELATION);
+			return header != null && Arrays.equals(header.value(), this.correlation);
+		}
+
 	}
 
 	/**
@@ -157,12 +173,13 @@ public final class CalmKafkaClient implements AutoCloseable {
 	public void cancel(String requestId) {
 		send(new ProducerRecord<>(this.options.control(), key(requestId),
 				this.options.format().write(new CancelRequest(requestId))), (failure) -> {
-					LOG.warn("The cancellation of {} could not be sent: {}", requestId, failure.toString());
+					LOG.warn("A cancellation could not be sent: {}", failure.toString());
 				});
 	}
 
 	private void begin(TextRequest request, FluxSink<TextChunk> sink) {
-		Pending begun = new Pending(sink, new ChunkFilter());
+		Pending begun = new Pending(sink, new ChunkFilter(),
+				UUID.randomUUID().toString().getBytes(StandardCharsets.US_ASCII));
 		if (this.pending.putIfAbsent(request.id(), begun) != null) {
 			sink.error(new IllegalStateException("A request with the id " + request.id() + " has not ended yet"));
 			return;
@@ -174,20 +191,20 @@ public final class CalmKafkaClient implements AutoCloseable {
 					timeout.toMillis(), TimeUnit.MILLISECONDS);
 		Disposable sending = Mono.fromFuture(this.reader.ready(), true)
 			.publishOn(Schedulers.boundedElastic())
-			.subscribe((partitions) -> send(record(request, partitions), sink::error), sink::error);
+			.subscribe((partitions) -> send(record(request, begun, partitions), sink::error), sink::error);
 		sink.onDispose(() -> {
 			expiry.dispose();
 			sending.dispose();
-			this.pending.remove(request.id(), begun);
-			if (!begun.filter().ended()) {
+			if (this.pending.remove(request.id(), begun) && !begun.filter().ended()) {
 				Schedulers.boundedElastic().schedule(() -> cancel(request.id()));
 			}
 		});
 	}
 
-	private ProducerRecord<byte[], byte[]> record(TextRequest request, List<TopicPartition> partitions) {
+	private ProducerRecord<byte[], byte[]> record(TextRequest request, Pending begun, List<TopicPartition> partitions) {
 		ProducerRecord<byte[], byte[]> record = new ProducerRecord<>(this.options.requests(), key(request.id()),
 				this.options.format().write(request));
+		record.headers().add(CORRELATION, begun.correlation());
 		if (this.options.replyTopic() != null) {
 			record.headers().add(REPLY_TOPIC, this.options.replyTopic().getBytes(StandardCharsets.UTF_8));
 		}
@@ -220,13 +237,21 @@ public final class CalmKafkaClient implements AutoCloseable {
 	}
 
 	/** On the reader's thread. */
-	private void received(byte[] key, byte[] value) {
-		Pending request = this.pending.get(new String(key, StandardCharsets.UTF_8));
+	private void received(ConsumerRecord<byte[], byte[]> record) {
+		Pending request = this.pending.get(new String(record.key(), StandardCharsets.UTF_8));
 		if (request == null) {
 			return;
 		}
 		try {
-			request.filter().accept(this.options.format().readChunk(value)).forEach((chunk) -> deliver(request, chunk));
+			TextChunk read = this.options.format().readChunk(record.value());
+			if (ChunkFilter.isOfAnother(read) && request.isAnsweredBy(record)) {
+				// without a cancellation, which would end the other one
+				this.pending.remove(read.requestId(), request);
+				deliver(request, read);
+			}
+			else {
+				request.filter().accept(read).forEach((chunk) -> deliver(request, chunk));
+			}
 		}
 		catch (RuntimeException ex) {
 			request.sink().error(ex);
@@ -253,10 +278,18 @@ public final class CalmKafkaClient implements AutoCloseable {
 	/** Ends what has not ended, with a {@link CancellationException}. */
 	@Override
 	public void close() {
-		this.pending.values()
-			.forEach((request) -> request.sink().error(new CancellationException("The client is closed")));
+		List<Map.Entry<String, Pending>> open = List.copyOf(this.pending.entrySet());
+		CompletableFuture<Void> cancelled = CompletableFuture
+			.runAsync(
+					() -> open.stream()
+						.filter((each) -> this.pending.remove(each.getKey(), each.getValue()))
+						.forEach((each) -> cancel(each.getKey())),
+					(task) -> Schedulers.boundedElastic().schedule(task));
+		// sent before the producer is closed, unless the brokers are away
+		cancelled.completeOnTimeout(null, LONGEST_CLOSE.toMillis(), TimeUnit.MILLISECONDS).join();
+		open.forEach((each) -> each.getValue().sink().error(new CancellationException("The client is closed")));
 		this.reader.close();
-		this.producer.close(Duration.ofSeconds(10));
+		this.producer.close(LONGEST_CLOSE);
 	}
 
 }

@@ -3,6 +3,7 @@ package io.calm.streaming.client;
 import java.util.ArrayList;
 import java.util.List;
 
+import io.calm.streaming.FailureReason;
 import io.calm.streaming.TextChunk;
 import org.jspecify.annotations.Nullable;
 
@@ -41,7 +42,7 @@ public final class ChunkFilter {
 	 * 0 voids those before it; often a single one or none
 	 */
 	public List<TextChunk> accept(TextChunk chunk) {
-		if (this.ended || chunk.attempt() < this.attempt) {
+		if (this.ended || chunk.attempt() < this.attempt || isOfAnother(chunk)) {
 			return List.of();
 		}
 		if (chunk.attempt() > this.attempt) {
@@ -84,6 +85,16 @@ public final class ChunkFilter {
 
 	private static boolean says(TextChunk one, TextChunk other) {
 		return one.end() == null && one.text().equals(other.text()) && one.tokens() == other.tokens();
+	}
+
+	/**
+	 * Whether it refuses another request, with the same key, because the one that is read
+	 * here has not ended.
+	 */
+	static boolean isOfAnother(TextChunk chunk) {
+		TextChunk.End end = chunk.end();
+		return chunk.attempt() == 0 && end != null && end.failure() != null
+				&& end.failure().reason() == FailureReason.TOO_MANY_REQUESTS;
 	}
 
 	private static boolean isFailure(TextChunk.@Nullable End end) {

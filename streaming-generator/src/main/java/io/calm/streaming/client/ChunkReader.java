@@ -5,7 +5,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -36,7 +35,7 @@ final class ChunkReader implements AutoCloseable {
 
 	private final Map<String, Object> properties;
 
-	private final BiConsumer<byte[], byte[]> received;
+	private final Consumer<ConsumerRecord<byte[], byte[]>> received;
 
 	private final Consumer<Throwable> lost;
 
@@ -48,7 +47,7 @@ final class ChunkReader implements AutoCloseable {
 
 	private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
 
-	ChunkReader(String topic, Map<String, Object> kafka, BiConsumer<byte[], byte[]> received,
+	ChunkReader(String topic, Map<String, Object> kafka, Consumer<ConsumerRecord<byte[], byte[]>> received,
 			Consumer<Throwable> lost) {
 		this.topic = topic;
 		this.properties = new HashMap<>(kafka);
@@ -102,7 +101,7 @@ final class ChunkReader implements AutoCloseable {
 			while (!this.closed) {
 				for (ConsumerRecord<byte[], byte[]> each : consumer.poll(POLL)) {
 					if (each.key() != null && each.value() != null) {
-						this.received.accept(each.key(), each.value());
+						this.received.accept(each);
 					}
 				}
 			}

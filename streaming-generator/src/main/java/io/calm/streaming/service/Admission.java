@@ -27,11 +27,15 @@ import org.jspecify.annotations.Nullable;
  */
 final class Admission {
 
+	/**
+	 * A deadline beyond this is none: callers write "never" as the greatest number there
+	 * is, which no clock can count to.
+	 */
+	private static final Duration NEVER = Duration.ofDays(36_500);
+
 	private final MessageFormat format;
 
 	private final TextGenerator generator;
-
-	private final Outgoing outgoing;
 
 	private final StreamingProperties properties;
 
@@ -39,11 +43,10 @@ final class Admission {
 
 	private final Clock clock;
 
-	Admission(MessageFormat format, TextGenerator generator, Outgoing outgoing, StreamingProperties properties,
-			long defaultSeed, Clock clock) {
+	Admission(MessageFormat format, TextGenerator generator, StreamingProperties properties, long defaultSeed,
+			Clock clock) {
 		this.format = format;
 		this.generator = generator;
-		this.outgoing = outgoing;
 		this.properties = properties;
 		this.defaultSeed = defaultSeed;
 		this.clock = clock;
@@ -60,15 +63,16 @@ final class Admission {
 	}
 
 	/**
-	 * The name of a request: its key.
-	 * @throws InvalidMessageException if there is none
+	 * The name of a request: its key. It comes back with every chunk, twice.
+	 * @throws InvalidMessageException if there is none, or one that is too long
 	 */
-	static String id(ConsumerRecord<byte[], byte[]> record) {
+	static String id(ConsumerRecord<byte[], byte[]> record, StreamingProperties.Limits limits) {
 		byte[] key = record.key();
 		if (key == null || key.length == 0) {
 			throw new InvalidMessageException(FailureReason.MISSING_KEY,
 					"the record has no key, which is the id of the request");
 		}
+		atMost("bytes of the key", key.length, limits.key().toBytes());
 		try {
 			return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(key)).toString();
 		}
@@ -82,21 +86,20 @@ final class Admission {
 	 * Checks a request.
 	 * @throws InvalidMessageException if it is refused
 	 */
-	Admitted admit(ConsumerRecord<byte[], byte[]> record, String id, Destination destination) {
-		if (destination.partition() != null && (destination.partition() < 0
-				|| destination.partition() >= this.outgoing.partitions(destination.topic()))) {
-			throw new InvalidMessageException(FailureReason.REPLY_NOT_ALLOWED,
-					"the topic of the chunks has no partition " + destination.partition());
-		}
+	Admitted admit(ConsumerRecord<byte[], byte[]> record, String id) {
 		StreamingProperties.Limits limits = this.properties.limits();
+		atMost("bytes of all headers", Destination.size(record), limits.headers().toBytes());
+		Destination.returned(record)
+			.forEach((header) -> atMost("bytes of the header " + header.key(), Destination.size(header),
+					limits.header().toBytes()));
 		byte[] value = record.value();
 		if (value == null) {
 			throw new InvalidMessageException(FailureReason.INVALID_MESSAGE, "the record has no value");
 		}
 		atMost("bytes of the value", value.length, limits.payload().toBytes());
 		TextRequest request = this.format.readRequest(id, deadlineHeader(record), value);
-		Instant deadline = deadline(record, request.deadline());
 		Instant now = this.clock.instant();
+		Instant deadline = deadline(record, request.deadline(), now);
 		if (deadline != null && !deadline.isAfter(now)) {
 			throw new InvalidMessageException(FailureReason.DEADLINE_PASSED,
 					"the deadline had passed before the request was taken up");
@@ -137,6 +140,7 @@ final class Admission {
 		List<String> stop = request.stop();
 		if (stop != null) {
 			atMost("stop strings", stop.size(), limits.stopStrings());
+			stop.forEach((each) -> atMost("characters of a stop string", each.length(), limits.stopLength()));
 		}
 	}
 
@@ -162,13 +166,17 @@ final class Admission {
 	}
 
 	/** The earlier of the caller's deadline and that of the service's limit. */
-	private @Nullable Instant deadline(ConsumerRecord<byte[], byte[]> record, @Nullable Instant asked) {
+	private @Nullable Instant deadline(ConsumerRecord<byte[], byte[]> record, @Nullable Instant asked, Instant now) {
+		Instant never = now.plus(NEVER);
 		Duration limit = this.properties.limits().deadline();
-		if (limit == null) {
-			return asked;
+		Instant latest = never;
+		if (limit != null && limit.compareTo(NEVER) < 0) {
+			// the caller sets the time of the record, too
+			Instant sent = Instant.ofEpochMilli(record.timestamp());
+			latest = (sent.isBefore(now) ? sent : now).plus(limit);
 		}
-		Instant latest = Instant.ofEpochMilli(record.timestamp()).plus(limit);
-		return (asked != null && asked.isBefore(latest)) ? asked : latest;
+		Instant deadline = (asked != null && asked.isBefore(latest)) ? asked : latest;
+		return deadline.isBefore(never) ? deadline : null;
 	}
 
 	private void apply(TextRequest request, @Nullable Duration left, GenerationRequest.Builder builder) {

@@ -1,6 +1,7 @@
 package io.calm.streaming.service;
 
 import java.time.Clock;
+import java.time.Duration;
 import java.util.Map;
 import java.util.UUID;
 
@@ -48,6 +49,7 @@ final class ControlListener implements MessageListener<byte[], byte[]>, Consumer
 		options.setClientId(properties.group() + "-control");
 		options.setAckMode(ContainerProperties.AckMode.MANUAL);
 		options.setAssignmentCommitOption(ContainerProperties.AssignmentCommitOption.NEVER);
+		options.setAuthExceptionRetryInterval(Duration.ofSeconds(10));
 		options.setMessageListener(this);
 		this.container = new KafkaMessageListenerContainer<>(factory, options);
 		this.container.setBeanName("calm-control");
@@ -73,6 +75,10 @@ final class ControlListener implements MessageListener<byte[], byte[]>, Consumer
 
 	void start() {
 		this.container.start();
+	}
+
+	boolean isRunning() {
+		return this.container.isRunning();
 	}
 
 	void stop() {

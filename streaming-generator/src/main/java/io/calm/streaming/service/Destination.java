@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 import io.calm.streaming.FailureReason;
@@ -32,9 +33,9 @@ record Destination(String topic, @Nullable Integer partition, List<Header> heade
 	 * not choose theirs.
 	 */
 	static Destination usual(ConsumerRecord<byte[], byte[]> request, StreamingProperties properties) {
-		List<Header> headers = StreamSupport.stream(request.headers().spliterator(), false)
-			.filter((header) -> RETURNED.contains(header.key()))
-			.toList();
+		StreamingProperties.Limits limits = properties.limits();
+		List<Header> headers = (size(request) <= limits.headers().toBytes())
+				? returned(request).filter((header) -> size(header) <= limits.header().toBytes()).toList() : List.of();
 		return new Destination(properties.topics().chunks(), null, headers);
 	}
 
@@ -58,6 +59,25 @@ record Destination(String topic, @Nullable Integer partition, List<Header> heade
 		}
 		Integer partition = (partitionHeader != null) ? ByteBuffer.wrap(partitionHeader).getInt() : null;
 		return new Destination(topic, partition, usual.headers());
+	}
+
+	/** The headers that come back, whose size counts once for every chunk. */
+	static Stream<Header> returned(ConsumerRecord<byte[], byte[]> request) {
+		return StreamSupport.stream(request.headers().spliterator(), false)
+			.filter((header) -> RETURNED.contains(header.key()));
+	}
+
+	/** The bytes of all headers of a record. */
+	static long size(ConsumerRecord<byte[], byte[]> request) {
+		return StreamSupport.stream(request.headers().spliterator(), false).mapToLong(Destination::size).sum();
+	}
+
+	/**
+	 * The bytes of a header in its record, where its name and its value have a length.
+	 */
+	static long size(Header header) {
+		byte[] value = header.value();
+		return 2 + header.key().getBytes(StandardCharsets.UTF_8).length + ((value != null) ? value.length : 0);
 	}
 
 	static byte @Nullable [] value(ConsumerRecord<byte[], byte[]> request, String header) {

@@ -3,9 +3,13 @@ package io.calm.streaming.service;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.CancellationException;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import java.util.function.Supplier;
 
 import io.calm.generation.Chunk;
 import io.calm.generation.EngineBusyException;
@@ -18,11 +22,13 @@ import io.micrometer.observation.Observation;
 import io.micrometer.observation.contextpropagation.ObservationThreadLocalAccessor;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
+import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Schedulers;
@@ -34,6 +40,9 @@ import reactor.core.scheduler.Schedulers;
 final class Generation {
 
 	private static final Logger LOG = LoggerFactory.getLogger(Generation.class);
+
+	/** A format of the application's own might quote what it could not read. */
+	private static final int LONGEST_MESSAGE = 1000;
 
 	private final ConsumerRecord<byte[], byte[]> request;
 
@@ -51,7 +60,13 @@ final class Generation {
 
 	private final Instant since = Instant.now();
 
+	/** Whether the model could generate the next text. */
+	private final BooleanSupplier usable;
+
 	private final CompletableFuture<List<ProducerRecord<byte[], byte[]>>> conclusion = new CompletableFuture<>();
+
+	/** Chunks that no broker has acknowledged yet, and one for the end to come. */
+	private final AtomicInteger open = new AtomicInteger(1);
 
 	private final Sinks.Empty<Void> cancelled = Sinks.empty();
 
@@ -64,18 +79,35 @@ final class Generation {
 
 	private int promptTokens;
 
+	private volatile @Nullable List<ProducerRecord<byte[], byte[]>> concluding;
+
 	private volatile int chunks;
 
 	private volatile int tokens;
 
+	/** Carries what Reactor would throw instead of passing it on. */
+	private static final class CaughtError extends RuntimeException {
+
+		private static final long serialVersionUID = 1L;
+
+		private final Error error;
+
+		CaughtError(Error error) {
+			super(error);
+			this.error = error;
+		}
+
+	}
+
 	Generation(ConsumerRecord<byte[], byte[]> request, String id, long attempt, boolean streaming, Outgoing outgoing,
-			Destination usual, Observation observation, RequestObservationContext seen) {
+			BooleanSupplier usable, Observation observation, RequestObservationContext seen) {
 		this.request = request;
 		this.id = id;
 		this.attempt = attempt;
 		this.streaming = streaming;
 		this.outgoing = outgoing;
-		this.destination = usual;
+		this.usable = usable;
+		this.destination = Destination.usual(request, outgoing.properties());
 		this.observation = observation;
 		this.seen = seen;
 	}
@@ -105,7 +137,8 @@ final class Generation {
 	}
 
 	/**
-	 * The end of the attempt.
+	 * The end of the attempt, when all of its chunks have been acknowledged: one that is
+	 * lost makes a gap, after which no reader looks at the end.
 	 * @return completes with the records that tell of it; with
 	 * {@link CancellationException} if it was abandoned; otherwise, if it failed in a way
 	 * that the next attempt may not
@@ -114,27 +147,88 @@ final class Generation {
 		return this.conclusion;
 	}
 
-	/** Begins, unless it has been cancelled or abandoned already. */
+	/** Begins, unless it has been abandoned already. */
 	void start(Admission admission, TextGenerator generator) {
-		this.observation.start();
-		this.conclusion.whenComplete((records, failure) -> {
-			this.seen.ended(failure);
-			this.observation.stop();
-		});
-		this.work.update(Mono.fromCallable(() -> {
-			this.destination = Destination.chosen(this.request, this.outgoing.properties());
-			Admission.Admitted admitted = admission.admit(this.request, this.id, this.destination);
+		begin(() -> {
+			this.destination = chosen();
+			Admission.Admitted admitted = admission.admit(this.request, this.id);
 			this.promptTokens = admitted.promptTokens();
 			this.seen.begun();
-			return admitted;
-		})
-			.subscribeOn(Schedulers.boundedElastic())
-			.flatMapMany((admitted) -> generator.stream(admitted.prompt(), admitted.options()))
-			.takeUntilOther(this.cancelled.asMono())
-			// the end of a cancelled text comes from another thread: here, they queue
-			.publishOn(Schedulers.boundedElastic(), 1)
-			.contextWrite((context) -> context.put(ObservationThreadLocalAccessor.KEY, this.observation))
-			.subscribe(this::received, this::failed, this::stopped));
+			return generator.stream(admitted.prompt(), admitted.options()).takeUntilOther(this.cancelled.asMono());
+		});
+	}
+
+	/** Refuses the request without an attempt. */
+	void refuse(FailureReason reason, String message) {
+		begin(() -> {
+			try {
+				this.destination = chosen();
+			}
+			catch (InvalidMessageException | KafkaException ex) {
+				LOG.debug("{} is refused on the usual topic", Outgoing.place(this.request), ex);
+			}
+			throw new InvalidMessageException(reason, message);
+		});
+	}
+
+	/** Where the caller listens, if that is a place that can be written to. */
+	private Destination chosen() {
+		Destination chosen = Destination.chosen(this.request, this.outgoing.properties());
+		this.outgoing.check(chosen);
+		return chosen;
+	}
+
+	/**
+	 * Whatever is thrown must end the attempt, an {@link Error} too, which Reactor would
+	 * not pass on: a request without an end holds up its partition.
+	 */
+	private void begin(Supplier<Flux<Chunk>> text) {
+		try {
+			this.observation.start();
+			this.conclusion.whenComplete((records, failure) -> {
+				this.seen.ended(failure);
+				this.observation.stop();
+			});
+			this.work.update(Mono.fromSupplier(() -> begun(text))
+				.subscribeOn(Schedulers.boundedElastic())
+				.flatMapMany(Function.identity())
+				// the end of a cancelled text comes from another thread: here, they queue
+				.publishOn(Schedulers.boundedElastic(), 1)
+				.contextWrite((context) -> context.put(ObservationThreadLocalAccessor.KEY, this.observation))
+				.subscribe((chunk) -> orVoid(() -> received(chunk)), (failure) -> orVoid(() -> failed(failure)),
+						() -> orVoid(this::stopped)));
+		}
+		catch (RuntimeException | Error ex) {
+			giveUp(ex);
+		}
+	}
+
+	private static Flux<Chunk> begun(Supplier<Flux<Chunk>> text) {
+		try {
+			return text.get();
+		}
+		catch (RuntimeException ex) {
+			return Flux.error(ex);
+		}
+		catch (Error ex) {
+			return Flux.error(new CaughtError(ex));
+		}
+	}
+
+	private void orVoid(Runnable step) {
+		try {
+			step.run();
+		}
+		catch (RuntimeException | Error ex) {
+			giveUp(ex);
+		}
+	}
+
+	/** This attempt is void; the next one may do better. */
+	private void giveUp(Throwable failure) {
+		if (this.conclusion.completeExceptionally(failure)) {
+			this.work.dispose();
+		}
 	}
 
 	/** Ends the text; its reader learns of it. */
@@ -146,14 +240,6 @@ final class Generation {
 	void abandon() {
 		this.conclusion.completeExceptionally(new CancellationException("abandoned"));
 		this.work.dispose();
-	}
-
-	/** Refuses the request without an attempt. */
-	void refuse(FailureReason reason, String message) {
-		this.observation.start();
-		fail(reason, message);
-		this.seen.ended(null);
-		this.observation.stop();
 	}
 
 	private void received(Chunk chunk) {
@@ -182,13 +268,26 @@ final class Generation {
 	}
 
 	private void send(TextChunk chunk) {
+		this.open.incrementAndGet();
 		this.outgoing.send(this.outgoing.chunk(this.destination, chunk)).whenComplete((result, failure) -> {
 			// it may have been dropped by a full broker or a topic that went away: a
-			// stream with a gap is none, the next attempt has to do better
-			if (failure != null && this.conclusion.completeExceptionally(failure)) {
-				this.work.dispose();
+			// stream with a gap is none
+			if (failure != null) {
+				giveUp(failure);
+			}
+			else {
+				oneLess();
 			}
 		});
+	}
+
+	/** A chunk has been acknowledged, or the end has come. */
+	private void oneLess() {
+		if (this.open.decrementAndGet() == 0) {
+			List<ProducerRecord<byte[], byte[]>> records = Objects.requireNonNull(this.concluding);
+			// never on the producer's own thread, which must not wait for itself
+			this.conclusion.completeAsync(() -> records, Outgoing.THREADS);
+		}
 	}
 
 	private void late(Chunk chunk) {
@@ -202,34 +301,40 @@ final class Generation {
 
 	/** Cancelled; or the end after the last chunk, which says nothing new. */
 	private void stopped() {
-		if (!this.conclusion.isDone()) {
+		if (this.concluding == null) {
 			conclude(new Chunk(0, new int[0], "", null), TextChunk.Status.CANCELLED, TextChunk.FinishReason.CANCELLED);
 		}
 	}
 
 	private void failed(Throwable failure) {
+		if (this.conclusion.isDone() || this.concluding != null) {
+			return;
+		}
 		if (failure instanceof InvalidMessageException refused) {
-			if (refused.reason() == FailureReason.REPLY_NOT_ALLOWED) {
-				this.destination = Destination.usual(this.request, this.outgoing.properties());
-			}
 			fail(refused.reason(), String.valueOf(refused.getMessage()));
 		}
 		else if (failure instanceof InvalidInputException) {
 			// the only check left to the engine
 			fail(FailureReason.LIMIT_EXCEEDED, String.valueOf(failure.getMessage()));
 		}
-		else if (failure instanceof EngineBusyException) {
-			this.conclusion.completeExceptionally(failure);
+		else if (failure instanceof EngineBusyException || !this.usable.getAsBoolean()) {
+			giveUp(new EngineUnavailableException(failure));
 		}
-		else if (!this.conclusion.isDone()) {
-			LOG.warn("Request {} failed", this.id, failure);
+		else if (failure instanceof KafkaException || failure instanceof Error) {
+			giveUp(failure);
+		}
+		else if (failure instanceof CaughtError caught) {
+			giveUp(caught.error);
+		}
+		else {
+			LOG.warn("{} failed", Outgoing.place(this.request), failure);
 			fail(FailureReason.MODEL_FAILED, "the generation failed");
 		}
 	}
 
 	private void fail(FailureReason reason, String message) {
 		conclude(new Chunk(0, new int[0], "", null), TextChunk.Status.FAILED, null,
-				new TextChunk.Failure(reason, message));
+				new TextChunk.Failure(reason, message.substring(0, Math.min(message.length(), LONGEST_MESSAGE))));
 	}
 
 	private void conclude(Chunk last, TextChunk.Status status, TextChunk.FinishReason reason) {
@@ -238,19 +343,33 @@ final class Generation {
 
 	private void conclude(Chunk last, TextChunk.Status status, TextChunk.@Nullable FinishReason reason,
 			TextChunk.@Nullable Failure failure) {
-		TextChunk.Usage usage = new TextChunk.Usage(this.promptTokens, this.tokens);
 		int number = this.streaming ? this.chunks : 0;
 		String text = this.streaming ? last.text() : this.gathered + last.text();
 		int tokensOfChunk = this.streaming ? last.tokens().length : this.tokens;
-		TextChunk chunk = new TextChunk(this.id, this.attempt, number, text, tokensOfChunk,
-				new TextChunk.End(status, reason, failure, usage, number + 1));
-		this.seen.concluded(Objects.requireNonNull(chunk.end()));
+		this.concluding = told(number, text, tokensOfChunk, status, reason, failure);
+		oneLess();
+	}
+
+	/**
+	 * What is told instead of a result that cannot be written.
+	 */
+	List<ProducerRecord<byte[], byte[]>> undelivered() {
+		return told(0, "", 0, TextChunk.Status.FAILED, null, new TextChunk.Failure(FailureReason.NOT_DELIVERED,
+				"the result could not be written, for its topic does not take it"));
+	}
+
+	private List<ProducerRecord<byte[], byte[]>> told(int number, String text, int tokensOfChunk,
+			TextChunk.Status status, TextChunk.@Nullable FinishReason reason, TextChunk.@Nullable Failure failure) {
+		TextChunk.Usage usage = new TextChunk.Usage(this.promptTokens, this.tokens);
+		TextChunk.End end = new TextChunk.End(status, reason, failure, usage, number + 1);
+		this.seen.concluded(end);
 		List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+		records.add(this.outgoing.chunk(this.destination,
+				new TextChunk(this.id, this.attempt, number, text, tokensOfChunk, end)));
 		if (failure != null) {
 			records.add(this.outgoing.deadLetter(this.request, failure.reason(), failure.message()));
 		}
-		records.add(this.outgoing.chunk(this.destination, chunk));
-		this.conclusion.complete(records);
+		return List.copyOf(records);
 	}
 
 }

@@ -1,15 +1,17 @@
 package io.calm.streaming.service;
 
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import java.util.stream.StreamSupport;
 
 import io.calm.spring.TextGenerator;
 import io.calm.streaming.FailureReason;
@@ -17,7 +19,10 @@ import io.calm.streaming.InvalidMessageException;
 import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationRegistry;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
+
+import org.springframework.kafka.support.KafkaHeaders;
 
 /**
  * The requests that are in flight here, by their ids, and the cancellations that came
@@ -25,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Generations {
 
-	private static final int REMEMBERED = 100_000;
+	private static final long REMEMBERED_BYTES = 16 << 20;
 
 	private static final RequestObservationConvention DEFAULT_CONVENTION = new RequestObservationConvention() {
 	};
@@ -44,13 +49,17 @@ final class Generations {
 
 	private final Clock clock;
 
-	/** Of those that are in flight; guards itself and the cancellations. */
+	/** Whether the model could generate the next text. */
+	private final BooleanSupplier usable;
+
+	/** Of those that are in flight; guards itself. */
 	private final Map<String, List<Generation>> inFlight = new LinkedHashMap<>();
 
-	private final Map<String, Instant> cancelled = new LinkedHashMap<>();
+	private final Cancellations cancelled;
 
 	Generations(TextGenerator generator, Admission admission, Outgoing outgoing, StreamingProperties properties,
-			ObservationRegistry observations, @Nullable RequestObservationConvention convention, Clock clock) {
+			ObservationRegistry observations, @Nullable RequestObservationConvention convention, Clock clock,
+			BooleanSupplier usable) {
 		this.generator = generator;
 		this.admission = admission;
 		this.outgoing = outgoing;
@@ -58,6 +67,8 @@ final class Generations {
 		this.observations = observations;
 		this.convention = convention;
 		this.clock = clock;
+		this.usable = usable;
+		this.cancelled = new Cancellations(properties.cancelMemory(), REMEMBERED_BYTES, clock);
 	}
 
 	/**
@@ -69,7 +80,7 @@ final class Generations {
 	Generation begin(ConsumerRecord<byte[], byte[]> request, long attempt, boolean streaming) {
 		String id;
 		try {
-			id = Admission.id(request);
+			id = Admission.id(request, this.properties.limits());
 		}
 		catch (InvalidMessageException ex) {
 			Generation nameless = generation(request, Outgoing.place(request), attempt, streaming);
@@ -92,7 +103,7 @@ final class Generations {
 			Generation begun = generation(request, id, attempt, streaming);
 			this.inFlight.merge(id, List.of(begun), Generations::concat);
 			begun.conclusion().whenComplete((records, failure) -> remove(begun));
-			if (this.cancelled.containsKey(id)) {
+			if (this.cancelled.contains(id)) {
 				begun.cancel();
 			}
 			begun.start(this.admission, this.generator);
@@ -100,13 +111,19 @@ final class Generations {
 		}
 	}
 
-	/**
-	 * Refuses a request that must not be attempted again.
-	 */
+	/** Refuses a request whose attempts have all failed. */
+	Generation refuse(ConsumerRecord<byte[], byte[]> request, long attempt, Throwable failure) {
+		return (failure instanceof Error)
+				? refuse(request, attempt, FailureReason.MODEL_FAILED, "every attempt ended with an error")
+				: refuse(request, attempt, FailureReason.NOT_DELIVERED,
+						"the chunks could not be written in " + GroupConsumer.ATTEMPTS + " attempts");
+	}
+
+	/** Refuses a request that must not be attempted again. */
 	Generation refuse(ConsumerRecord<byte[], byte[]> request, long attempt, FailureReason reason, String message) {
 		String id;
 		try {
-			id = Admission.id(request);
+			id = Admission.id(request, this.properties.limits());
 		}
 		catch (InvalidMessageException ex) {
 			id = Outgoing.place(request);
@@ -120,7 +137,11 @@ final class Generations {
 			boolean streaming) {
 		Generation joined = generation(request, id, attempt, streaming);
 		other.conclusion().whenComplete((records, failure) -> {
-			if (failure != null) {
+			if (failure instanceof CancellationException) {
+				// its partition has moved; that of this one may not have
+				joined.conclusion().completeExceptionally(new EngineUnavailableException(failure));
+			}
+			else if (failure != null) {
 				joined.conclusion().completeExceptionally(failure);
 			}
 			else {
@@ -134,13 +155,19 @@ final class Generations {
 		RequestObservationContext seen = new RequestObservationContext(request, this.properties.group());
 		Observation observation = Observation.createNotStarted(this.convention, DEFAULT_CONVENTION, () -> seen,
 				this.observations);
-		return new Generation(request, id, attempt, streaming, this.outgoing,
-				Destination.usual(request, this.properties), observation, seen);
+		return new Generation(request, id, attempt, streaming, this.outgoing, this.usable, observation, seen);
 	}
 
 	/** Whether a caller, or his producer, has sent a request twice. */
 	private static boolean isSame(ConsumerRecord<byte[], byte[]> one, ConsumerRecord<byte[], byte[]> other) {
-		return Arrays.equals(one.value(), other.value()) && one.headers().equals(other.headers());
+		return Arrays.equals(one.value(), other.value()) && asked(one).equals(asked(other));
+	}
+
+	/** Not the correlation, which says who waits and not for what. */
+	private static List<Header> asked(ConsumerRecord<byte[], byte[]> request) {
+		return StreamSupport.stream(request.headers().spliterator(), false)
+			.filter((header) -> !header.key().equals(KafkaHeaders.CORRELATION_ID))
+			.toList();
 	}
 
 	private static List<Generation> concat(List<Generation> some, List<Generation> more) {
@@ -160,21 +187,20 @@ final class Generations {
 
 	/** Ends the text of a request, or keeps it from beginning. */
 	void cancel(String id) {
+		if (id.getBytes(StandardCharsets.UTF_8).length > this.properties.limits().key().toBytes()) {
+			// no request that is taken up has such a name
+			return;
+		}
 		List<Generation> begun;
 		synchronized (this.inFlight) {
-			this.cancelled.put(id, this.clock.instant());
-			forget();
+			this.cancelled.add(id);
 			begun = this.inFlight.getOrDefault(id, List.of());
 		}
 		begun.forEach(Generation::cancel);
 	}
 
-	private void forget() {
-		Instant oldest = this.clock.instant().minus(this.properties.cancelMemory());
-		Iterator<Instant> times = this.cancelled.values().iterator();
-		while (times.hasNext() && (times.next().isBefore(oldest) || this.cancelled.size() > REMEMBERED)) {
-			times.remove();
-		}
+	Cancellations cancelled() {
+		return this.cancelled;
 	}
 
 	/** All that is in flight, the oldest first. */

@@ -7,13 +7,12 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntSupplier;
 
-import io.calm.generation.EngineBusyException;
-import io.calm.streaming.FailureReason;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -50,10 +49,13 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 
 	private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
-	private static final int SENDING_ATTEMPTS = 5;
+	/** At a request, before its caller is told that there is no text. */
+	static final int ATTEMPTS = 5;
 
 	/** Requests that have ended and wait for one before them, for each that may run. */
 	private static final int HELD = 64;
+
+	private static final long HELD_BYTES = 64 << 20;
 
 	private final Generations generations;
 
@@ -67,7 +69,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 
 	private final Map<TopicPartition, RequestPartition> partitions = new ConcurrentHashMap<>();
 
-	private final AtomicInteger attempts = new AtomicInteger();
+	private final AtomicLong attempts = new AtomicLong();
 
 	/** Guards what follows, and the pausing. */
 	private final Object lock = new Object();
@@ -75,6 +77,8 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 	private int running;
 
 	private boolean stopping;
+
+	private boolean asking;
 
 	/**
 	 * A consumer.
@@ -88,7 +92,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		this.limit = limit;
 		this.results = results;
 		if (results != null) {
-			results.of(this);
+			results.of(this::published);
 		}
 		ContainerProperties options = new ContainerProperties(properties.topics().requests());
 		options.setGroupId(properties.group());
@@ -107,49 +111,84 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		if (acknowledgment == null || consumer == null) {
 			throw new IllegalStateException("The container acknowledges by itself");
 		}
-		RequestPartition partition = this.partitions.computeIfAbsent(
-				new TopicPartition(request.topic(), request.partition()), (name) -> new RequestPartition());
+		RequestPartition partition = this.partitions
+			.computeIfAbsent(new TopicPartition(request.topic(), request.partition()), RequestPartition::new);
 		RequestPartition.Taken taken = new RequestPartition.Taken(request, acknowledgment,
 				consumer.groupMetadata().generationId());
 		partition.add(taken);
 		change(1);
-		attempt(partition, taken, 1, FIRST_PAUSE);
+		attempt(partition, taken, 1, FIRST_PAUSE, null);
 	}
 
-	private void attempt(RequestPartition partition, RequestPartition.Taken taken, int number, Duration pause) {
+	private void attempt(RequestPartition partition, RequestPartition.Taken taken, int number, Duration pause,
+			@Nullable Throwable before) {
 		if (partition.revoked()) {
 			change(-1);
 			return;
 		}
-		boolean last = number > SENDING_ATTEMPTS;
-		Generation generation = last
-				? this.generations.refuse(taken.request(), nextAttempt(taken), FailureReason.NOT_DELIVERED,
-						"the chunks could not be written in " + SENDING_ATTEMPTS + " attempts")
-				: this.generations.begin(taken.request(), nextAttempt(taken), this.results == null);
+		CompletableFuture<Void> told;
+		try {
+			told = begin(partition, taken, number, before);
+		}
+		catch (RuntimeException | Error ex) {
+			told = CompletableFuture.failedFuture(ex);
+		}
+		told.whenComplete((all, failure) -> {
+			Throwable cause = (failure instanceof CompletionException && failure.getCause() != null)
+					? failure.getCause() : failure;
+			if (cause == null || cause instanceof CancellationException) {
+				change(-1);
+			}
+			else {
+				again(partition, taken, number, pause, cause);
+			}
+		});
+	}
+
+	private CompletableFuture<Void> begin(RequestPartition partition, RequestPartition.Taken taken, int number,
+			@Nullable Throwable before) {
+		long attempt = number(taken.groupGeneration(), this.attempts.incrementAndGet());
+		boolean last = number > ATTEMPTS;
+		Generation generation = (last && before != null) ? this.generations.refuse(taken.request(), attempt, before)
+				: this.generations.begin(taken.request(), attempt, this.results == null);
 		if (!partition.attempts(taken, generation)) {
 			generation.abandon();
 		}
-		generation.conclusion()
-			.thenCompose((records) -> publish(partition, taken, records, last))
-			.whenComplete((all, failure) -> {
-				Throwable cause = (failure != null && failure.getCause() != null) ? failure.getCause() : failure;
-				if (cause == null || cause instanceof CancellationException) {
-					change(-1);
-					return;
-				}
-				LOG.warn("The attempt at request {} is made again in {}: {}", generation.id(), pause, cause.toString());
-				int next = number + ((cause instanceof EngineBusyException) ? 0 : 1);
-				Duration longer = pause.multipliedBy(2);
-				Schedulers.parallel()
-					.schedule(
-							() -> attempt(partition, taken, next,
-									(longer.compareTo(LONGEST_PAUSE) < 0) ? longer : LONGEST_PAUSE),
-							pause.toMillis(), TimeUnit.MILLISECONDS);
-			});
+		return generation.conclusion().thenCompose((records) -> publish(partition, taken, records, last));
 	}
 
-	private long nextAttempt(RequestPartition.Taken taken) {
-		return ((long) taken.groupGeneration() << Integer.SIZE) | this.attempts.incrementAndGet();
+	private void again(RequestPartition partition, RequestPartition.Taken taken, int number, Duration pause,
+			Throwable cause) {
+		int next = number + 1;
+		Duration wait = pause;
+		Duration longer = pause.multipliedBy(2);
+		if (cause instanceof EngineUnavailableException) {
+			next = number;
+			longer = pause;
+			LOG.debug("{} waits: {}", Outgoing.place(taken.request()), cause.getMessage());
+		}
+		else {
+			if (Outgoing.isTooLarge(cause)) {
+				// the next attempt would say the same
+				next = ATTEMPTS + 1;
+				wait = Duration.ZERO;
+			}
+			LOG.warn("The attempt at {} is made again in {}: {}", Outgoing.place(taken.request()), wait,
+					cause.toString());
+		}
+		int nextNumber = next;
+		Duration nextPause = (longer.compareTo(LONGEST_PAUSE) < 0) ? longer : LONGEST_PAUSE;
+		Schedulers.parallel()
+			.schedule(() -> attempt(partition, taken, nextNumber, nextPause, cause), wait.toMillis(),
+					TimeUnit.MILLISECONDS);
+	}
+
+	/**
+	 * Grows with the attempts of this member, and is greater for whoever has got the
+	 * partition later.
+	 */
+	static long number(int groupGeneration, long count) {
+		return ((long) groupGeneration << Integer.SIZE) + count;
 	}
 
 	/** Tells the end of a request; completes when its offset may be committed. */
@@ -157,10 +196,10 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 			List<ProducerRecord<byte[], byte[]>> records, boolean last) {
 		if (this.results != null) {
 			partition.ended(taken, records);
-			this.results.publish();
+			this.results.publish(partition);
 			return CompletableFuture.completedFuture(null);
 		}
-		CompletableFuture<Void> sent = last ? this.outgoing.sendLast(records) : this.outgoing.sendAll(records);
+		CompletableFuture<Void> sent = last ? this.outgoing.tellLast(records) : this.outgoing.tell(records);
 		return sent.thenRun(() -> {
 			partition.ended(taken, List.of());
 			partition.acknowledgeFront();
@@ -179,12 +218,24 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 	private void balance() {
 		synchronized (this.lock) {
 			int most = this.limit.getAsInt();
-			if (this.stopping || this.running >= most || held() >= HELD * most) {
+			if (this.stopping || this.running >= most || held() >= HELD * most || heldBytes() >= HELD_BYTES) {
 				this.container.pause();
 			}
 			else {
 				this.container.resume();
 			}
+			if (most == 0 && !this.stopping && !this.asking) {
+				// nobody tells when the model is usable again
+				this.asking = true;
+				Schedulers.parallel().schedule(this::ask, FIRST_PAUSE.toMillis(), TimeUnit.MILLISECONDS);
+			}
+		}
+	}
+
+	private void ask() {
+		synchronized (this.lock) {
+			this.asking = false;
+			balance();
 		}
 	}
 
@@ -192,13 +243,13 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		return this.partitions.values().stream().mapToInt(RequestPartition::size).sum();
 	}
 
+	private long heldBytes() {
+		return this.partitions.values().stream().mapToLong(RequestPartition::bytes).sum();
+	}
+
 	/** Results have been published. */
 	void published() {
 		change(0);
-	}
-
-	Map<TopicPartition, RequestPartition> partitions() {
-		return this.partitions;
 	}
 
 	@Override
@@ -220,18 +271,12 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 	}
 
 	private void revoke(Collection<TopicPartition> revoked) {
-		Runnable giveUp = () -> List.copyOf(revoked).forEach((name) -> {
+		List.copyOf(revoked).forEach((name) -> {
 			RequestPartition partition = this.partitions.remove(name);
 			if (partition != null) {
 				partition.revoke();
 			}
 		});
-		if (this.results != null) {
-			this.results.betweenTransactions(giveUp);
-		}
-		else {
-			giveUp.run();
-		}
 	}
 
 	@Override
@@ -239,6 +284,8 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		synchronized (this.lock) {
 			this.stopping = false;
 		}
+		// of a container that ended by itself
+		revoke(Set.copyOf(this.partitions.keySet()));
 		this.container.start();
 	}
 

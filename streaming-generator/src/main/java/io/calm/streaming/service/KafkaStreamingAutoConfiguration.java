@@ -5,12 +5,14 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
 import java.util.function.IntSupplier;
 
 import io.calm.generation.EngineStatus;
 import io.calm.input.InvalidInputException;
 import io.calm.spring.CalmGenerationAutoConfiguration;
 import io.calm.spring.CalmProperties;
+import io.calm.spring.ModelStatus;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextGenerator;
 import io.calm.streaming.MessageFormat;
@@ -62,18 +64,21 @@ public final class KafkaStreamingAutoConfiguration {
 		ServedModel served = model.getIfAvailable();
 		Long seed = (defaults != null) ? defaults.generation().seed() : null;
 		Outgoing outgoing = new Outgoing(producers.template(), format, properties);
-		Admission admission = new Admission(format, generator, outgoing, properties, (seed != null) ? seed : 0, clock);
+		Admission admission = new Admission(format, generator, properties, (seed != null) ? seed : 0, clock);
+		BooleanSupplier usable = () -> served == null || served.status().state() == ModelStatus.State.USABLE;
 		Generations generations = new Generations(generator, admission, outgoing, properties,
-				observations.getIfUnique(() -> ObservationRegistry.NOOP), convention.getIfUnique(), clock);
+				observations.getIfUnique(() -> ObservationRegistry.NOOP), convention.getIfUnique(), clock, usable);
 		Map<String, Object> configuration = consumers.getConfigurationProperties();
 		ConsumerFactory<byte[], byte[]> factory = consumers(consumers, configuration, properties);
-		IntSupplier limit = () -> slots(served, defaults) + properties.ahead();
+		IntSupplier workers = () -> slots(served, defaults) + properties.ahead();
+		// nothing for a model that could not do anything with it
+		IntSupplier limit = () -> usable.getAsBoolean() ? workers.getAsInt() : 0;
 		RequestConsumer consumer = switch (properties.mode()) {
 			case STREAM -> new GroupConsumer(factory, properties, generations, outgoing, limit, null);
 			case RESULTS -> new GroupConsumer(factory, properties, generations, outgoing, limit,
-					new ResultPublisher(outgoing, producers.template()));
-			case SHARE_GROUP ->
-				new ShareGroupConsumer(ShareConsumers.factory(configuration), properties, generations, outgoing, limit);
+					new ResultPublisher(outgoing, producers.template(), admin.getConfigurationProperties()));
+			case SHARE_GROUP -> new ShareGroupConsumer(ShareConsumers.factory(configuration), properties, generations,
+					outgoing, workers);
 		};
 		return new StreamingService(properties, generations, consumer,
 				new ControlListener(factory, format, generations, properties, clock),

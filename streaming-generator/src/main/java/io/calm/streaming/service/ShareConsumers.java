@@ -10,10 +10,9 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import org.springframework.kafka.core.DefaultShareConsumerFactory;
 import org.springframework.kafka.core.ShareConsumerFactory;
@@ -22,8 +21,6 @@ import org.springframework.kafka.core.ShareConsumerFactory;
  * Consumers of share groups, whose properties are not quite those of others.
  */
 final class ShareConsumers {
-
-	private static final Logger LOG = LoggerFactory.getLogger(ShareConsumers.class);
 
 	/** What share groups refuse. */
 	private static final List<String> UNSUPPORTED = List.of(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
@@ -52,7 +49,8 @@ final class ShareConsumers {
 	/**
 	 * A share group begins at the end of its topic unless the brokers are told otherwise:
 	 * what was asked before the first service started would be lost.
-	 * @return false if the brokers do not answer, or do not know it yet
+	 * @return false if the brokers do not know it yet
+	 * @throws KafkaException if they do not answer, or do not allow it
 	 */
 	static boolean beginAtTheEarliest(Map<String, Object> connection, String group) {
 		ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group);
@@ -65,9 +63,8 @@ final class ShareConsumers {
 			return isEarliest(admin, resource);
 		}
 		catch (ExecutionException ex) {
-			LOG.warn("The share group {} could not be told to begin at the earliest request: {}", group,
-					String.valueOf(ex.getCause()));
-			return false;
+			throw new KafkaException("The share group " + group + " could not be told to begin at the earliest request",
+					ex.getCause());
 		}
 		catch (InterruptedException ex) {
 			Thread.currentThread().interrupt();

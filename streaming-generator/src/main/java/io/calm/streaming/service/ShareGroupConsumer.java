@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -44,6 +45,9 @@ final class ShareGroupConsumer implements RequestConsumer {
 	private static final Duration POLL = Duration.ofSeconds(1);
 
 	private static final int DEFAULT_LOCK_MILLIS = 30_000;
+
+	/** Of a worker that has to give back what it has. */
+	private static final Duration LONGEST_STOP = Duration.ofSeconds(10);
 
 	private final ShareConsumerFactory<byte[], byte[]> factory;
 
@@ -92,16 +96,15 @@ final class ShareGroupConsumer implements RequestConsumer {
 				each.join(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
 			}
 			// those without a request first: what is given back would go to one that
-			// still
-			// asks, only to be given back again, and deliveries are few
+			// still asks, only to be given back again, and deliveries are few
 			for (Worker each : this.running) {
 				if (each.isIdle()) {
-					each.join();
+					each.join(2 * POLL.toMillis());
 				}
 			}
+			this.running.forEach(Worker::giveBack);
 			for (Worker each : this.running) {
-				each.giveBack();
-				each.join();
+				each.join(LONGEST_STOP.toMillis());
 			}
 		}
 		catch (InterruptedException ex) {
@@ -149,7 +152,8 @@ final class ShareGroupConsumer implements RequestConsumer {
 				catch (WakeupException | InterruptException ex) {
 					LOG.debug("{} ends", getName());
 				}
-				catch (KafkaException ex) {
+				// whatever it is: a worker that ends would be a slot less, for good
+				catch (RuntimeException | Error ex) {
 					LOG.warn("{} begins again: {}", getName(), ex.toString());
 					pause();
 				}
@@ -176,43 +180,76 @@ final class ShareGroupConsumer implements RequestConsumer {
 		}
 
 		private void take(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
-			Generation begun = attempt(request);
-			this.current = begun;
-			if (this.givingBack) {
-				begun.abandon();
+			if (!isRunning()) {
+				acknowledge(open, request, AcknowledgeType.RELEASE);
+				return;
 			}
-			CompletableFuture<Void> told = begun.conclusion().thenCompose(ShareGroupConsumer.this.outgoing::sendAll);
 			try {
-				while (!isDone(open, told)) {
+				while (true) {
+					CompletableFuture<Void> told = attempt(request);
+					while (!isDone(open, told)) {
+						if (!renewed(open, request)) {
+							LOG.warn("The lock of {} is lost; somebody else begins it again", Outgoing.place(request));
+							return;
+						}
+					}
+					Throwable failure = told.handle((nothing, ex) -> ex).join();
+					if (failure == null) {
+						acknowledge(open, request, AcknowledgeType.ACCEPT);
+						return;
+					}
+					// before the next delivery, of which there are not many
+					pause();
+					if (!isHere(request, failure)) {
+						LOG.info("{} is given back", Outgoing.place(request));
+						acknowledge(open, request, AcknowledgeType.RELEASE);
+						return;
+					}
 					if (!renewed(open, request)) {
-						LOG.warn("The lock of request {} is lost; somebody else begins it again", begun.id());
 						return;
 					}
 				}
-				if (told.isCompletedExceptionally()) {
-					LOG.info("Request {} is given back", begun.id());
-					// before the next delivery, of which there are not many
-					pause();
-					acknowledge(open, request, AcknowledgeType.RELEASE);
-				}
-				else {
-					acknowledge(open, request, AcknowledgeType.ACCEPT);
-				}
 			}
 			finally {
-				begun.abandon();
+				Generation begun = this.current;
+				if (begun != null) {
+					begun.abandon();
+				}
 				this.current = null;
 			}
 		}
 
-		private Generation attempt(ConsumerRecord<byte[], byte[]> request) {
-			int delivery = request.deliveryCount().orElse((short) 1);
+		/**
+		 * Whether the next attempt is made here: another delivery would be one less, and
+		 * after the last one the brokers archive a request without a word.
+		 */
+		private boolean isHere(ConsumerRecord<byte[], byte[]> request, Throwable failure) {
+			Throwable cause = (failure instanceof CompletionException) ? failure.getCause() : failure;
+			return isRunning() && !this.givingBack && (cause instanceof EngineUnavailableException || isLast(request));
+		}
+
+		private CompletableFuture<Void> attempt(ConsumerRecord<byte[], byte[]> request) {
+			boolean last = isLast(request);
+			int delivery = delivery(request);
 			long number = ((long) delivery << Integer.SIZE) | (request.offset() & 0xffff_ffffL);
-			if (delivery < ShareGroupConsumer.this.properties.share().deliveries()) {
-				return ShareGroupConsumer.this.generations.begin(request, number, true);
+			Generation begun = last
+					? ShareGroupConsumer.this.generations.refuse(request, number, FailureReason.TOO_MANY_DELIVERIES,
+							"the request was taken up " + (delivery - 1) + " times without coming to an end")
+					: ShareGroupConsumer.this.generations.begin(request, number, true);
+			this.current = begun;
+			if (this.givingBack) {
+				begun.abandon();
 			}
-			return ShareGroupConsumer.this.generations.refuse(request, number, FailureReason.TOO_MANY_DELIVERIES,
-					"the request was taken up " + (delivery - 1) + " times without coming to an end");
+			Outgoing to = ShareGroupConsumer.this.outgoing;
+			return begun.conclusion().thenCompose(last ? to::tellLast : to::tell);
+		}
+
+		private static int delivery(ConsumerRecord<byte[], byte[]> request) {
+			return request.deliveryCount().orElse((short) 1);
+		}
+
+		private boolean isLast(ConsumerRecord<byte[], byte[]> request) {
+			return delivery(request) >= ShareGroupConsumer.this.properties.share().deliveries();
 		}
 
 		/** Waits for half of the lock's time. */

@@ -13,6 +13,7 @@ import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
@@ -57,6 +58,12 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 		}
 		catch (ExecutionException ex) {
 			health.down().withDetail("error", "the brokers do not answer: " + ex.getCause());
+		}
+		catch (KafkaException ex) {
+			// such as a name that does not resolve
+			health.down()
+				.withDetail("error", "the brokers cannot be reached: "
+						+ ((ex.getCause() != null) ? ex.getCause().getMessage() : ex.getMessage()));
 		}
 	}
 

@@ -10,6 +10,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 import org.springframework.kafka.core.KafkaTemplate;
 import org.springframework.kafka.core.ProducerFactory;
+import org.springframework.kafka.core.ProducerPostProcessor;
 import org.springframework.kafka.support.ProducerListener;
 
 /**
@@ -65,6 +66,7 @@ record StreamingProducers(DefaultKafkaProducerFactory<byte[], byte[]> factory,
 	@SuppressWarnings({ "unchecked", "rawtypes" })
 	private static void copyListeners(ProducerFactory<?, ?> from, DefaultKafkaProducerFactory<byte[], byte[]> to) {
 		from.getListeners().forEach((listener) -> to.addListener((ProducerFactory.Listener) listener));
+		from.getPostProcessors().forEach((processor) -> to.addPostProcessor((ProducerPostProcessor) processor));
 	}
 
 	@Override

@@ -83,22 +83,30 @@ public record StreamingProperties(@DefaultValue("true") boolean enabled, @Defaul
 	 * What requests may ask for.
 	 *
 	 * @param payload Largest value of a request's record.
+	 * @param key Largest key of a request's record, which is the id of the request and
+	 * comes back with every chunk.
+	 * @param header Largest of the headers that come back with every chunk, name and
+	 * value.
+	 * @param headers Largest size of all headers of a request's record together.
 	 * @param promptTokens Longest prompt in tokens. By default, what the model's context
 	 * holds.
 	 * @param maxNewTokens Most tokens of a text.
 	 * @param candidates Most draws of the batch sampler, N.
 	 * @param minTemperature Lowest temperature.
 	 * @param stopStrings Most stop strings.
+	 * @param stopLength Longest stop string, in characters.
 	 * @param deadline Longest time from the request to its end, whatever the request
 	 * says. By default, for ever.
 	 * @param requestsPerKey Requests with the same key that may be in flight in a service
 	 * at once. The same request twice is one.
 	 */
-	public record Limits(@DefaultValue("1MB") DataSize payload, @Min(1) @Nullable Integer promptTokens,
-			@Min(1) @DefaultValue("4096") int maxNewTokens, @Min(1) @DefaultValue("1000") int candidates,
+	public record Limits(@DefaultValue("1MB") DataSize payload, @DefaultValue("1KB") DataSize key,
+			@DefaultValue("8KB") DataSize header, @DefaultValue("16KB") DataSize headers,
+			@Min(1) @Nullable Integer promptTokens, @Min(1) @DefaultValue("4096") int maxNewTokens,
+			@Min(1) @DefaultValue("1000") int candidates,
 			@DecimalMin("0") @DecimalMax("1") @DefaultValue("0.05") double minTemperature,
-			@Min(0) @DefaultValue("16") int stopStrings, @Nullable Duration deadline,
-			@Min(1) @DefaultValue("1") int requestsPerKey) {
+			@Min(0) @DefaultValue("16") int stopStrings, @Min(1) @DefaultValue("1000") int stopLength,
+			@Nullable Duration deadline, @Min(1) @DefaultValue("1") int requestsPerKey) {
 	}
 
 	/**

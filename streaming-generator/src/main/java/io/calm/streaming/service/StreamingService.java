@@ -38,6 +38,8 @@ final class StreamingService implements SmartLifecycle {
 	/** Makes the topics; false if the brokers do not answer. */
 	private final Supplier<Boolean> topics;
 
+	private volatile String said = "";
+
 	private volatile CountDownLatch stopped = new CountDownLatch(0);
 
 	StreamingService(StreamingProperties properties, Generations generations, RequestConsumer consumer,
@@ -62,9 +64,9 @@ final class StreamingService implements SmartLifecycle {
 		return this.consumer.assigned();
 	}
 
-	/** Whether it takes requests up. */
+	/** Whether it takes requests up, and cancellations. */
 	boolean takesRequests() {
-		return this.consumer.isRunning();
+		return this.consumer.isRunning() && this.control.isRunning();
 	}
 
 	@Override
@@ -76,21 +78,27 @@ final class StreamingService implements SmartLifecycle {
 		starter.start();
 	}
 
+	/**
+	 * Begins, and begins again what has ended by itself. What is not there yet, a broker
+	 * or its name, may come at any time; health says meanwhile what is missing.
+	 */
 	private void begin(CountDownLatch until) {
 		try {
 			this.model.get().join();
-			while (!this.topics.get()) {
-				LOG.info("The brokers are not ready for the service yet");
-				if (until.await(PAUSE_MILLIS, TimeUnit.MILLISECONDS)) {
-					return;
+			boolean prepared = false;
+			do {
+				try {
+					prepared = prepared || this.topics.get();
+					if (prepared) {
+						startWhatHasEnded(until);
+					}
+					said(prepared ? "" : "The brokers are not ready for the service yet");
+				}
+				catch (RuntimeException | Error ex) {
+					said("Requests cannot be taken up yet; that is tried again: " + causes(ex));
 				}
 			}
-			synchronized (this) {
-				if (until.getCount() > 0) {
-					this.control.start();
-					this.consumer.start();
-				}
-			}
+			while (!until.await(PAUSE_MILLIS, TimeUnit.MILLISECONDS));
 		}
 		catch (CompletionException ex) {
 			LOG.error("No requests are taken up, for there is no model", ex.getCause());
@@ -98,6 +106,34 @@ final class StreamingService implements SmartLifecycle {
 		catch (InterruptedException ex) {
 			Thread.currentThread().interrupt();
 		}
+	}
+
+	private synchronized void startWhatHasEnded(CountDownLatch until) {
+		if (until.getCount() == 0) {
+			return;
+		}
+		if (!this.control.isRunning()) {
+			this.control.start();
+		}
+		if (!this.consumer.isRunning()) {
+			this.consumer.start();
+		}
+	}
+
+	/** Once, and not at every try. */
+	private void said(String what) {
+		if (!what.isEmpty() && !what.equals(this.said)) {
+			LOG.warn(what);
+		}
+		this.said = what;
+	}
+
+	private static String causes(Throwable failure) {
+		StringBuilder all = new StringBuilder(failure.toString());
+		for (Throwable cause = failure.getCause(); cause != null; cause = cause.getCause()) {
+			all.append(": ").append(cause.getMessage());
+		}
+		return all.toString();
 	}
 
 	@Override

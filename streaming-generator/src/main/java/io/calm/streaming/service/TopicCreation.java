@@ -8,24 +8,22 @@ import java.util.stream.Stream;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.errors.TopicExistsException;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Creates the topics that do not exist, and leaves the others as they are.
  */
 final class TopicCreation {
 
-	private static final Logger LOG = LoggerFactory.getLogger(TopicCreation.class);
-
 	private TopicCreation() {
 	}
 
 	/**
 	 * Creates topics.
-	 * @return false if there is one that does not exist and could not be created
+	 * @return false if the thread is interrupted
+	 * @throws KafkaException if there is one that does not exist and cannot be created
 	 */
 	static boolean create(Map<String, Object> connection, StreamingProperties.Topics topics) {
 		Optional<Short> replicas = (topics.replicas() > 0) ? Optional.of((short) topics.replicas()) : Optional.empty();
@@ -39,8 +37,7 @@ final class TopicCreation {
 			return true;
 		}
 		catch (ExecutionException ex) {
-			LOG.warn("The topics could not be created: {}", String.valueOf(ex.getCause()));
-			return false;
+			throw new KafkaException("The topics could not be created", ex.getCause());
 		}
 		catch (InterruptedException ex) {
 			Thread.currentThread().interrupt();

@@ -23,6 +23,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -148,12 +150,16 @@ class ProcessesTests {
 	@EnabledIfSystemProperty(named = "calm.long", matches = "true")
 	void resultsAreExactlyOnceOverKills() {
 		int requests = killServices("results", 10, 30, "results");
-		try (TopicLog log = new TopicLog(this.broker.address(), "results.chunks")) {
+		assertOnce("results", requests);
+	}
+
+	private void assertOnce(String prefix, int requests) {
+		try (TopicLog log = new TopicLog(this.broker.address(), prefix + ".chunks")) {
 			List<String> ids = log.read((all) -> all.size() >= requests)
 				.stream()
 				.map((record) -> FORMAT.readChunk(record.value()).requestId())
 				.toList();
-			LOG.info("results: {} requests, {} results, {} of them different", requests, ids.size(),
+			LOG.info("{}: {} requests, {} results, {} of them different", prefix, requests, ids.size(),
 					ids.stream().distinct().count());
 			assertThat(ids).doesNotHaveDuplicates().hasSize(requests);
 		}
@@ -191,11 +197,13 @@ class ProcessesTests {
 		return asked;
 	}
 
-	@Test
-	void brokerMayGoAwayAndComeBack() {
-		String prefix = "away";
+	@ParameterizedTest
+	@ValueSource(strings = { "stream", "results" })
+	void brokerMayGoAwayAndComeBack(String mode) {
+		String prefix = "away-" + mode;
 		this.broker.createTopics(prefix, 6);
-		try (JavaProcess service = service(prefix); CalmKafkaClient client = client(prefix)) {
+		try (JavaProcess service = service(prefix, "--calm.streaming.mode=" + mode);
+				CalmKafkaClient client = client(prefix)) {
 			service.awaitOutput("Takes requests up from [" + prefix);
 			int requests = LONG ? 100 : 20;
 			List<CompletableFuture<List<TextChunk>>> answers = ask(client, 0, requests);
@@ -210,8 +218,11 @@ class ProcessesTests {
 			this.broker.startAgain();
 			answers.forEach((answer) -> assertWhole(answer.join()));
 			LOG.info(
-					"The broker was away for {}, with {} of {} requests open: every text whole, {} records were repeated",
-					away, open, requests, assertAllEnded(prefix, requests));
+					"{}: the broker was away for {}, with {} of {} requests open: every text whole, {} records were repeated",
+					mode, away, open, requests, assertAllEnded(prefix, requests));
+			if (mode.equals("results")) {
+				assertOnce(prefix, requests);
+			}
 			service.stop();
 		}
 	}

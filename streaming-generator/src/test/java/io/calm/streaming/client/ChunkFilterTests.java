@@ -110,4 +110,12 @@ class ChunkFilterTests {
 		}
 	}
 
+	@Test
+	void refusalOfAnotherRequestWithTheKeyIsNotTheEnd() {
+		TextChunk refusal = new TextChunk("r", 0, 0, "", 0, new TextChunk.End(TextChunk.Status.FAILED, null,
+				new TextChunk.Failure(FailureReason.TOO_MANY_REQUESTS, ""), new TextChunk.Usage(0, 0), 1));
+		assertThat(accept(refusal, chunk(1, 0, "a"), refusal, end(1, 1, TextChunk.Status.COMPLETED)))
+			.containsExactly("0a", "1.");
+	}
+
 }

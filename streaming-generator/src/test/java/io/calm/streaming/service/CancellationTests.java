@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.IntStream;
 
 import io.calm.generation.FinishReason;
 import io.calm.streaming.CancelRequest;
@@ -138,6 +139,40 @@ class CancellationTests {
 			service.text().feeds().get(0).say("one").end(FinishReason.DEADLINE);
 			assertThat(answer.join()).hasSize(2);
 			assertThat(reason(service, "late")).isEqualTo(TextChunk.FinishReason.DEADLINE);
+		}
+	}
+
+	/** Of which there would be no request. */
+	@Test
+	void longIdIsNotRemembered() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			String longId = "x".repeat(1_000_000);
+			service.send(new ProducerRecord<>(service.prefix() + ".control", null,
+					ServiceUnderTest.FORMAT.write(new CancelRequest(longId))));
+			service.client().cancel("early");
+			service.send("other", "feed other");
+			patiently().until(() -> !service.text().feeds("feed other").isEmpty());
+			service.client().cancel("other");
+			assertThat(reason(service, "other")).isEqualTo(TextChunk.FinishReason.CANCELLED);
+			assertThat(service.service().generations().cancelled().contains("early")).isTrue();
+			assertThat(service.service().generations().cancelled().contains(longId)).isFalse();
+		}
+	}
+
+	@Test
+	void closingTheClientEndsItsTexts() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			CalmKafkaClient client = CalmKafkaClient.create(TestBroker.connection(),
+					(options) -> options.requests(service.requests())
+						.chunks(service.prefix() + ".chunks")
+						.control(service.prefix() + ".control"));
+			List<String> ids = IntStream.range(0, 4).mapToObj((i) -> "open" + i).toList();
+			ids.forEach((id) -> client.stream("feed", (request) -> request.id(id)).subscribe((chunk) -> {
+			}, (failure) -> {
+			}));
+			patiently().until(() -> service.text().feeds().size() == 4);
+			client.close();
+			ids.forEach((id) -> assertThat(reason(service, id)).isEqualTo(TextChunk.FinishReason.CANCELLED));
 		}
 	}
 

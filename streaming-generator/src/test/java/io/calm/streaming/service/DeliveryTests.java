@@ -1,17 +1,31 @@
 package io.calm.streaming.service;
 
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 
 import io.calm.generation.FinishReason;
 import io.calm.streaming.FailureReason;
+import io.calm.streaming.MessageHeaders;
 import io.calm.streaming.TestBroker;
 import io.calm.streaming.TextChunk;
+import io.calm.streaming.TextRequest;
+import io.calm.streaming.client.CalmKafkaClient;
+import io.calm.streaming.client.ChunkFilter;
 import io.calm.streaming.client.GenerationFailedException;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.kafka.support.KafkaHeaders;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -105,7 +119,7 @@ class DeliveryTests {
 		String prefix = TestBroker.prefix();
 		TestBroker.createTopics(prefix, 1);
 		try (ServiceUnderTest client = ServiceUnderTest.start(prefix, "calm.streaming.enabled=false");
-				ServiceUnderTest first = ServiceUnderTest.start(prefix, new HandFedText(), still,
+				ServiceUnderTest first = ServiceUnderTest.start(prefix, new HandFedText(), List.of(still),
 						"spring.kafka.consumer.properties.max.poll.interval.ms=6000")) {
 			CompletableFuture<List<TextChunk>> answer = client.ask("both", "feed");
 			patiently().until(() -> !first.text().feeds().isEmpty());
@@ -223,6 +237,172 @@ class DeliveryTests {
 				.withMessageNotContaining("secret");
 			patiently().until(() -> service.committed() == 1);
 		}
+	}
+
+	/** The first chunk is lost when the end has come already. */
+	@Test
+	void attemptEndsWhenAllItsChunksAreWritten() {
+		Brokers brokers = new Brokers();
+		try (ServiceUnderTest service = startWith(brokers)) {
+			brokers.kept = "r";
+			service.send("r", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			service.text().feeds().get(0).say("one");
+			patiently().until(() -> service.service().inFlight().get(0).chunks() == 1);
+			brokers.kept = "";
+			service.text().feeds().get(0).say(" two").end(FinishReason.END);
+			TestChunks.awaitSeq(service, "r", 1);
+			assertThat(brokers.expire()).isEqualTo(1);
+			patiently().until(() -> service.text().feeds().size() == 2);
+			assertThat(service.committed()).isLessThanOrEqualTo(0);
+			service.text().feeds().get(1).say("one", " two").end(FinishReason.END);
+			List<TextChunk> all = service.chunks("r");
+			ChunkFilter filter = new ChunkFilter();
+			assertThat(all.stream().flatMap((chunk) -> filter.accept(chunk).stream())).extracting(TextChunk::text)
+				.containsExactly("one", " two", ".");
+			assertThat(all).filteredOn((chunk) -> chunk.end() != null).hasSize(1);
+			patiently().until(() -> service.committed() == 1);
+		}
+	}
+
+	@Test
+	void chunksThatCannotBeWrittenInFiveAttemptsAreTold() {
+		Brokers brokers = new Brokers();
+		try (ServiceUnderTest service = startWith(brokers)) {
+			brokers.kept = "r";
+			service.send("r", "feed");
+			for (int attempt = 1; attempt <= 5; attempt++) {
+				int begun = attempt;
+				patiently().until(() -> service.text().feeds().size() == begun);
+				service.text().feeds().get(begun - 1).say("one");
+				patiently().until(() -> brokers.expire() == 1);
+			}
+			assertThat(service.end("r").failure()).isNotNull()
+				.satisfies((failure) -> assertThat(failure.reason()).isEqualTo(FailureReason.NOT_DELIVERED));
+			assertThat(reasons(service, 1)).containsExactly("NOT_DELIVERED");
+			patiently().until(() -> service.committed() == 1);
+			assertThat(service.text().feeds()).hasSize(5);
+		}
+	}
+
+	/** A reply topic that takes no text, but what is told of it. */
+	@Test
+	void chunkThatIsTooLargeForItsTopicIsToldAtOnce() {
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		TestBroker.createTopics(List.of(prefix + ".small"), 1, Map.of("max.message.bytes", "100"));
+		try (ServiceUnderTest service = ServiceUnderTest.start(prefix,
+				"calm.streaming.reply-topics=" + prefix + ".small")) {
+			ProducerRecord<byte[], byte[]> poison = new ProducerRecord<>(service.requests(), TestBroker.bytes("poison"),
+					ServiceUnderTest.FORMAT.write(TextRequest.of("3", (request) -> request.id("poison"))));
+			poison.headers().add(KafkaHeaders.REPLY_TOPIC, TestBroker.bytes(prefix + ".small"));
+			service.send(poison);
+			service.send("next", "2");
+			assertThat(service.chunks("next")).hasSize(2);
+			assertThat(reasons(service, 1)).containsExactly("NOT_DELIVERED");
+			patiently().until(() -> service.committed() == 2);
+		}
+	}
+
+	@ParameterizedTest
+	@ValueSource(strings = { "stream", "results", "share-group" })
+	void fullEngineIsWaitedFor(String mode) {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, "calm.streaming.mode=" + mode,
+				"calm.streaming.topics.create=true", "calm.streaming.share.deliveries=2")) {
+			service.text().busy().set(3);
+			service.send("r", "2");
+			assertThat(service.end("r").status()).isEqualTo(TextChunk.Status.COMPLETED);
+			assertThat(service.text().busy()).hasValue(0);
+		}
+	}
+
+	@Test
+	void brokersThatDoNotSayWhatATopicHasAreAskedAgain() {
+		Brokers brokers = new Brokers();
+		try (ServiceUnderTest service = startWith(brokers)) {
+			brokers.lostQuestions.set(2);
+			assertThat(service.ask("r", "2").join()).hasSize(2);
+			assertThat(brokers.lostQuestions).hasValue(0);
+		}
+	}
+
+	@Test
+	void errorEndsTheRequestAndNotTheService() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, "calm.engine.slots=1")) {
+			service.send("r", HandFedText.ERROR);
+			service.send("next", "2");
+			assertThat(service.end("r").failure()).isNotNull()
+				.satisfies((failure) -> assertThat(failure.reason()).isEqualTo(FailureReason.MODEL_FAILED));
+			assertThat(service.end("next").status()).isEqualTo(TextChunk.Status.COMPLETED);
+			assertThat(reasons(service, 1)).containsExactly("MODEL_FAILED");
+			patiently().until(() -> service.committed() == 2);
+		}
+	}
+
+	@Test
+	void requestWithTheSameKeyDoesNotEndTheFirstBeforeItsFirstChunk() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1);
+				CalmKafkaClient other = CalmKafkaClient.create(TestBroker.connection(),
+						(options) -> options.requests(service.requests())
+							.chunks(service.prefix() + ".chunks")
+							.control(service.prefix() + ".control"))) {
+			CompletableFuture<List<TextChunk>> answer = service.ask("same", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			assertThatExceptionOfType(GenerationFailedException.class)
+				.isThrownBy(() -> other.text("feed differently", (request) -> request.id("same")))
+				.withMessageContaining("TOO_MANY_REQUESTS");
+			assertThat(service.chunks("same")).hasSize(1);
+			service.text().feeds().get(0).say("one").end(FinishReason.END);
+			assertThat(answer.join()).extracting(TextChunk::text).containsExactly("one", ".");
+		}
+	}
+
+	@Test
+	void severalRequestsPerKeyIfTheyAreAllowed() {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1, "calm.streaming.limits.requests-per-key=2")) {
+			IntStream.range(0, 3).forEach((i) -> service.send("same", "feed " + i));
+			assertThat(service.end("same").failure()).isNotNull()
+				.satisfies((failure) -> assertThat(failure.reason()).isEqualTo(FailureReason.TOO_MANY_REQUESTS));
+			assertThat(service.text().feeds()).hasSize(2);
+			service.text().feeds().forEach((feed) -> feed.end(FinishReason.END));
+			patiently().until(() -> service.committed() == 3);
+		}
+	}
+
+	@Test
+	void attemptsGrowForEver() {
+		long latest = GroupConsumer.number(1, Integer.MAX_VALUE);
+		assertThat(latest).isPositive();
+		assertThat(GroupConsumer.number(1, Integer.MAX_VALUE + 1L)).isGreaterThan(latest);
+		assertThat(GroupConsumer.number(1, 1L << Integer.SIZE)).isGreaterThan(latest);
+		assertThat(GroupConsumer.number(2, 1)).isGreaterThan(GroupConsumer.number(1, 1_000_000));
+	}
+
+	/** An id is a key, which may be anything. */
+	@Test
+	@ExtendWith(OutputCaptureExtension.class)
+	void logHasNoLineOfACaller(CapturedOutput output) {
+		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
+			service.send("a\nERROR forged", "feed");
+			patiently().until(() -> !service.text().feeds().isEmpty());
+			service.text().feeds().get(0).fail(new IllegalStateException("no"));
+			service.end("a\nERROR forged");
+			assertThat(output).contains(service.requests() + "-0@0").doesNotContain("forged");
+		}
+	}
+
+	private static ServiceUnderTest startWith(Brokers brokers, String... properties) {
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		return ServiceUnderTest.start(prefix, new HandFedText(), List.of(brokers), properties);
+	}
+
+	private static List<String> reasons(ServiceUnderTest service, int letters) {
+		return TestBroker.read(service.prefix() + ".dead-letters", (all) -> all.size() >= letters)
+			.stream()
+			.map((letter) -> new String(letter.headers().lastHeader(MessageHeaders.REASON).value(),
+					StandardCharsets.UTF_8))
+			.toList();
 	}
 
 }

@@ -5,6 +5,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
+import io.calm.generation.BusyEngine;
 import io.calm.generation.Chunk;
 import io.calm.generation.FinishReason;
 import io.calm.generation.GenerationRequest;
@@ -19,7 +20,13 @@ import reactor.core.publisher.Sinks;
  */
 final class HandFedText implements TextGenerator {
 
+	/** A prompt that no tokenizer survives. */
+	static final String ERROR = "error";
+
 	private final List<Feed> feeds = new CopyOnWriteArrayList<>();
+
+	/** How many texts the engine is too busy for. */
+	private final AtomicInteger busy = new AtomicInteger();
 
 	private final AtomicInteger open = new AtomicInteger();
 
@@ -60,6 +67,12 @@ final class HandFedText implements TextGenerator {
 			this.sink.tryEmitComplete();
 		}
 
+		/** As the engine says it of a text that has waited for too long. */
+		void expire() {
+			this.sink.tryEmitNext(new Chunk(this.said, new int[0], "", FinishReason.DEADLINE));
+			this.sink.tryEmitComplete();
+		}
+
 		void fail(RuntimeException failure) {
 			this.sink.tryEmitError(failure);
 		}
@@ -68,6 +81,11 @@ final class HandFedText implements TextGenerator {
 			return new Chunk(index, new int[] { index }, text, reason);
 		}
 
+	}
+
+	/** Refuses the next texts as a full engine does. */
+	AtomicInteger busy() {
+		return this.busy;
 	}
 
 	/** The texts that have begun, in their order. */
@@ -89,6 +107,9 @@ final class HandFedText implements TextGenerator {
 	public Flux<Chunk> stream(String prompt, Consumer<GenerationRequest.Builder> options) {
 		return Flux.defer(() -> {
 			GenerationRequest request = GenerationRequest.of(prompt, options);
+			if (this.busy.getAndUpdate((left) -> Math.max(0, left - 1)) > 0) {
+				return Flux.error(BusyEngine.exception());
+			}
 			this.mostOpen.accumulateAndGet(this.open.incrementAndGet(), Math::max);
 			Flux<Chunk> text = prompt.matches("\\d+") ? counted(Integer.parseInt(prompt)) : fed(request);
 			return text.doFinally((signal) -> this.open.decrementAndGet());
@@ -108,6 +129,9 @@ final class HandFedText implements TextGenerator {
 
 	@Override
 	public int countTokens(String text) {
+		if (text.equals(ERROR)) {
+			throw new StackOverflowError("of the tokenizer");
+		}
 		return text.length();
 	}
 

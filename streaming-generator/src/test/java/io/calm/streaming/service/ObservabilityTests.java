@@ -10,6 +10,8 @@ import io.micrometer.core.instrument.MeterRegistry;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthIndicator;
@@ -84,6 +86,34 @@ class ObservabilityTests {
 			assertThat(String.valueOf(down.getDetails().get("error"))).startsWith("the brokers do not answer");
 			// a probe asks every few seconds
 			assertThat(output).doesNotContain("TimeoutException", "\tat ");
+		}
+	}
+
+	/** A name that does not resolve yet, or a key that is mounted a moment later. */
+	@ParameterizedTest
+	@CsvSource({ "stream,true", "stream,false", "results,false", "share-group,true" })
+	@ExtendWith(OutputCaptureExtension.class)
+	void brokersThatAreNotThereYetAreWaitedFor(String mode, String create, CapturedOutput output) {
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		NotYet.ready = false;
+		try (ServiceUnderTest service = ServiceUnderTest.start(prefix, "calm.streaming.mode=" + mode,
+				"calm.streaming.topics.create=" + create,
+				"spring.kafka.properties.metric.reporters=" + NotYet.class.getName())) {
+			HealthIndicator health = service.context().getBean("calmStreamingHealthContributor", HealthIndicator.class);
+			await().atMost(ServiceUnderTest.patience()).until(() -> output.getOut().contains("cannot be taken up yet"));
+			Health down = Objects.requireNonNull(health.health());
+			assertThat(down.getStatus()).isEqualTo(Status.DOWN);
+			assertThat(String.valueOf(down.getDetails().get("error"))).contains("No resolvable bootstrap urls");
+			assertThat(output).doesNotContain("\tat ");
+			NotYet.ready = true;
+			service.send("r", "2");
+			assertThat(service.chunks("r")).isNotEmpty();
+			await().atMost(ServiceUnderTest.patience())
+				.until(() -> Objects.requireNonNull(health.health()).getStatus().equals(Status.UP));
+		}
+		finally {
+			NotYet.ready = true;
 		}
 	}
 

@@ -15,7 +15,6 @@ import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.CalmKafkaClient;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.jspecify.annotations.Nullable;
 
 import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.WebApplicationType;
@@ -35,6 +34,8 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 
 	static final JsonMessageFormat FORMAT = new JsonMessageFormat();
 
+	static final String PROTOCOL_CONSUMER = "spring.kafka.consumer.properties.group.protocol=consumer";
+
 	/** The first service on new topics. */
 	static ServiceUnderTest start(int partitions, String... properties) {
 		String prefix = TestBroker.prefix();
@@ -44,25 +45,27 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 
 	/** A service on topics that are there. */
 	static ServiceUnderTest start(String prefix, String... properties) {
-		return start(prefix, new HandFedText(), null, properties);
+		return start(prefix, new HandFedText(), List.of(), properties);
 	}
 
-	static ServiceUnderTest start(String prefix, HandFedText text, @Nullable StandingStill still,
-			String... properties) {
+	/** A service with more beans. */
+	static ServiceUnderTest start(String prefix, HandFedText text, List<?> beans, String... properties) {
 		List<String> all = new ArrayList<>(List.of("spring.kafka.bootstrap-servers=" + TestBroker.address(),
 				"calm.streaming.group=" + prefix, "calm.streaming.topics.requests=" + prefix + ".requests",
 				"calm.streaming.topics.chunks=" + prefix + ".chunks",
 				"calm.streaming.topics.control=" + prefix + ".control",
 				"calm.streaming.topics.dead-letters=" + prefix + ".dead-letters", "calm.streaming.topics.create=false",
-				"calm.streaming.shutdown-grace=100ms", "spring.kafka.consumer.properties.heartbeat.interval.ms=200",
-				"spring.kafka.consumer.properties.session.timeout.ms=6000", "calm.engine.slots=4",
-				"calm.streaming.ahead=0"));
+				"calm.streaming.shutdown-grace=100ms", "calm.engine.slots=4", "calm.streaming.ahead=0"));
+		if (!List.of(properties).contains(PROTOCOL_CONSUMER)) {
+			// there, the brokers say it
+			all.add("spring.kafka.consumer.properties.heartbeat.interval.ms=200");
+			all.add("spring.kafka.consumer.properties.session.timeout.ms=6000");
+		}
 		all.addAll(Arrays.asList(properties));
 		SpringApplicationBuilder builder = new SpringApplicationBuilder(Application.class).web(WebApplicationType.NONE)
 			.initializers((context) -> context.getBeanFactory().registerSingleton("handFedText", text));
-		if (still != null) {
-			builder.initializers((context) -> context.getBeanFactory().registerSingleton("standingStill", still));
-		}
+		beans.forEach((bean) -> builder.initializers(
+				(context) -> context.getBeanFactory().registerSingleton(bean.getClass().getSimpleName(), bean)));
 		// the later of two wins
 		return new ServiceUnderTest(prefix, builder.properties(all.toArray(String[]::new)).run(), text);
 	}
@@ -114,6 +117,11 @@ record ServiceUnderTest(String prefix, ConfigurableApplicationContext context,
 	TextChunk.End end(String id) {
 		List<TextChunk> chunks = chunks(id);
 		return Objects.requireNonNull(chunks.get(chunks.size() - 1).end());
+	}
+
+	/** The offset that the next request gets, of the only partition. */
+	long latest() {
+		return TestBroker.latest(requests());
 	}
 
 	long committed() {

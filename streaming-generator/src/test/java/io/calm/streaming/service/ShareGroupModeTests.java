@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -13,9 +14,12 @@ import io.calm.streaming.FailureReason;
 import io.calm.streaming.MessageHeaders;
 import io.calm.streaming.TestBroker;
 import io.calm.streaming.TextChunk;
+import io.calm.streaming.TextRequest;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.consumer.ShareConsumer;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.config.ConfigResource;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.Test;
@@ -136,6 +140,46 @@ class ShareGroupModeTests {
 						first.text().feeds().size(), second.text().feeds().size(),
 						first.text().feeds().size() + second.text().feeds().size());
 			assertThat(first.text().feeds().size() + second.text().feeds().size()).isEqualTo(20);
+		}
+	}
+
+	/** It has taken the request up and is silent from then on. */
+	@Test
+	void requestOfAServiceThatDoesNotComeBackIsBegunAgain() {
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		lock(prefix, 2000);
+		patiently().until(() -> ShareConsumers.beginAtTheEarliest(TestBroker.connection(), prefix));
+		TestBroker.send(new ProducerRecord<>(prefix + ".requests", TestBroker.bytes("r"),
+				ServiceUnderTest.FORMAT.write(TextRequest.of("2", (request) -> {
+				}))));
+		try (ShareConsumer<byte[], byte[]> dead = ShareConsumers.factory(TestBroker.connection())
+			.createShareConsumer(prefix, "dead")) {
+			dead.subscribe(List.of(prefix + ".requests"));
+			patiently().until(() -> !dead.poll(Duration.ofMillis(200)).isEmpty());
+			try (ServiceUnderTest service = start(prefix)) {
+				List<TextChunk> chunks = service.chunks("r");
+				assertThat(chunks).hasSize(2);
+				assertThat(chunks.get(0).attempt() >> Integer.SIZE).isEqualTo(2);
+			}
+		}
+	}
+
+	/** It has a request already, and looks idle. */
+	@Test
+	void workerThatStandsStillDoesNotKeepTheServiceFromEnding() {
+		StandingStill still = new StandingStill();
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		ServiceUnderTest service = ServiceUnderTest.start(prefix, new HandFedText(), List.of(still), MODE);
+		try {
+			service.send(StandingStill.ID, "2");
+			patiently().until(still::stands);
+			CompletableFuture<Void> closing = CompletableFuture.runAsync(service::close);
+			patiently().until(closing::isDone);
+		}
+		finally {
+			still.goOn();
 		}
 	}
 
