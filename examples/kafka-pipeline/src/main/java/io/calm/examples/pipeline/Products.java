@@ -5,6 +5,8 @@ import java.io.InputStream;
 import java.util.List;
 
 import org.apache.kafka.clients.admin.NewTopic;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.json.JsonMapper;
 
 import org.springframework.boot.context.event.ApplicationReadyEvent;
@@ -29,6 +31,8 @@ import org.springframework.web.bind.annotation.RestController;
  */
 @RestController
 final class Products {
+
+	private static final Logger LOG = LoggerFactory.getLogger(Products.class);
 
 	private final List<Product> products;
 
@@ -58,7 +62,17 @@ final class Products {
 
 		@Bean
 		CommonErrorHandler untilItWorks() {
-			return new DefaultErrorHandler(new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
+			DefaultErrorHandler handler = new DefaultErrorHandler(
+					new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
+			handler.setRetryListeners((record, ex, attempt) -> {
+				if (Integer.bitCount(attempt) == 1) {
+					// now and then: what is waited for may be away for hours
+					LOG.warn("{}-{}@{} is tried again, {} so far: {}", record.topic(), record.partition(),
+							record.offset(), (attempt == 1) ? "once" : attempt + " times",
+							(ex.getCause() != null) ? ex.getCause().toString() : ex.toString());
+				}
+			});
+			return handler;
 		}
 
 		private static NewTopic topic(String name) {
