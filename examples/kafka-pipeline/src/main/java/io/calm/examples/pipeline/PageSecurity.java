@@ -15,9 +15,9 @@ import org.springframework.stereotype.Component;
 import org.springframework.web.filter.OncePerRequestFilter;
 
 /**
- * The page runs its own script and nothing else, in no frame; what other sites' pages send
- * is refused, and so is whoever calls this machine by another name: a site could let its
- * own name lead here, and would then be no other site to a browser.
+ * The page runs its own script and nothing else, in no frame; what other sites' pages
+ * send is refused, and so is whoever calls this machine by another name: a site could let
+ * its own name lead here, and would then be no other site to a browser.
  */
 @Component
 final class PageSecurity extends OncePerRequestFilter {

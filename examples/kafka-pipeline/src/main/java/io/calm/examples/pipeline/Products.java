@@ -13,6 +13,7 @@ import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.event.EventListener;
+import org.springframework.core.NestedExceptionUtils;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.http.HttpStatus;
 import org.springframework.kafka.config.TopicBuilder;
@@ -65,11 +66,10 @@ final class Products {
 			DefaultErrorHandler handler = new DefaultErrorHandler(
 					new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
 			handler.setRetryListeners((record, ex, attempt) -> {
-				if (Integer.bitCount(attempt) == 1) {
+				if (ex != null && Integer.bitCount(attempt) == 1) {
 					// now and then: what is waited for may be away for hours
-					LOG.warn("{}-{}@{} is tried again, {} so far: {}", record.topic(), record.partition(),
-							record.offset(), (attempt == 1) ? "once" : attempt + " times",
-							(ex.getCause() != null) ? ex.getCause().toString() : ex.toString());
+					LOG.warn("{}-{}@{} is tried again; attempts so far: {} ({})", record.topic(), record.partition(),
+							record.offset(), attempt, NestedExceptionUtils.getMostSpecificCause(ex).toString());
 				}
 			});
 			return handler;

@@ -122,8 +122,7 @@ class PipelineTests {
 			assertThat(statusOf(port, "GET /state HTTP/1.1\r\nHost: " + host)).as(host).isEqualTo(200);
 		}
 		for (String site : List.of("cross-site", "same-site")) {
-			assertThat(statusOf(port,
-					"DELETE /texts/1 HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: " + site))
+			assertThat(statusOf(port, "DELETE /texts/1 HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: " + site))
 				.as(site)
 				.isEqualTo(403);
 		}
