@@ -285,13 +285,13 @@ public final class MlflowRegistry {
 		RunInfo run = this.api.get("runs/get", Map.of("run_id", runId), GetRun.Response.newBuilder())
 			.getRun()
 			.getInfo();
+		Files.createDirectories(this.cache);
 		String list = checksums(uri, run, path);
 		String found = sha256(list);
 		if (digest != null && !digest.equals(found)) {
 			throw damaged(uri, CHECKSUMS);
 		}
 		Map<String, String> sums = sums(uri, list);
-		Files.createDirectories(this.cache);
 		deleteAbandoned();
 		Path complete = this.cache.resolve(found);
 		if (isWhole(complete, found, sums)) {
