@@ -6,10 +6,14 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 
 import io.calm.mlflow.SpoolEntry.Artifact;
@@ -22,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 import org.mlflow.api.proto.Service.CreateRun;
 import org.mlflow.api.proto.Service.Dataset;
 import org.mlflow.api.proto.Service.DatasetInput;
+import org.mlflow.api.proto.Service.DeleteRun;
 import org.mlflow.api.proto.Service.GetRun;
 import org.mlflow.api.proto.Service.InputTag;
 import org.mlflow.api.proto.Service.LogBatch;
@@ -60,6 +65,8 @@ final class Delivery {
 
 	static final int LONGEST_KEY = 250;
 
+	private static final int MOST_TWINS = 20;
+
 	private static final int LONGEST_DIGEST = 36;
 
 	/** A request has at most 1 MB; each of these may become three bytes. */
@@ -72,6 +79,9 @@ final class Delivery {
 	private final Path files;
 
 	private final Map<String, OpenRun> runs = new HashMap<>();
+
+	/** Those whose making got no answer: the server may have made them all the same. */
+	private final Set<String> doubtful = new HashSet<>();
 
 	private @Nullable Training training;
 
@@ -179,7 +189,7 @@ final class Delivery {
 		this.refused += count;
 		if (!this.refusalTold) {
 			this.refusalTold = true;
-			logger.warn("MLflow at {} {}; the rest of the training is sent, this stays in the spool",
+			logger.warn("MLflow at {} {}; what it refuses stays in the spool, the rest is sent",
 					this.api.connection().trackingUri(), ex.getMessage());
 		}
 	}
@@ -258,6 +268,9 @@ final class Delivery {
 					.setStatus(RunStatus.valueOf(end.status()))
 					.setEndTime(end.time()),
 				UpdateRun.Response.newBuilder());
+		if (this.training != null) {
+			deleteTwins(this.training, end.run(), run);
+		}
 	}
 
 	private void setTags(String runId, Map<String, String> tags) {
@@ -369,28 +382,48 @@ final class Delivery {
 		if (name.equals(SpoolEntry.PARENT)) {
 			if (begun.runId() != null) {
 				Run run = read(begun.runId());
+				this.api.checkNotDeleted("run " + begun.runId(), run.getInfo().getLifecycleStage());
 				this.experimentId = run.getInfo().getExperimentId();
 				return opened(run);
 			}
-			Run found = find(TRAINING_TAG, begun.key(), null);
-			return opened((found != null) ? found : create(begun, name, begun.time(), null));
 		}
-		String parent = run(SpoolEntry.PARENT, begun.time()).id();
-		Run found = find(PHASE_TAG, name, parent);
-		return opened((found != null) ? found : create(begun, name, time, parent));
+		String parent = name.equals(SpoolEntry.PARENT) ? null : run(SpoolEntry.PARENT, begun.time()).id();
+		// of two that lost answers have made, the one that has something
+		Optional<Run> found = find(begun, name, parent).stream()
+			.max(Comparator.comparing((run) -> run.getData().getMetricsCount()));
+		return opened(found.orElseGet(() -> create(begun, name, time, parent)));
 	}
 
-	private @Nullable Run find(String tag, String value, @Nullable String parent) {
+	private List<Run> find(Training begun, String name, @Nullable String parent) {
+		String tag = (parent == null) ? TRAINING_TAG : PHASE_TAG;
+		String value = (parent == null) ? begun.key() : name;
 		String filter = "tags.`" + tag + "` = '" + value.replace("'", "") + "'";
 		if (parent != null) {
 			filter += " and tags.`" + MlflowTagConstants.PARENT_RUN_ID + "` = '" + parent + "'";
 		}
-		List<Run> found = this.api
+		return this.api
 			.post("runs/search",
-					SearchRuns.newBuilder().addExperimentIds(experiment()).setFilter(filter).setMaxResults(1),
+					SearchRuns.newBuilder().addExperimentIds(experiment()).setFilter(filter).setMaxResults(MOST_TWINS),
 					SearchRuns.Response.newBuilder())
 			.getRunsList();
-		return found.isEmpty() ? null : found.get(0);
+	}
+
+	/**
+	 * A server that is slow may make a run after the call was given up and another one
+	 * was made: it has nothing, and goes.
+	 */
+	private void deleteTwins(Training begun, String name, OpenRun kept) {
+		if (!this.doubtful.contains(name)) {
+			return;
+		}
+		String parent = name.equals(SpoolEntry.PARENT) ? null : run(SpoolEntry.PARENT, begun.time()).id();
+		for (Run twin : find(begun, name, parent)) {
+			if (!twin.getInfo().getRunId().equals(kept.id()) && twin.getData().getMetricsCount() == 0) {
+				this.api.post("runs/delete", DeleteRun.newBuilder().setRunId(twin.getInfo().getRunId()),
+						DeleteRun.Response.newBuilder());
+			}
+		}
+		this.doubtful.remove(name);
 	}
 
 	private String experiment() {
@@ -435,7 +468,13 @@ final class Delivery {
 			create.addTags(tag(PHASE_TAG, phase)).addTags(tag(MlflowTagConstants.PARENT_RUN_ID, parent));
 			create.setRunName(phase);
 		}
-		return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun();
+		try {
+			return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun();
+		}
+		catch (MlflowException ex) {
+			this.doubtful.add(phase);
+			throw ex;
+		}
 	}
 
 	private static RunTag tag(String name, String value) {

@@ -50,6 +50,9 @@ final class MlflowApi {
 
 	private static final String PROXIED = "mlflow-artifacts:/";
 
+	/** A server may ask for more, but nobody waits for days. */
+	private static final Duration LONGEST_WAIT = Duration.ofMinutes(1);
+
 	/** Of an error message that is a web page or the like. */
 	private static final int LONGEST_MESSAGE = 300;
 
@@ -68,7 +71,8 @@ final class MlflowApi {
 		HttpClient.Builder builder = HttpClient.newBuilder()
 			// the server knows no other, and logs a warning when it is offered one
 			.version(HttpClient.Version.HTTP_1_1)
-			.followRedirects(HttpClient.Redirect.NORMAL)
+			// would take the credentials along to whatever host, and make a GET of a POST
+			.followRedirects(HttpClient.Redirect.NEVER)
 			.connectTimeout(connection.timeout());
 		if (connection.sslContext() != null) {
 			builder.sslContext(connection.sslContext());
@@ -99,15 +103,14 @@ final class MlflowApi {
 	/** An experiment's id; one that is not there is made. */
 	String experiment(@Nullable String id, String name) {
 		if (id != null) {
-			return get("experiments/get", Map.of("experiment_id", id), GetExperiment.Response.newBuilder())
-				.getExperiment()
-				.getExperimentId();
+			return idOf(get("experiments/get", Map.of("experiment_id", id), GetExperiment.Response.newBuilder())
+				.getExperiment());
 		}
 		try {
-			return experiment(name).getExperimentId();
+			return idOf(experiment(name));
 		}
 		catch (MlflowException ex) {
-			if (ex.status() != MlflowException.NOT_FOUND) {
+			if (ex.status() != MlflowException.NOT_FOUND || ex.code().equals(MlflowException.DELETED)) {
 				throw ex;
 			}
 		}
@@ -119,9 +122,23 @@ final class MlflowApi {
 		catch (MlflowException ex) {
 			// somebody else was faster
 			if (ex.code().equals("RESOURCE_ALREADY_EXISTS")) {
-				return experiment(name).getExperimentId();
+				return idOf(experiment(name));
 			}
 			throw ex;
+		}
+	}
+
+	/** The server finds what is in its bin, too, but records nothing in it. */
+	private String idOf(Experiment experiment) {
+		checkNotDeleted("experiment " + experiment.getName(), experiment.getLifecycleStage());
+		return experiment.getExperimentId();
+	}
+
+	/** Refuses what the server would refuse word by word. */
+	void checkNotDeleted(String what, String stage) {
+		if (stage.equals("deleted")) {
+			throw new MlflowException(this.connection.trackingUri(), MlflowException.NOT_FOUND, MlflowException.DELETED,
+					"the " + what + " is deleted there", null, null);
 		}
 	}
 
@@ -152,6 +169,10 @@ final class MlflowApi {
 			.header("Content-Type", "text/plain; charset=utf-8")
 			.PUT(BodyPublishers.ofString(text));
 		send(request, BodyHandlers.ofString(), deadline(text.length()));
+	}
+
+	String download(String root, String path) {
+		return send(request(proxied(root) + encoded(path)).GET(), BodyHandlers.ofString(), this.connection.timeout());
 	}
 
 	void download(String root, String path, long size, Path file) {
@@ -222,8 +243,9 @@ final class MlflowApi {
 
 	private <T> T send(HttpRequest.Builder request, HttpResponse.BodyHandler<T> handler, Duration deadline) {
 		// the request's own timeout ends with the headers; the body can stall as well
-		CompletableFuture<HttpResponse<T>> call = this.client.sendAsync(request.build(),
-				(info) -> (info.statusCode() < 300) ? handler.apply(info) : refusal(info));
+		HttpRequest built = request.build();
+		CompletableFuture<HttpResponse<T>> call = this.client.sendAsync(built,
+				(info) -> (info.statusCode() < 300) ? handler.apply(info) : refusal(built.uri(), info));
 		try {
 			return call.get(deadline.toMillis(), TimeUnit.MILLISECONDS).body();
 		}
@@ -248,7 +270,14 @@ final class MlflowApi {
 	}
 
 	/** Reads what the server says about its refusal, and ends the call with it. */
-	private <T> HttpResponse.BodySubscriber<T> refusal(HttpResponse.ResponseInfo info) {
+	private <T> HttpResponse.BodySubscriber<T> refusal(URI called, HttpResponse.ResponseInfo info) {
+		if (info.statusCode() < 400) {
+			String message = "answers " + info.statusCode() + ": it redirects to "
+					+ info.headers().firstValue("Location").map((to) -> redirection(called, to)).orElse("nowhere");
+			return HttpResponse.BodySubscribers.mapping(HttpResponse.BodySubscribers.discarding(), (nothing) -> {
+				throw new MlflowException(this.connection.trackingUri(), info.statusCode(), "", message, null, null);
+			});
+		}
 		return HttpResponse.BodySubscribers.mapping(HttpResponse.BodySubscribers.ofString(StandardCharsets.UTF_8),
 				(body) -> {
 					String code = "";
@@ -267,11 +296,32 @@ final class MlflowApi {
 						.firstValue("Retry-After")
 						.filter((value) -> value.matches("\\d{1,6}"))
 						.map((value) -> Duration.ofSeconds(Long.parseLong(value)))
+						.map((asked) -> (asked.compareTo(LONGEST_WAIT) < 0) ? asked : LONGEST_WAIT)
 						.orElse(null);
 					throw new MlflowException(this.connection.trackingUri(), info.statusCode(), code,
 							"answers " + info.statusCode() + (message.isBlank() ? "" : ": " + shortened(message)),
 							retryAfter, null);
 				});
+	}
+
+	/**
+	 * The address to give instead, as far as it can be told; nothing that may be secret.
+	 */
+	private String redirection(URI called, String location) {
+		try {
+			URI to = called.resolve(location);
+			String path = String.valueOf(to.getRawPath());
+			String api = called.getRawPath().substring(this.connection.trackingUri().getRawPath().length());
+			String base = path.endsWith(api) ? path.substring(0, path.length() - api.length()) : path;
+			if (to.getHost() != null) {
+				return shortened(
+						to.getScheme() + "://" + to.getHost() + ((to.getPort() >= 0) ? ":" + to.getPort() : "") + base);
+			}
+		}
+		catch (IllegalArgumentException ex) {
+			// no address
+		}
+		return "another address";
 	}
 
 	private MlflowException failure(Throwable cause) {

@@ -28,8 +28,8 @@ import org.jspecify.annotations.Nullable;
  * Where a tracking server is and how to be let in. What is not set comes from the
  * variables of MLflow's own tools: {@code MLFLOW_TRACKING_URI},
  * {@code MLFLOW_TRACKING_USERNAME} and {@code MLFLOW_TRACKING_PASSWORD},
- * {@code MLFLOW_TRACKING_TOKEN}, {@code MLFLOW_TRACKING_SERVER_CERT_PATH}. Its text never
- * shows a secret.
+ * {@code MLFLOW_TRACKING_TOKEN}, {@code MLFLOW_TRACKING_SERVER_CERT_PATH}; what is empty
+ * is not set. Its text never shows a secret.
  */
 public final class MlflowConnection {
 
@@ -111,9 +111,19 @@ public final class MlflowConnection {
 		return masked;
 	}
 
-	/** Without the credentials of any address in it. */
+	/**
+	 * Without the credentials of any address in it. A password may hold a slash or an at
+	 * sign that nobody has encoded: what is before the last at sign goes.
+	 */
 	static String maskAddresses(String text) {
-		return text.contains("://") ? text.replaceAll("://[^/\\s@]+@", "://" + MASK + "@") : text;
+		return text.contains("://") ? text.replaceAll("://\\S*@", "://" + MASK + "@") : text;
+	}
+
+	/**
+	 * Null for what is empty, which is what Compose makes of a variable without a value.
+	 */
+	static @Nullable String filled(@Nullable String value) {
+		return (value == null || value.isBlank()) ? null : value;
 	}
 
 	@Override
@@ -142,16 +152,13 @@ public final class MlflowConnection {
 
 		Builder(Map<String, String> environment) {
 			this.environment = environment;
-			this.trackingUri = environment.get("MLFLOW_TRACKING_URI");
-			this.username = environment.get("MLFLOW_TRACKING_USERNAME");
-			this.password = environment.get("MLFLOW_TRACKING_PASSWORD");
-			this.token = environment.get("MLFLOW_TRACKING_TOKEN");
 		}
 
 		/**
 		 * The server.
 		 * @param trackingUri such as {@code http://localhost:5000}; may hold
-		 * {@code user:password@}
+		 * {@code user:password@}, in which {@code /} is written {@code %2F} and {@code @}
+		 * is written {@code %40}
 		 * @return this
 		 */
 		public Builder trackingUri(String trackingUri) {
@@ -206,68 +213,64 @@ public final class MlflowConnection {
 
 		/** Empty without a tracking URI. */
 		Optional<MlflowConnection> build() {
-			if (this.trackingUri == null || this.trackingUri.isBlank()) {
+			String address = orElse(this.trackingUri, "MLFLOW_TRACKING_URI");
+			if (address == null) {
 				return Optional.empty();
 			}
 			if (this.timeout.isNegative() || this.timeout.isZero()) {
 				throw new InvalidInputException("MLflow, timeout", "is " + this.timeout, "choose a positive time");
 			}
-			URI given = uri(this.trackingUri.strip());
-			String user = this.username;
-			String secret = this.password;
-			if (given.getUserInfo() != null) {
-				int colon = given.getUserInfo().indexOf(':');
-				user = (colon < 0) ? given.getUserInfo() : given.getUserInfo().substring(0, colon);
-				secret = (colon < 0) ? "" : given.getUserInfo().substring(colon + 1);
+			TrackingAddress server = TrackingAddress.parse(address);
+			String user = server.username();
+			String secret = server.password();
+			String bearer = null;
+			if (user == null && filled(this.username) == null && filled(this.token) == null) {
+				user = orElse(null, "MLFLOW_TRACKING_USERNAME");
+				secret = orElse(null, "MLFLOW_TRACKING_PASSWORD");
+				bearer = orElse(null, "MLFLOW_TRACKING_TOKEN");
 			}
-			String authorization = null;
+			else if (user == null) {
+				user = filled(this.username);
+				secret = filled(this.password);
+				bearer = filled(this.token);
+			}
 			List<String> secrets = new ArrayList<>();
-			if (user != null) {
-				String pair = user + ":" + ((secret != null) ? secret : "");
-				String encoded = Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.UTF_8));
-				authorization = "Basic " + encoded;
-				secrets.add(encoded);
-				if (secret != null && !secret.isEmpty()) {
-					secrets.add(secret);
-				}
+			String authorization = null;
+			// half of a pair does not replace a token
+			if (user != null && (secret != null || bearer == null)) {
+				authorization = basic(user, secret, secrets);
 			}
-			else if (this.token != null && !this.token.isBlank()) {
-				if (!this.token.strip().matches("[\\x21-\\x7e]+")) {
-					throw new InvalidInputException("MLflow, token", "holds characters that no header may hold",
-							"check how it was copied");
-				}
-				authorization = "Bearer " + this.token.strip();
-				secrets.add(this.token.strip());
+			else if (bearer != null) {
+				authorization = bearer(bearer.strip(), secrets);
 			}
-			return Optional.of(new MlflowConnection(withoutUser(given), authorization, List.copyOf(secrets),
+			if (server.encodedPassword() != null) {
+				secrets.add(server.encodedPassword());
+			}
+			return Optional.of(new MlflowConnection(server.uri(), authorization, List.copyOf(secrets),
 					(this.sslContext != null) ? this.sslContext : ofEnvironment(), this.timeout));
 		}
 
-		private static URI uri(String text) {
-			URI uri;
-			try {
-				uri = URI.create(text);
-			}
-			catch (IllegalArgumentException ex) {
-				throw unusable(text);
-			}
-			if (uri.getHost() == null || !("http".equals(uri.getScheme()) || "https".equals(uri.getScheme()))) {
-				throw unusable(text);
-			}
-			return uri;
+		private @Nullable String orElse(@Nullable String given, String variable) {
+			return (filled(given) != null) ? given : filled(this.environment.get(variable));
 		}
 
-		/** The exception's cause would show the credentials: there is none. */
-		private static InvalidInputException unusable(String text) {
-			return new InvalidInputException("MLflow, tracking URI " + maskAddresses(text),
-					"is no address of a tracking server",
-					"start one with 'mlflow server' and give its address, such as http://localhost:5000");
+		private static String basic(String user, @Nullable String password, List<String> secrets) {
+			String pair = user + ":" + ((password != null) ? password : "");
+			String encoded = Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.UTF_8));
+			secrets.add(encoded);
+			if (password != null) {
+				secrets.add(password);
+			}
+			return "Basic " + encoded;
 		}
 
-		private static URI withoutUser(URI uri) {
-			String path = uri.getPath().replaceAll("/+$", "");
-			return URI.create(
-					uri.getScheme() + "://" + uri.getHost() + ((uri.getPort() >= 0) ? ":" + uri.getPort() : "") + path);
+		private static String bearer(String token, List<String> secrets) {
+			if (!token.matches("[\\x21-\\x7e]+")) {
+				throw new InvalidInputException("MLflow, token", "holds characters that no header may hold",
+						"check how it was copied");
+			}
+			secrets.add(token);
+			return "Bearer " + token;
 		}
 
 		private @Nullable SSLContext ofEnvironment() {

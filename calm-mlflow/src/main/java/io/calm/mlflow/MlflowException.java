@@ -19,6 +19,9 @@ final class MlflowException extends RuntimeException {
 
 	static final int NOT_FOUND = 404;
 
+	/** The code of what is in the server's bin. */
+	static final String DELETED = "DELETED";
+
 	private final String server;
 
 	private final int status;
@@ -46,6 +49,20 @@ final class MlflowException extends RuntimeException {
 		return this.code;
 	}
 
+	/** Whether somebody has to do something before it makes sense to call again. */
+	boolean needsSomebody() {
+		return isRedirect() || this.status == 401 || this.status == 403 || this.code.equals(DELETED);
+	}
+
+	/** Whether it has nothing to do with what was sent. */
+	boolean concernsEveryCall() {
+		return isRedirect() || this.status == 401;
+	}
+
+	private boolean isRedirect() {
+		return this.status >= 300 && this.status < 400;
+	}
+
 	/** How long the server wants to be left alone. */
 	@Nullable Duration retryAfter() {
 		return this.retryAfter;
@@ -63,14 +80,23 @@ final class MlflowException extends RuntimeException {
 	}
 
 	InvalidInputException toInvalidInput() {
-		String action = switch (this.status) {
+		return new InvalidInputException(this.server, String.valueOf(getMessage()), action(), this);
+	}
+
+	private String action() {
+		if (this.code.equals(DELETED)) {
+			return "restore it there, as 'mlflow experiments restore' and 'mlflow runs restore' do, or choose another";
+		}
+		if (isRedirect()) {
+			return "give the address that answers itself: credentials and records are sent to no other";
+		}
+		return switch (this.status) {
 			case NO_ANSWER -> "start the server, or check the address, proxies and firewalls";
 			case 401 -> "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN";
 			case 403 -> "ask for the permission, or add the host name to the server's --allowed-hosts";
 			case NOT_FOUND -> "check the name or id, and that the address is that of an MLflow server";
 			default -> "look into the server's log";
 		};
-		return new InvalidInputException(this.server, String.valueOf(getMessage()), action, this);
 	}
 
 }

@@ -121,16 +121,6 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	private synchronized void start(String phase, long firstStep, Map<String, Object> settings) {
 		Object directory = settings.get(DIRECTORY);
 		String checkpoints = (directory != null) ? directory.toString() : "";
-		Recorder to = this.recorder;
-		if (to == null || this.over) {
-			boolean goesOn = firstStep > 1 && !checkpoints.isEmpty();
-			to = new Recorder(this.options, spool(checkpoints), goesOn ? checkpoints : null);
-			this.recorder = to;
-			this.over = false;
-			this.running.clear();
-			closeAtExit();
-		}
-		this.running.put(phase, (settings.get("steps") instanceof Number steps) ? steps.longValue() : 0L);
 		Map<String, String> params = new LinkedHashMap<>();
 		settings.forEach((name, value) -> {
 			if (name.equals(BASE)) {
@@ -142,8 +132,18 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			}
 		});
 		Object digest = settings.get(DATA);
-		to.offer(new Start(phase, now(), checkpoints, params, this.options.dataset(),
-				(digest != null) ? digest.toString() : ""));
+		Start begin = new Start(phase, now(), checkpoints, params, this.options.dataset(),
+				(digest != null) ? digest.toString() : "");
+		Recorder to = this.recorder;
+		if (to == null || this.over) {
+			to = new Recorder(this.options, spool(checkpoints), begin, firstStep > 1);
+			this.recorder = to;
+			this.over = false;
+			this.running.clear();
+			closeAtExit();
+		}
+		this.running.put(phase, (settings.get("steps") instanceof Number steps) ? steps.longValue() : 0L);
+		to.offer(begin);
 	}
 
 	/** Beside what the training writes, so that both are on the same volume. */

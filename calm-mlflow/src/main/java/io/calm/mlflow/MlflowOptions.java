@@ -97,7 +97,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 	/**
 	 * Builds options. What is not set comes from the variables of MLflow's own tools:
 	 * those of {@link MlflowConnection}, {@code MLFLOW_EXPERIMENT_NAME},
-	 * {@code MLFLOW_EXPERIMENT_ID} and {@code MLFLOW_RUN_ID}.
+	 * {@code MLFLOW_EXPERIMENT_ID} and {@code MLFLOW_RUN_ID}. What is empty is not set.
 	 */
 	public static final class Builder {
 
@@ -133,9 +133,10 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 
 		Builder(Map<String, String> environment) {
 			this.connection = new MlflowConnection.Builder(environment);
-			this.experiment = environment.getOrDefault("MLFLOW_EXPERIMENT_NAME", "Default");
-			this.experimentId = environment.get("MLFLOW_EXPERIMENT_ID");
-			this.runId = environment.get("MLFLOW_RUN_ID");
+			String name = MlflowConnection.filled(environment.get("MLFLOW_EXPERIMENT_NAME"));
+			this.experiment = (name != null) ? name : "Default";
+			this.experimentId = MlflowConnection.filled(environment.get("MLFLOW_EXPERIMENT_ID"));
+			this.runId = MlflowConnection.filled(environment.get("MLFLOW_RUN_ID"));
 		}
 
 		/**
@@ -164,8 +165,10 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		 * @return this
 		 */
 		public Builder experiment(String name) {
-			this.experiment = name;
-			this.experimentId = null;
+			if (!name.isBlank()) {
+				this.experiment = name;
+				this.experimentId = null;
+			}
 			return this;
 		}
 
@@ -175,7 +178,9 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		 * @return this
 		 */
 		public Builder experimentId(String id) {
-			this.experimentId = id;
+			if (!id.isBlank()) {
+				this.experimentId = id;
+			}
 			return this;
 		}
 
@@ -185,7 +190,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		 * @return this
 		 */
 		public Builder run(String name) {
-			this.run = name;
+			this.run = MlflowConnection.filled(name);
 			return this;
 		}
 
@@ -196,7 +201,9 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		 * @return this
 		 */
 		public Builder runId(String id) {
-			this.runId = id;
+			if (!id.isBlank()) {
+				this.runId = id;
+			}
 			return this;
 		}
 
@@ -217,7 +224,9 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		 * @return this
 		 */
 		public Builder dataset(String name) {
-			this.dataset = name;
+			if (!name.isBlank()) {
+				this.dataset = name;
+			}
 			return this;
 		}
 

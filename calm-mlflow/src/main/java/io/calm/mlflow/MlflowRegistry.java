@@ -1,12 +1,19 @@
 package io.calm.mlflow;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.DigestInputStream;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -15,7 +22,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -46,7 +55,8 @@ import org.mlflow.tracking.utils.MlflowTagConstants;
 /**
  * Registered models of an MLflow server. Beside the files of a model lies
  * {@code checksums.sha256}, in the format of the command {@code sha256sum}; a directory
- * appears in the cache only when every file of it has the right sum.
+ * appears in the cache only when every file of it has the right sum and is on the disk,
+ * and is looked at again whenever it is used.
  */
 public final class MlflowRegistry {
 
@@ -64,9 +74,22 @@ public final class MlflowRegistry {
 	private static final int MOST_CHECKSUMS = 1 << 20;
 
 	private static final Pattern ADDRESS = Pattern
-		.compile("models:/([^/@]+)(?:@(?<alias>[^/@]+)|/(?<version>\\d+))|runs:/(?<run>[^/]+)/(?<path>.+)");
+		.compile("models:/([^/@]+)(?:@(?<alias>[^/@]+)|/(?<version>\\d+))|runs:/(?<run>[^/]+)/(?<path>.*[^/]/*)");
 
 	private static final Pattern SUM = Pattern.compile("([0-9a-f]{64}) [ *](.+)");
+
+	/** What a file may be called, so that a server and every system take it. */
+	private static final Pattern NAME = Pattern.compile("[^\\p{Cntrl}/\\\\:*?\"<>|#%]+");
+
+	private static final Pattern ALIAS = Pattern.compile("(?!latest$|v\\d+$)[\\w-]+");
+
+	/** A directory that is being filled, and the file in it that is locked meanwhile. */
+	private static final String INCOMPLETE = ".incomplete-";
+
+	private static final String LOCK = ".lock";
+
+	/** Those of this process: opening the file once more would give up its lock. */
+	private static final Set<Path> FILLING = ConcurrentHashMap.newKeySet();
 
 	private final MlflowApi api;
 
@@ -131,16 +154,21 @@ public final class MlflowRegistry {
 	 * not take it
 	 */
 	public Version register(String name, Path model, Consumer<Registration> options) {
-		if (!name.matches("[^/:@]+")) {
+		if (!name.matches("[^/:@\\p{Cntrl}]+") || name.isBlank()) {
 			throw new InvalidInputException("model name " + name, "holds a slash, a colon or an at sign, or is empty",
 					"choose another name");
 		}
 		ModelDirectory.open(model);
 		Registration registration = new Registration();
 		options.accept(registration);
+		for (String alias : registration.aliases) {
+			checkAlias(alias);
+		}
 		return reporting(model, () -> {
+			// before anything is made on the server
+			Map<String, Path> files = files(model);
 			RunInfo run = run(name, registration);
-			String sums = upload(model, run.getArtifactUri());
+			String sums = upload(files, run.getArtifactUri());
 			log(run.getRunId(), registration.metrics);
 			createModel(name);
 			CreateModelVersion.Builder create = CreateModelVersion.newBuilder()
@@ -173,10 +201,18 @@ public final class MlflowRegistry {
 	 * @param version to name
 	 */
 	public void setAlias(String name, String alias, int version) {
+		checkAlias(alias);
 		reporting(name, () -> {
 			putAlias(name, alias, String.valueOf(version));
 			return version;
 		});
+	}
+
+	private static void checkAlias(String alias) {
+		if (!ALIAS.matcher(alias).matches()) {
+			throw new InvalidInputException("alias " + alias, "is none that MLflow takes",
+					"use letters, digits, hyphens and underscores, and neither latest nor v and a number");
+		}
 	}
 
 	private void putAlias(String name, String alias, String version) {
@@ -238,7 +274,7 @@ public final class MlflowRegistry {
 		return reporting(this.cache, () -> {
 			String name = parts.group(1);
 			if (name == null) {
-				return load(uri, parts.group("run"), parts.group("path"), null);
+				return load(uri, parts.group("run"), parts.group("path").replaceAll("/+$", ""), null);
 			}
 			Version version = find(parts, name);
 			return load(uri, version.runId(), MODEL, version.tags().get(DIGEST_TAG));
@@ -250,20 +286,38 @@ public final class MlflowRegistry {
 			.getRun()
 			.getInfo();
 		Files.createDirectories(this.cache);
-		Path incomplete = Files.createDirectory(this.cache.resolve(".incomplete-" + UUID.randomUUID()));
+		String list = checksums(uri, run, path);
+		String found = sha256(list);
+		if (digest != null && !digest.equals(found)) {
+			throw damaged(uri, CHECKSUMS);
+		}
+		Map<String, String> sums = sums(uri, list);
+		deleteAbandoned();
+		Path complete = this.cache.resolve(found);
+		if (isWhole(complete, found, sums)) {
+			return complete;
+		}
+		Path incomplete = this.cache.resolve(INCOMPLETE + UUID.randomUUID());
+		FILLING.add(incomplete);
 		try {
-			Path list = incomplete.resolve(CHECKSUMS);
-			fetchChecksums(uri, run, path, list);
-			String found = sha256(list);
-			if (digest != null && !digest.equals(found)) {
-				throw damaged(uri, CHECKSUMS);
-			}
-			Path complete = this.cache.resolve(found);
-			if (Files.isDirectory(complete)) {
-				return complete;
-			}
-			Map<String, Long> sizes = sizes(runId, path);
-			for (Map.Entry<String, String> sum : sums(uri, list).entrySet()) {
+			fill(Files.createDirectory(incomplete), uri, run, path, sums);
+			Files.writeString(incomplete.resolve(CHECKSUMS), list);
+			sync(incomplete);
+			return moved(incomplete, complete, found, sums);
+		}
+		finally {
+			SpoolFile.deleteAll(incomplete);
+			FILLING.remove(incomplete);
+		}
+	}
+
+	private void fill(Path incomplete, String uri, RunInfo run, String path, Map<String, String> sums)
+			throws IOException {
+		Path lockFile = incomplete.resolve(LOCK);
+		try (FileChannel channel = FileChannel.open(lockFile, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+				FileLock lock = channel.lock()) {
+			Map<String, Long> sizes = sizes(run.getRunId(), path);
+			for (Map.Entry<String, String> sum : sums.entrySet()) {
 				Path file = incomplete.resolve(sum.getKey());
 				Files.createDirectories(file.getParent());
 				this.api.download(run.getArtifactUri(), path + "/" + sum.getKey(),
@@ -272,16 +326,73 @@ public final class MlflowRegistry {
 					throw damaged(uri, sum.getKey());
 				}
 			}
-			return moved(incomplete, complete);
-		}
-		finally {
-			SpoolFile.deleteAll(incomplete);
+			Files.delete(lockFile);
 		}
 	}
 
-	private void fetchChecksums(String uri, RunInfo run, String path, Path list) {
+	/** What a process that was killed has left. */
+	private void deleteAbandoned() throws IOException {
+		List<Path> incomplete;
+		try (Stream<Path> all = Files.list(this.cache)) {
+			incomplete = all.filter((path) -> path.getFileName().toString().startsWith(INCOMPLETE)).toList();
+		}
+		for (Path path : incomplete) {
+			if (FILLING.contains(path)) {
+				continue;
+			}
+			try (FileChannel channel = FileChannel.open(path.resolve(LOCK), StandardOpenOption.WRITE);
+					FileLock lock = channel.tryLock()) {
+				if (lock != null) {
+					SpoolFile.deleteAll(path);
+				}
+			}
+			catch (NoSuchFileException | OverlappingFileLockException ex) {
+				// it is just being made, or moved to its place
+			}
+		}
+	}
+
+	/** Whether a directory holds the files of the sums and no others. */
+	private static boolean isWhole(Path directory, String digest, Map<String, String> sums) throws IOException {
+		if (!Files.isDirectory(directory)) {
+			return false;
+		}
+		Set<String> there = new TreeSet<>();
+		try (Stream<Path> walk = Files.walk(directory)) {
+			for (Path file : walk.filter((path) -> !Files.isDirectory(path)).toList()) {
+				there.add(nameOf(directory, file));
+			}
+		}
+		if (!there.remove(CHECKSUMS) || !there.equals(sums.keySet())
+				|| !sha256(directory.resolve(CHECKSUMS)).equals(digest)) {
+			return false;
+		}
+		for (Map.Entry<String, String> sum : sums.entrySet()) {
+			if (!sha256(directory.resolve(sum.getKey())).equals(sum.getValue())) {
+				return false;
+			}
+		}
+		return true;
+	}
+
+	private static void sync(Path directory) throws IOException {
+		try (Stream<Path> walk = Files.walk(directory)) {
+			for (Path path : walk.toList()) {
+				if (Files.isDirectory(path)) {
+					SpoolFile.syncDirectory(path);
+				}
+				else {
+					try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+						channel.force(true);
+					}
+				}
+			}
+		}
+	}
+
+	private String checksums(String uri, RunInfo run, String path) {
 		try {
-			this.api.download(run.getArtifactUri(), path + "/" + CHECKSUMS, 0, list);
+			return this.api.download(run.getArtifactUri(), path + "/" + CHECKSUMS);
 		}
 		catch (MlflowException ex) {
 			if (ex.status() == MlflowException.NOT_FOUND) {
@@ -292,13 +403,26 @@ public final class MlflowRegistry {
 		}
 	}
 
-	/** Another process may have fetched the same. */
-	private static Path moved(Path incomplete, Path complete) throws IOException {
+	/**
+	 * Puts a directory in its place. Another process may have fetched the same; what lies
+	 * there and is damaged goes.
+	 */
+	private Path moved(Path incomplete, Path complete, String digest, Map<String, String> sums) throws IOException {
+		if (Files.exists(complete)) {
+			if (isWhole(complete, digest, sums)) {
+				return complete;
+			}
+			Path damaged = this.cache.resolve(INCOMPLETE + UUID.randomUUID());
+			Files.move(complete, damaged, StandardCopyOption.ATOMIC_MOVE);
+			SpoolFile.deleteAll(damaged);
+		}
 		try {
-			return Files.move(incomplete, complete, StandardCopyOption.ATOMIC_MOVE);
+			Files.move(incomplete, complete, StandardCopyOption.ATOMIC_MOVE);
+			SpoolFile.syncDirectory(this.cache);
+			return complete;
 		}
 		catch (IOException ex) {
-			if (Files.isDirectory(complete)) {
+			if (isWhole(complete, digest, sums)) {
 				return complete;
 			}
 			throw ex;
@@ -310,21 +434,29 @@ public final class MlflowRegistry {
 				"try again; if it stays so, somebody has changed the server's files: register the model again");
 	}
 
-	private static Map<String, String> sums(String uri, Path list) throws IOException {
-		if (Files.size(list) > MOST_CHECKSUMS) {
+	private static Map<String, String> sums(String uri, String list) {
+		if (list.length() > MOST_CHECKSUMS) {
 			throw damaged(uri, CHECKSUMS);
 		}
 		Map<String, String> sums = new TreeMap<>();
-		for (String line : Files.readAllLines(list)) {
+		for (String line : list.lines().toList()) {
 			Matcher sum = SUM.matcher(line);
-			// nothing that leads out of the directory
-			if (!sum.matches() || !sum.group(2).matches("[\\w.-][\\w. -]*(/[\\w.-][\\w. -]*)*")
-					|| List.of(sum.group(2).split("/")).contains("..")) {
+			if (!sum.matches() || !isName(sum.group(2))) {
 				throw damaged(uri, CHECKSUMS);
 			}
 			sums.put(sum.group(2), sum.group(1));
 		}
 		return sums;
+	}
+
+	/** Whether a path can be sent and fetched, and leads nowhere out of the directory. */
+	private static boolean isName(String path) {
+		for (String part : path.split("/", -1)) {
+			if (!NAME.matcher(part).matches() || part.matches("\\.\\.?")) {
+				return false;
+			}
+		}
+		return !path.equals(LOCK) && !path.equals(CHECKSUMS);
 	}
 
 	private Map<String, Long> sizes(String runId, String path) {
@@ -355,30 +487,50 @@ public final class MlflowRegistry {
 		return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun().getInfo();
 	}
 
+	/** The files of a model by their names; those that links lead to, too. */
+	private static Map<String, Path> files(Path model) throws IOException {
+		Map<String, Path> files = new TreeMap<>();
+		try (Stream<Path> walk = Files.walk(model, FileVisitOption.FOLLOW_LINKS)) {
+			for (Path file : walk.toList()) {
+				if (Files.isDirectory(file) || NOT_OF_THE_MODEL.contains(file.getFileName().toString())) {
+					continue;
+				}
+				String name = nameOf(model, file);
+				if (!Files.isRegularFile(file)) {
+					throw new InvalidInputException(file.toString(),
+							Files.isSymbolicLink(file) ? "is a link to nothing" : "is neither a file nor a directory",
+							"delete it, or put back what belongs there");
+				}
+				if (!isName(name)) {
+					throw new InvalidInputException(file.toString(), "has a name that cannot be registered",
+							"use no control characters and none of \\ : * ? \" < > | # %");
+				}
+				files.put(name, file);
+			}
+		}
+		catch (UncheckedIOException ex) {
+			throw ex.getCause();
+		}
+		if (files.keySet().stream().mapToInt((name) -> 67 + name.length()).sum() > MOST_CHECKSUMS) {
+			throw new InvalidInputException(model.toString(), "holds " + files.size() + " files, which are too many",
+					"leave out what does not belong to the model");
+		}
+		return files;
+	}
+
+	private static String nameOf(Path directory, Path file) {
+		return directory.relativize(file).toString().replace(directory.getFileSystem().getSeparator(), "/");
+	}
+
 	/** Files first, then their sums; the sum of those. */
-	private String upload(Path model, String artifacts) throws IOException {
-		List<Path> files;
-		try (Stream<Path> walk = Files.walk(model)) {
-			files = walk.filter(Files::isRegularFile)
-				.filter((file) -> !NOT_OF_THE_MODEL.contains(file.getFileName().toString()))
-				.sorted()
-				.toList();
+	private String upload(Map<String, Path> files, String artifacts) throws IOException {
+		StringBuilder list = new StringBuilder();
+		for (Map.Entry<String, Path> file : files.entrySet()) {
+			this.api.upload(artifacts, MODEL + "/" + file.getKey(), file.getValue());
+			list.append(sha256(file.getValue())).append("  ").append(file.getKey()).append('\n');
 		}
-		List<String> sums = new ArrayList<>();
-		for (Path file : files) {
-			String name = model.relativize(file).toString().replace('\\', '/');
-			this.api.upload(artifacts, MODEL + "/" + name, file);
-			sums.add(sha256(file) + "  " + name);
-		}
-		Path list = Files.createTempFile("calm", CHECKSUMS);
-		try {
-			Files.write(list, (String.join("\n", sums) + "\n").getBytes(StandardCharsets.UTF_8));
-			this.api.upload(artifacts, MODEL + "/" + CHECKSUMS, list);
-			return sha256(list);
-		}
-		finally {
-			Files.delete(list);
-		}
+		this.api.upload(artifacts, MODEL + "/" + CHECKSUMS, list.toString());
+		return sha256(list.toString());
 	}
 
 	private void log(String runId, Map<String, Double> metrics) {
@@ -420,14 +572,22 @@ public final class MlflowRegistry {
 				"write models:/name@alias, models:/name/3 or runs:/id/path");
 	}
 
+	private static String sha256(String text) throws IOException {
+		return sha256(new ByteArrayInputStream(text.getBytes(StandardCharsets.UTF_8)));
+	}
+
 	private static String sha256(Path file) throws IOException {
+		try (InputStream in = Files.newInputStream(file)) {
+			return sha256(in);
+		}
+	}
+
+	private static String sha256(InputStream in) throws IOException {
 		try {
 			MessageDigest digest = MessageDigest.getInstance("SHA-256");
-			try (InputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
-				byte[] buffer = new byte[1 << 16];
-				while (in.read(buffer) >= 0) {
-					// the stream does the work
-				}
+			byte[] buffer = new byte[1 << 16];
+			for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
+				digest.update(buffer, 0, read);
 			}
 			return HexFormat.of().formatHex(digest.digest());
 		}
@@ -451,7 +611,7 @@ public final class MlflowRegistry {
 		catch (MlflowException ex) {
 			throw ex.toInvalidInput();
 		}
-		catch (IOException ex) {
+		catch (IOException | UncheckedIOException ex) {
 			throw new InvalidInputException(where.toString(), "cannot be read or written (" + ex + ")",
 					"check the free space and the permissions there", ex);
 		}

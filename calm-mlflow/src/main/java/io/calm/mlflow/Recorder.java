@@ -23,6 +23,7 @@ import io.calm.input.InvalidInputException;
 import io.calm.mlflow.SpoolEntry.Artifact;
 import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Metrics;
+import io.calm.mlflow.SpoolEntry.Start;
 import io.calm.mlflow.SpoolEntry.Training;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -45,13 +46,18 @@ final class Recorder {
 	/** Between attempts while somebody waits for the end. */
 	private static final long LAST_PAUSE = 300;
 
+	/** What a power failure may take, in nanoseconds. */
+	private static final long SYNC_EVERY = 1_000_000_000;
+
 	private static final Logger logger = LoggerFactory.getLogger(Recorder.class);
 
 	private final MlflowOptions options;
 
 	private final Path directory;
 
-	private final @Nullable String goesOnFrom;
+	private final Start begin;
+
+	private final boolean goesOn;
 
 	private final BlockingQueue<SpoolEntry> queue;
 
@@ -89,15 +95,19 @@ final class Recorder {
 
 	private boolean dropTold;
 
+	private long syncedAt = System.nanoTime();
+
 	/**
 	 * Begins to record.
 	 * @param directory of the spool
-	 * @param goesOnFrom the checkpoints of the training that goes on; null for a new one
+	 * @param begin how the training begins
+	 * @param goesOn whether it does so from a checkpoint
 	 */
-	Recorder(MlflowOptions options, Path directory, @Nullable String goesOnFrom) {
+	Recorder(MlflowOptions options, Path directory, Start begin, boolean goesOn) {
 		this.options = options;
 		this.directory = directory;
-		this.goesOnFrom = goesOnFrom;
+		this.begin = begin;
+		this.goesOn = goesOn;
 		this.queue = new ArrayBlockingQueue<>(options.queue() + RESERVED);
 		this.writer.setDaemon(true);
 		this.sender.setDaemon(true);
@@ -242,8 +252,12 @@ final class Recorder {
 	}
 
 	private SpoolFile openSpool() throws IOException {
-		Optional<SpoolFile> found = (this.goesOnFrom != null) ? SpoolFile.find(this.directory, this.goesOnFrom)
-				: Optional.empty();
+		Optional<SpoolFile> found = Optional.empty();
+		if (!this.begin.directory().isEmpty()) {
+			// one that was killed before its first checkpoint does the same once more
+			found = this.goesOn ? SpoolFile.find(this.directory, this.begin.directory())
+					: SpoolFile.findKilled(this.directory, this.begin);
+		}
 		if (found.isPresent()) {
 			if (isOf(found.get(), this.options.runId())) {
 				return found.get();
@@ -318,6 +332,7 @@ final class Recorder {
 
 	private void append(@Nullable SpoolFile file, List<SpoolEntry> entries) {
 		long points = 0;
+		End ended = null;
 		try {
 			if (file == null) {
 				this.dropped.addAndGet(entries.size());
@@ -329,16 +344,34 @@ final class Recorder {
 					points += metrics.values().size();
 				}
 				if (entry instanceof End end && end.run().equals(SpoolEntry.PARENT)) {
-					this.finished = end.status().equals("FINISHED");
+					ended = end;
 					drawCurves(file, end.time());
 				}
 				file.append(entry);
 			}
 			file.flush();
 			this.recorded.addAndGet(points);
+			if (ended != null) {
+				// not before it is in the spool, which is deleted once all of it is sent
+				this.finished = ended.status().equals("FINISHED");
+			}
+			if (ended != null || System.nanoTime() - this.syncedAt >= SYNC_EVERY) {
+				sync(file);
+			}
 		}
 		catch (IOException ex) {
 			drop(entries.size(), ex);
+		}
+	}
+
+	private void sync(SpoolFile file) {
+		this.syncedAt = System.nanoTime();
+		try {
+			file.sync();
+		}
+		catch (IOException ex) {
+			// it is written, and counts
+			drop(0, ex);
 		}
 	}
 
@@ -358,15 +391,19 @@ final class Recorder {
 			return;
 		}
 		Path picture = file.files().resolve("curves.png");
-		Files.createDirectories(file.files());
+		boolean drawn = false;
 		try {
+			Files.createDirectories(file.files());
 			this.curves.write(picture);
-			file.append(new Artifact(SpoolEntry.PARENT, time, "curves.png", "curves.png"));
+			drawn = true;
 		}
-		catch (RuntimeException | LinkageError | InternalError | AWTError ex) {
-			// a JVM without fonts or without java.desktop
+		catch (IOException | RuntimeException | LinkageError | InternalError | AWTError ex) {
+			// a full disk, or a JVM without fonts or without java.desktop
 			logger.info("No picture of the curves: {}", ex.toString());
 			Files.deleteIfExists(picture);
+		}
+		if (drawn) {
+			file.append(new Artifact(SpoolEntry.PARENT, time, "curves.png", "curves.png"));
 		}
 	}
 
@@ -447,7 +484,8 @@ final class Recorder {
 				}
 				failed(ex, file);
 				Duration asked = ex.retryAfter();
-				pause((asked != null) ? asked.toMillis() : pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2));
+				long own = pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2);
+				pause((asked != null) ? Math.max(own, asked.toMillis()) : own);
 				pause = Math.min(2 * pause, LONGEST_PAUSE);
 				continue;
 			}

@@ -3,6 +3,7 @@ package io.calm.mlflow;
 import java.io.IOException;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
@@ -30,6 +31,9 @@ sealed interface SpoolEntry {
 	Map<String, Class<? extends SpoolEntry>> TYPES = Map.of("training", Training.class, "start", Start.class, "metrics",
 			Metrics.class, "text", Text.class, "artifact", Artifact.class, "end", End.class);
 
+	/** How a run ends. */
+	Set<String> STATUSES = Set.of("FINISHED", "FAILED", "KILLED");
+
 	/** Milliseconds since 1970. */
 	long time();
 
@@ -42,6 +46,10 @@ sealed interface SpoolEntry {
 		});
 		GSON.toJsonTree(this).getAsJsonObject().asMap().forEach(line::add);
 		return line.toString();
+	}
+
+	private static void requireValues(Map<String, ?> map) {
+		map.values().forEach(Objects::requireNonNull);
 	}
 
 	/** Null for a line that is none. */
@@ -75,7 +83,7 @@ sealed interface SpoolEntry {
 		public Training {
 			Objects.requireNonNull(key);
 			Objects.requireNonNull(experiment);
-			Objects.requireNonNull(tags);
+			requireValues(tags);
 		}
 
 	}
@@ -86,7 +94,8 @@ sealed interface SpoolEntry {
 
 		public Start {
 			Objects.requireNonNull(run);
-			Objects.requireNonNull(params);
+			Objects.requireNonNull(directory);
+			requireValues(params);
 			Objects.requireNonNull(dataset);
 			Objects.requireNonNull(digest);
 		}
@@ -98,7 +107,7 @@ sealed interface SpoolEntry {
 
 		public Metrics {
 			Objects.requireNonNull(run);
-			Objects.requireNonNull(values);
+			requireValues(values);
 		}
 
 	}
@@ -143,8 +152,10 @@ sealed interface SpoolEntry {
 
 		public End {
 			Objects.requireNonNull(run);
-			Objects.requireNonNull(status);
-			Objects.requireNonNull(tags);
+			if (!STATUSES.contains(status)) {
+				throw new IllegalArgumentException(status);
+			}
+			requireValues(tags);
 		}
 
 	}

@@ -23,10 +23,11 @@
  * {@code TIME-KEY.files} holds the files that are to be sent (hard links where the file
  * system allows), and {@code TIME-KEY.lock} is locked by the process that writes it.
  * Times are milliseconds since 1970. Numbers that JSON lacks are the strings
- * {@code "NaN"}, {@code "Infinity"} and {@code "-Infinity"}. A line that cannot be read,
- * such as the last one before a crash, is skipped. The {@code run} of a line is the phase
- * of the training, {@code autoencoder} or {@code language-model}, whose run is nested in
- * the training's, or empty for the training's own.
+ * {@code "NaN"}, {@code "Infinity"} and {@code "-Infinity"}. A line that cannot be read
+ * is skipped; half of one, which a crash or a full disk leaves, is cut off. Only the
+ * owner can read it, and each second it is brought to the disk. The {@code run} of a line
+ * is the phase of the training, {@code autoencoder} or {@code language-model}, whose run
+ * is nested in the training's, or empty for the training's own.
  *
  * <pre>
  * {"type":"training","version":1,"key":"…","time":…,"experiment":"…","experimentId":"…","name":"…","runId":"…","tags":{…}}
@@ -37,9 +38,11 @@
  * {"type":"end","run":"autoencoder","time":…,"status":"FINISHED","tags":{}}
  * </pre>
  *
- * The first line is always that of the training. A file is deleted when all of it has
- * reached the server and the training is finished; that of an unfinished one stays, for
- * it is how the same training, when it goes on, finds its runs again.
+ * The first line is always that of the training: what begins otherwise is no spool and is
+ * not touched. A file is deleted when all of it has reached the server and the training
+ * is finished; that of an unfinished one stays, for it is how the same training, when it
+ * goes on, finds its runs again. One that was killed before its first checkpoint does so
+ * if it begins with the same settings and data.
  *
  * <h2>Models</h2>
  *

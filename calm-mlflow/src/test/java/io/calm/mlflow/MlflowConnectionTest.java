@@ -1,6 +1,8 @@
 package io.calm.mlflow;
 
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
@@ -8,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
 import java.time.Duration;
+import java.util.Base64;
 import java.util.Map;
 
 import javax.net.ssl.KeyManagerFactory;
@@ -20,6 +23,7 @@ import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import static io.calm.mlflow.FakeTraining.LANGUAGE_MODEL;
@@ -70,6 +74,7 @@ class MlflowConnectionTest {
 		assertThat(connection.trackingUri()).hasToString("http://localhost:5000");
 		assertThat(connection).hasToString("http://localhost:5000 with credentials");
 		assertThat(connection.mask("s3cret am9lOnMzY3JldA== ftp://jim:other@host")).isEqualTo("*** *** ftp://***@host");
+		assertThat(connection.mask("see http://jim:o/t@her@host/a, ok")).isEqualTo("see http://***@host/a, ok");
 	}
 
 	@ParameterizedTest
@@ -81,11 +86,94 @@ class MlflowConnectionTest {
 			.withMessageContaining("mlflow server");
 	}
 
+	@ParameterizedTest
+	@ValueSource(strings = { "ftp://joe:s3cr-et@host", "http://joe:s3cr/et@host:5000", "http://joe:s3cr@et@host",
+			"http://joe:s3cr et@host", "joe:s3cr-et@host:5000", "http:joe:s3cr-et@host", "http:/joe:s3cr-et@host",
+			"http//joe:s3cr-et@host", "http://joe:s3cr?et@host", "http://joe:s3cr#et@host", "http://joe:s3cr%et@host",
+			"http://joe:s3cr-et%40host", "http://joe:s3cr-et", "http://joe:s3cr-et/path", "http://joe:s3cr-et@",
+			"http://joe:s3cr-et@host:port", "http://joe:s3cr-et@host:99999", "http://joe:s3cr-et@ho st",
+			"http://joe:s3cr\\et@host", "http://joe:s3cr\net@host", "http://joe:s3cr[et@host", "joe:s3cr-et",
+			"http://joe:12/s3cr-et@host", "http://joe:12#s3cr-et@host", "http://joe:12?s3cr-et@host",
+			"http://joe:12?s3cr-et", "http://joe:s3cr-et@mlflow_server:5000", "http://host/?token=s3cr-et",
+			"http://s3cr-et@", "postgresql://joe:s3cr/et@host/db", "http://joe:s3cr/e@t@host/a@b" })
+	void noPartOfAPasswordIsShown(String uri) {
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> MlflowConnection.to(uri))
+			.satisfies((ex) -> {
+				StringWriter trace = new StringWriter();
+				ex.printStackTrace(new PrintWriter(trace));
+				assertThat(trace.toString().lines().filter((line) -> !line.startsWith("\tat ")))
+					.noneMatch((line) -> line.matches(".*(s3cr|\\bet\\b|12).*"));
+			});
+	}
+
 	@Test
-	void badAddressDoesNotShowItsPassword() {
+	void passwordThatIsNotEncodedIsExplained() {
 		assertThatExceptionOfType(InvalidInputException.class)
-			.isThrownBy(() -> MlflowConnection.to("ftp://joe:s3cret@host"))
-			.withMessageNotContaining("s3cret");
+			.isThrownBy(() -> MlflowConnection.to("http://joe:pa/ss@host"))
+			.withMessageContaining("%2F")
+			.withMessageContaining("MLFLOW_TRACKING_PASSWORD");
+		MlflowConnection encoded = MlflowConnection.to("http://joe%3Aname:p%2Fa+%40%20%C3%A4@host:5000");
+		assertThat(encoded.authorization()).isEqualTo("Basic "
+				+ Base64.getEncoder().encodeToString("joe:name:p/a+@ \u00e4".getBytes(StandardCharsets.UTF_8)));
+		assertThat(encoded.mask("p%2Fa+%40%20%C3%A4 and p/a+@ \u00e4")).isEqualTo("*** and ***");
+	}
+
+	@ParameterizedTest
+	@CsvSource({ "HTTP://localhost:5000,http://localhost:5000", "Https://Host/Team%20a/,https://Host/Team%20a",
+			"http://localhost:5000/#/experiments/1,http://localhost:5000", "http://[::1]:5000,http://[::1]:5000",
+			"http://localhost:,http://localhost", "http://host/t\u00e4,http://host/t%C3%A4",
+			"' http://host ',http://host" })
+	void addressesAsTheyAreWritten(String given, String used) {
+		assertThat(MlflowConnection.to(given).trackingUri()).hasToString(used);
+	}
+
+	@ParameterizedTest
+	@CsvSource({ "http://mlflow_server:5000,underscore in the host name mlflow_server", "http://host:99999,port",
+			"http://host:0,port", "http://host/?a=b,question mark", "http://host:port,port" })
+	void addressThatCannotBeUsedIsExplained(String uri, String reason) {
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> MlflowConnection.to(uri))
+			.withMessageContaining(reason);
+	}
+
+	@Test
+	void whatIsEmptyIsNotSet() {
+		MlflowConnection bearer = of(Map.of("MLFLOW_TRACKING_URI", "http://h", "MLFLOW_TRACKING_USERNAME", "",
+				"MLFLOW_TRACKING_PASSWORD", "", "MLFLOW_TRACKING_TOKEN", "t", "MLFLOW_TRACKING_SERVER_CERT_PATH", ""));
+		assertThat(bearer.authorization()).isEqualTo("Bearer t");
+		// half a pair, as MLflow's own tools have it
+		assertThat(of(Map.of("MLFLOW_TRACKING_URI", "http://h", "MLFLOW_TRACKING_USERNAME", "joe",
+				"MLFLOW_TRACKING_PASSWORD", " ", "MLFLOW_TRACKING_TOKEN", "t"))
+			.authorization()).isEqualTo("Bearer t");
+		assertThat(of(Map.of("MLFLOW_TRACKING_URI", "http://@h", "MLFLOW_TRACKING_USERNAME", " ",
+				"MLFLOW_TRACKING_TOKEN", ""))
+			.authorization()).isNull();
+		assertThat(new MlflowConnection.Builder(Map.of("MLFLOW_TRACKING_URI", "http://h", "MLFLOW_TRACKING_TOKEN", "t"))
+			.trackingUri("")
+			.token("")
+			.basic("", "")
+			.build()
+			.orElseThrow()).satisfies((connection) -> {
+				assertThat(connection.trackingUri()).hasToString("http://h");
+				assertThat(connection.authorization()).isEqualTo("Bearer t");
+			});
+		assertThat(new MlflowConnection.Builder(Map.of("MLFLOW_TRACKING_URI", " ")).build()).isEmpty();
+	}
+
+	@Test
+	void emptyOptionsAreThoseThatAreNotSet() {
+		MlflowOptions options = MlflowOptions.of(
+				Map.of("MLFLOW_EXPERIMENT_NAME", "", "MLFLOW_EXPERIMENT_ID", "", "MLFLOW_RUN_ID", " "),
+				(each) -> each.run("").dataset(""));
+		assertThat(options.experiment()).isEqualTo("Default");
+		assertThat(options.experimentId()).isEmpty();
+		assertThat(options.runId()).isEmpty();
+		assertThat(options.run()).isEmpty();
+		assertThat(options.dataset()).isEqualTo("corpus");
+		MlflowOptions ofEnvironment = MlflowOptions.of(
+				Map.of("MLFLOW_EXPERIMENT_NAME", "stories", "MLFLOW_RUN_ID", "7"),
+				(each) -> each.experiment("").runId("").experimentId(""));
+		assertThat(ofEnvironment.experiment()).isEqualTo("stories");
+		assertThat(ofEnvironment.runId()).contains("7");
 	}
 
 	@Test

@@ -1,13 +1,18 @@
 package io.calm.mlflow;
 
 import java.io.IOException;
+import java.lang.reflect.Field;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
+import io.calm.input.InvalidInputException;
 import io.calm.mlflow.SpoolEntry.Artifact;
 import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Metrics;
@@ -19,6 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 class SpoolFileTest {
 
@@ -79,10 +85,95 @@ class SpoolFileTest {
 		}
 	}
 
+	@Test
+	void halfALineIsCutOffAndAWholeOneKept() throws IOException {
+		Path path;
+		try (SpoolFile file = SpoolFile.create(this.directory, TRAINING)) {
+			path = file.path();
+		}
+		String before = Files.readString(path);
+		Files.writeString(path, "{\"type\":\"metr".repeat(20_000), StandardOpenOption.APPEND);
+		SpoolFile.open(path).orElseThrow().close();
+		assertThat(path).content().isEqualTo(before);
+		Files.writeString(path, STEP.toLine(), StandardOpenOption.APPEND);
+		SpoolFile.open(path).orElseThrow().close();
+		assertThat(path).content().isEqualTo(before + STEP.toLine() + "\n");
+	}
+
+	/** Whose disk is full from now on, but for some bytes. */
+	private static FullDisk fill(SpoolFile file, long room) throws ReflectiveOperationException {
+		Field channel = SpoolFile.class.getDeclaredField("channel");
+		channel.setAccessible(true);
+		FullDisk disk = new FullDisk((FileChannel) channel.get(file));
+		disk.room = room;
+		channel.set(file, disk);
+		return disk;
+	}
+
+	@ParameterizedTest
+	@ValueSource(ints = { 0, 20, 150, 70_000 })
+	void afterAFullDiskTheNextIsWhole(int room) throws Exception {
+		End end = new End("", 9, "FINISHED", Map.of());
+		Start start = new Start("autoencoder", 6, "/x", Map.of("long", "x".repeat(60_000)), "corpus", "");
+		try (SpoolFile file = SpoolFile.create(this.directory, TRAINING)) {
+			FullDisk disk = fill(file, room);
+			SpoolFile.Reader reader = file.reader();
+			assertThat(reader.next()).isEqualTo(TRAINING.toLine());
+			assertThatExceptionOfType(IOException.class).isThrownBy(() -> {
+				file.append(STEP);
+				file.append(start);
+				file.append(start);
+				file.flush();
+			});
+			assertThat(reader.next()).as("of a flush that failed").isNull();
+			disk.room = Long.MAX_VALUE;
+			file.append(end);
+			file.flush();
+			assertThat(SpoolEntry.parse(String.valueOf(reader.next()))).isEqualTo(end);
+			assertThat(Files.readString(file.path())).isEqualTo(TRAINING.toLine() + "\n" + end.toLine() + "\n");
+		}
+	}
+
+	@Test
+	void textsAreTheOwnersOnly() throws IOException {
+		Path spool = this.directory.resolve("spool");
+		Files.writeString(this.directory.resolve("original"), "x");
+		try (SpoolFile file = SpoolFile.create(spool, TRAINING)) {
+			file.keep(this.directory.resolve("original"), "kept");
+			assertThat(Files.getPosixFilePermissions(spool)).isEqualTo(PosixFilePermissions.fromString("rwx------"));
+			assertThat(Files.getPosixFilePermissions(file.files()))
+				.isEqualTo(PosixFilePermissions.fromString("rwx------"));
+			assertThat(Files.getPosixFilePermissions(file.path()))
+				.isEqualTo(PosixFilePermissions.fromString("rw-------"));
+		}
+	}
+
+	@ParameterizedTest
+	@ValueSource(strings = { "", "x", "nonsense", "{\"text\":\"x\"}", "{\"text\":\"x\"}\n",
+			"{\"type\":\"training\",\"version\":1",
+			"{\"type\":\"end\",\"run\":\"\",\"status\":\"FAILED\",\"tags\":{}}\n" })
+	void whatIsNoSpoolIsNotTouched(String content) throws IOException {
+		for (String name : List.of("x", "c.jsonl", "model.safetensors")) {
+			Path directory = Files.createDirectory(this.directory.resolve("of-" + name));
+			Path file = Files.writeString(directory.resolve(name), content);
+			assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> SpoolFile.open(file))
+				.withMessageContaining("is no spool of a training");
+			assertThat(SpoolFile.find(directory, "/x")).isEmpty();
+			assertThat(file).content().isEqualTo(content);
+			assertThat(directory).isDirectoryContaining("glob:**/" + name);
+			try (Stream<Path> all = Files.list(directory)) {
+				assertThat(all).hasSize(1);
+			}
+		}
+	}
+
 	@ParameterizedTest
 	@ValueSource(strings = { "", "nonsense", "[]", "{}", "{\"type\":1}", "{\"type\":\"unknown\"}",
 			"{\"type\":\"metrics\"}", "{\"type\":\"metrics\",\"run\":\"a\",\"step\":\"x\",\"values\":{}}",
-			"{\"type\":\"metrics\",\"run\":\"a\",\"values\":{\"loss\":\"x\"}}", "{\"type\":\"end\",\"run\":\"a\"}" })
+			"{\"type\":\"metrics\",\"run\":\"a\",\"values\":{\"loss\":\"x\"}}", "{\"type\":\"end\",\"run\":\"a\"}",
+			"{\"type\":\"end\",\"run\":\"a\",\"status\":\"DONE\",\"tags\":{}}",
+			"{\"type\":\"end\",\"run\":\"a\",\"status\":\"FAILED\",\"tags\":{\"a\":null}}",
+			"{\"type\":\"metrics\",\"run\":\"a\",\"step\":1,\"values\":{\"loss\":null}}" })
 	void linesThatCannotBeReadAreNone(String line) {
 		assertThat(SpoolEntry.parse(line)).isNull();
 	}
@@ -159,6 +250,10 @@ class SpoolFileTest {
 			Files.delete(checkpoint.resolve("model.safetensors"));
 			assertThat(file.files().resolve("kept/1/autoencoder/model.safetensors")).hasContent("old");
 			assertThat(file.keep(this.directory.resolve("none"), "kept/2")).isFalse();
+			Files.writeString(checkpoint.resolve("model.safetensors"), "linked");
+			Path link = Files.createSymbolicLink(this.directory.resolve("latest"), Path.of("checkpoint"));
+			assertThat(file.keep(link, "kept/3")).isTrue();
+			assertThat(file.files().resolve("kept/3/autoencoder/model.safetensors")).hasContent("linked");
 			file.delete();
 		}
 		assertThat(this.directory.resolve("spool")).isEmptyDirectory();

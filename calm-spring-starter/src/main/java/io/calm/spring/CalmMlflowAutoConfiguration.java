@@ -7,11 +7,15 @@ import io.calm.mlflow.MlflowRegistry;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
-import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.autoconfigure.ssl.SslAutoConfiguration;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.boot.ssl.SslBundles;
 import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Condition;
+import org.springframework.context.annotation.ConditionContext;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.core.type.AnnotatedTypeMetadata;
+import org.springframework.util.StringUtils;
 
 /**
  * MLflow, with calm-mlflow on the class path and the address of a server: models are
@@ -19,11 +23,21 @@ import org.springframework.context.annotation.Bean;
  */
 @AutoConfiguration(after = SslAutoConfiguration.class)
 @ConditionalOnClass(MlflowRegistry.class)
-@ConditionalOnProperty("calm.mlflow.tracking-uri")
+@Conditional(CalmMlflowAutoConfiguration.OnTrackingUri.class)
 @EnableConfigurationProperties(CalmMlflowProperties.class)
 public final class CalmMlflowAutoConfiguration {
 
 	CalmMlflowAutoConfiguration() {
+	}
+
+	/** An empty address is none: {@code ConditionalOnProperty} takes it for one. */
+	static final class OnTrackingUri implements Condition {
+
+		@Override
+		public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+			return StringUtils.hasText(context.getEnvironment().getProperty("calm.mlflow.tracking-uri"));
+		}
+
 	}
 
 	@Bean

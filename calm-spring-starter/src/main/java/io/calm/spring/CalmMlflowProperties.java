@@ -11,10 +11,11 @@ import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.boot.ssl.SslBundles;
+import org.springframework.util.StringUtils;
 
 /**
  * The properties {@code calm.mlflow.*}: where models come from and where trainings are
- * followed.
+ * followed. One that is empty is not set.
  *
  * @param trackingUri Address of the MLflow server, such as http://localhost:5000. Without
  * it, there is no MLflow.
@@ -41,6 +42,23 @@ public record CalmMlflowProperties(@Nullable String trackingUri, @Nullable Strin
 		@Nullable String token, @Nullable String sslBundle, @DefaultValue("10s") Duration timeout,
 		@Nullable String experiment, @Nullable String run, @DefaultValue("none") Checkpoints checkpoints,
 		@Nullable Path spool, @DefaultValue("false") boolean failFast, @Nullable Path cache) {
+
+	/** What {@code ${VARIABLE:}} makes of a variable that is not set is empty. */
+	public CalmMlflowProperties {
+		trackingUri = filled(trackingUri);
+		username = filled(username);
+		password = filled(password);
+		token = filled(token);
+		sslBundle = filled(sslBundle);
+		experiment = filled(experiment);
+		run = filled(run);
+		spool = (spool == null || filled(spool.toString()) == null) ? null : spool;
+		cache = (cache == null || filled(cache.toString()) == null) ? null : cache;
+	}
+
+	private static @Nullable String filled(@Nullable String value) {
+		return StringUtils.hasText(value) ? value : null;
+	}
 
 	void applyTo(MlflowConnection.Builder connection, SslBundles bundles) {
 		if (this.trackingUri != null) {

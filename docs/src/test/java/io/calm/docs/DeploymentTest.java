@@ -44,6 +44,9 @@ class DeploymentTest {
 		for (String name : services.keys()) {
 			Node service = services.get(name);
 			assertThat(this.images).as("image of %s", name).contains(service.get("image").text());
+			assertThat(service.get("restart").text()).as("restart of %s", name).isEqualTo("unless-stopped");
+			assertThat(service.get("read_only").value()).as("root of %s", name).isEqualTo(true);
+			assertThat(service.get("cap_drop").value()).as("capabilities of %s", name).isEqualTo(List.of("ALL"));
 			for (Node volume : service.get("volumes").items()) {
 				String source = volume.text().replaceFirst("^\\$\\{\\w+:-(.*?)}", "$1").replaceFirst(":.*", "");
 				if (!source.startsWith("..")) {
@@ -72,7 +75,9 @@ class DeploymentTest {
 		String[] words = copy.split(" ");
 		assertThat(this.repository.moduleOf(words[1])).as("module of %s", words[1]).isPresent();
 		assertThat(lines).as("the entry point")
-			.anyMatch((line) -> line.startsWith("ENTRYPOINT") && line.contains(words[2]));
+			.anyMatch((line) -> line.startsWith("ENTRYPOINT") && line.contains(words[2])
+					&& line.contains("-XX:+ExitOnOutOfMemoryError"));
+		assertThat(lines).anyMatch((line) -> line.startsWith("HEALTHCHECK "));
 		assertThat(lines.stream().filter((line) -> line.startsWith("FROM ")))
 			.containsExactly("FROM eclipse-temurin:" + this.repository.version("java.version") + "-jre");
 	}
@@ -104,16 +109,45 @@ class DeploymentTest {
 		}
 		all.forEach((each) -> assertThat(each.get("apiVersion").text() + " " + each.get("kind").text())
 			.as("kinds with their versions")
-			.isIn("v1 Namespace", "v1 Service", "v1 PersistentVolumeClaim", "apps/v1 Deployment",
-					"apps/v1 StatefulSet"));
+			.isIn("v1 Namespace", "v1 Service", "v1 PersistentVolumeClaim", "apps/v1 Deployment", "apps/v1 StatefulSet",
+					"networking.k8s.io/v1 NetworkPolicy", "policy/v1 PodDisruptionBudget"));
+		assertThat(all.stream().map((each) -> each.get("kind").text())).contains("NetworkPolicy",
+				"PodDisruptionBudget");
 		assertThat(all.stream().map((each) -> each.get("kind").text() + " " + each.get("metadata").get("name").text()))
 			.doesNotHaveDuplicates();
 		List<Node> workloads = all.stream().filter((each) -> each.get("apiVersion").text().equals("apps/v1")).toList();
 		assertThat(workloads).hasSize(3);
 		workloads.forEach((each) -> workload(all, each));
+		workloads.forEach(DeploymentTest::hardened);
+		all.stream().filter((each) -> each.get("kind").text().equals("PodDisruptionBudget")).forEach((each) -> {
+			Object selected = each.get("spec").get("selector").get("matchLabels").value();
+			assertThat(workloads).as("what a budget is for")
+				.anyMatch((one) -> one.get("spec").get("selector").get("matchLabels").value().equals(selected));
+		});
 		all.stream()
 			.filter((each) -> each.get("kind").text().equals("Service"))
 			.forEach((each) -> service(workloads, each));
+	}
+
+	/** What a pod may not do although it never wants to. */
+	private static void hardened(Node workload) {
+		String name = workload.get("metadata").get("name").text();
+		Node pod = workload.get("spec").get("template").get("spec");
+		assertThat(pod.get("automountServiceAccountToken").value()).as(name).isEqualTo(false);
+		assertThat(pod.get("securityContext").get("runAsNonRoot").value()).as(name).isEqualTo(true);
+		assertThat(pod.get("securityContext").get("seccompProfile").get("type").value()).as(name)
+			.isEqualTo("RuntimeDefault");
+		for (Node container : pod.get("containers").items()) {
+			Node context = container.get("securityContext");
+			assertThat(context.get("allowPrivilegeEscalation").value()).as(name).isEqualTo(false);
+			assertThat(context.get("readOnlyRootFilesystem").value()).as(name).isEqualTo(true);
+			assertThat(context.get("capabilities").get("drop").value()).as(name).isEqualTo(List.of("ALL"));
+			assertThat(container.get("livenessProbe").keys()).as(name).isNotEmpty();
+			// on a root that cannot be written
+			assertThat(container.get("volumeMounts").items().stream().map((each) -> each.get("mountPath").text()))
+				.as(name)
+				.contains("/tmp");
+		}
 	}
 
 	private void workload(List<Node> all, Node workload) {

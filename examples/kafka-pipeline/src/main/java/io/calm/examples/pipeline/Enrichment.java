@@ -23,6 +23,12 @@ import org.springframework.stereotype.Component;
 @Component
 final class Enrichment {
 
+	/**
+	 * A story holds its product and must fit into a record, however it is escaped; one
+	 * that does not would be tried for ever.
+	 */
+	private static final int LARGEST_PRODUCT = 100_000;
+
 	private static final Logger LOG = LoggerFactory.getLogger(Enrichment.class);
 
 	private final ModelServices services;
@@ -45,9 +51,10 @@ final class Enrichment {
 	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2",
 			properties = "max.poll.records=1")
 	void enrich(ConsumerRecord<String, @Nullable String> record) throws ExecutionException, InterruptedException {
-		Product product = read(record.value());
+		Product product = (record.serializedValueSize() <= LARGEST_PRODUCT) ? read(record.value()) : null;
 		if (product == null) {
-			LOG.warn("{}-{}@{} is no product; it is skipped", record.topic(), record.partition(), record.offset());
+			LOG.warn("{}-{}@{} is no product, or larger than {} bytes; it is skipped", record.topic(),
+					record.partition(), record.offset(), LARGEST_PRODUCT);
 			return;
 		}
 		String story = this.json.writeValueAsString(write(product));

@@ -5,12 +5,15 @@ import java.io.InputStream;
 import java.util.List;
 
 import org.apache.kafka.clients.admin.NewTopic;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.json.JsonMapper;
 
 import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.event.EventListener;
+import org.springframework.core.NestedExceptionUtils;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.http.HttpStatus;
 import org.springframework.kafka.config.TopicBuilder;
@@ -29,6 +32,8 @@ import org.springframework.web.bind.annotation.RestController;
  */
 @RestController
 final class Products {
+
+	private static final Logger LOG = LoggerFactory.getLogger(Products.class);
 
 	private final List<Product> products;
 
@@ -58,7 +63,16 @@ final class Products {
 
 		@Bean
 		CommonErrorHandler untilItWorks() {
-			return new DefaultErrorHandler(new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
+			DefaultErrorHandler handler = new DefaultErrorHandler(
+					new FixedBackOff(1000, FixedBackOff.UNLIMITED_ATTEMPTS));
+			handler.setRetryListeners((record, ex, attempt) -> {
+				if (ex != null && Integer.bitCount(attempt) == 1) {
+					// now and then: what is waited for may be away for hours
+					LOG.warn("{}-{}@{} is tried again; attempts so far: {} ({})", record.topic(), record.partition(),
+							record.offset(), attempt, NestedExceptionUtils.getMostSpecificCause(ex).toString());
+				}
+			});
+			return handler;
 		}
 
 		private static NewTopic topic(String name) {

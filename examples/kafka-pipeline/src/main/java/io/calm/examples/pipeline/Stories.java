@@ -2,6 +2,7 @@ package io.calm.examples.pipeline;
 
 import java.time.Duration;
 
+import reactor.core.publisher.BufferOverflowStrategy;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Sinks;
 
@@ -32,7 +33,10 @@ final class Stories {
 
 	@GetMapping(path = "/stories", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
 	Flux<ServerSentEvent<String>> stories() {
-		return Flux.merge(this.stories.asFlux().map((story) -> ServerSentEvent.builder(story).event("story").build()),
+		return Flux.merge(this.stories.asFlux()
+			// a page that does not read misses some, else all would be kept for it
+			.onBackpressureBuffer(SHOWN, BufferOverflowStrategy.DROP_OLDEST)
+			.map((story) -> ServerSentEvent.builder(story).event("story").build()),
 				// a connection that is gone is noticed
 				Flux.interval(HEARTBEAT).map((each) -> ServerSentEvent.<String>builder().comment("").build()));
 	}

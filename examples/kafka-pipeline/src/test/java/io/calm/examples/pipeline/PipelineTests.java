@@ -1,6 +1,13 @@
 package io.calm.examples.pipeline;
 
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.net.URI;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -35,6 +42,9 @@ class PipelineTests {
 	/** The product of another test. */
 	private static final String REFUSED = "long-1";
 
+	/** The beginning of those of a further test. */
+	private static final String AFTER_LARGE = "after-large-";
+
 	private final RunningPipeline pipeline = RunningPipeline.withTwoModels();
 
 	@Test
@@ -44,7 +54,8 @@ class PipelineTests {
 			Iterator<Event> arriving = events.iterator();
 			while (stories.size() < 12) {
 				JsonNode story = arriving.next().data();
-				if (!story.at("/product/sku").asString().equals(REFUSED)) {
+				String sku = story.at("/product/sku").asString();
+				if (!sku.equals(REFUSED) && !sku.startsWith(AFTER_LARGE)) {
 					stories.put(story.at("/product/sku").asString(), story);
 				}
 			}
@@ -77,6 +88,64 @@ class PipelineTests {
 				.orElseThrow();
 			assertThat(story.at("/finishReason").asString()).isEqualTo("LIMIT_EXCEEDED");
 			assertThat(story.at("/text").asString()).isEmpty();
+		}
+	}
+
+	@Test
+	@SuppressWarnings("unchecked")
+	void aProductThatFitsIntoNoStoryDoesNotStopItsPartition() throws Exception {
+		KafkaTemplate<String, String> kafka = this.pipeline.bean(KafkaTemplate.class);
+		for (int partition : new int[] { 0, 1 }) {
+			String last = AFTER_LARGE + partition;
+			kafka
+				.send("pipeline.products", partition, "key",
+						"{\"sku\": \"large\", \"name\": \"Large\", \"description\": \"" + "x".repeat(1_048_000) + "\"}")
+				.get();
+			kafka
+				.send("pipeline.products", partition, "key",
+						"{\"sku\": \"" + last + "\", \"name\": \"Next\", \"description\": \"One fish.\"}")
+				.get();
+			try (Stream<Event> events = this.pipeline.events("GET", "/stories", "")) {
+				assertThat(events.map((each) -> each.data().at("/product/sku").asString())
+					.anyMatch((sku) -> sku.equals(last))).isTrue();
+			}
+		}
+	}
+
+	@Test
+	void otherSitesReachNothing() throws Exception {
+		int port = URI.create(this.pipeline.url("/")).getPort();
+		for (String host : List.of("evil.example", "evil.example:" + port, "localhost.evil.example", "127.0.0.2")) {
+			assertThat(statusOf(port, "GET /state HTTP/1.1\r\nHost: " + host)).as(host).isEqualTo(403);
+		}
+		for (String host : List.of("localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port, "LOCALHOST")) {
+			assertThat(statusOf(port, "GET /state HTTP/1.1\r\nHost: " + host)).as(host).isEqualTo(200);
+		}
+		for (String site : List.of("cross-site", "same-site")) {
+			assertThat(statusOf(port, "DELETE /texts/1 HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: " + site))
+				.as(site)
+				.isEqualTo(403);
+		}
+		assertThat(statusOf(port, "DELETE /texts/1 HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin"))
+			.isEqualTo(200);
+	}
+
+	@Test
+	void aFormIsBounded() throws Exception {
+		int port = URI.create(this.pipeline.url("/")).getPort();
+		String post = "POST /texts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+		assertThat(statusOf(port, post + "Content-Length: 2000000")).isEqualTo(413);
+		assertThat(statusOf(port, post + "Transfer-Encoding: chunked")).isEqualTo(411);
+	}
+
+	/** Of a request that Java's client does not send: with another host, or no body. */
+	private static int statusOf(int port, String request) throws IOException {
+		try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
+			socket.getOutputStream()
+				.write((request + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+			BufferedReader answer = new BufferedReader(
+					new InputStreamReader(socket.getInputStream(), StandardCharsets.US_ASCII));
+			return Integer.parseInt(answer.readLine().split(" ")[1]);
 		}
 	}
 
