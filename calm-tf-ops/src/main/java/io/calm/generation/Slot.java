@@ -59,7 +59,7 @@ final class Slot {
 		this.stream = stream;
 		this.config = config;
 		this.context = context;
-		this.decoder = new StreamingDecoder(tokenizer);
+		this.decoder = new StreamingDecoder(tokenizer, prompt.tokens(), prompt.space());
 		this.stops = new StopStrings(request.stop());
 		this.pending = prompt.patches();
 		this.open = prompt.open();
