@@ -44,8 +44,8 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Durat
 	public static EngineOptions of(Consumer<Builder> options) {
 		Builder builder = new Builder();
 		options.accept(builder);
-		return new EngineOptions(builder.slots, builder.context, builder.queue, builder.buffer,
-				builder.readerTimeout, builder.program);
+		return new EngineOptions(builder.slots, builder.context, builder.queue, builder.buffer, builder.readerTimeout,
+				builder.program);
 	}
 
 	private static void atLeastOne(String name, int value) {
@@ -115,9 +115,9 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Durat
 		}
 
 		/**
-		 * How long a text that is far ahead of its reader waits for him. Then it ends with
-		 * a {@link java.util.concurrent.CancellationException}: a reader who has stopped
-		 * without a word must not keep a slot for ever.
+		 * How long a text that is far ahead of its reader waits for him. Then it ends
+		 * with a {@link java.util.concurrent.CancellationException}: a reader who has
+		 * stopped without a word must not keep a slot for ever.
 		 * @param time 5 minutes by default
 		 * @return this
 		 */

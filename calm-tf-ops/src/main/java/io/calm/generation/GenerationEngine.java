@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Queue;
@@ -11,11 +12,13 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
+import io.calm.model.BaselineConfig;
 import io.calm.model.CacheConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
@@ -55,6 +58,9 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private final ModelProgram program;
 
+	/** The tokens that end a text. */
+	private final BitSet ends = new BitSet();
+
 	private final Thread thread;
 
 	private final CompletableFuture<Throwable> failed = new CompletableFuture<>();
@@ -78,13 +84,14 @@ public final class GenerationEngine implements AutoCloseable {
 	private long ended;
 
 	private GenerationEngine(LanguageModelConfig config, EngineOptions options, int context, boolean leftPadded,
-			Tokenizer tokenizer, ModelProgram program) {
+			Tokenizer tokenizer, ModelProgram program, int[] endIds) {
 		this.config = config;
 		this.options = options;
 		this.context = context;
 		this.leftPadded = leftPadded;
 		this.tokenizer = tokenizer;
 		this.program = program;
+		IntStream.of(endIds).forEach(this.ends::set);
 		this.thread = new Thread(this::work, "calm-engine");
 		this.thread.setDaemon(true);
 	}
@@ -114,13 +121,14 @@ public final class GenerationEngine implements AutoCloseable {
 						"copy the one that the model was trained with into the directory"));
 			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 			try {
-				ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
+				ModelConfigs.checkVocabulary(model, idsToWrite(config, tokenizer));
 				int context = Math.min(chosen.context(), config.backbone().positions());
 				CacheConfig cache = CacheConfig.of(chosen.slots(), context);
 				ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
 				LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
 						cacheBytesPerSlot(config, cache) / 1024);
-				return start(config, chosen, context, ModelConfigs.leftPadded(model), tokenizer, program);
+				return start(config, chosen, context, ModelConfigs.leftPadded(model), tokenizer, program,
+						ModelConfigs.endIds(model));
 			}
 			catch (RuntimeException | Error ex) {
 				tokenizer.close();
@@ -130,10 +138,21 @@ public final class GenerationEngine implements AutoCloseable {
 	}
 
 	static GenerationEngine start(LanguageModelConfig config, EngineOptions options, int context, boolean leftPadded,
-			Tokenizer tokenizer, ModelProgram program) {
-		GenerationEngine engine = new GenerationEngine(config, options, context, leftPadded, tokenizer, program);
+			Tokenizer tokenizer, ModelProgram program, int... endIds) {
+		GenerationEngine engine = new GenerationEngine(config, options, context, leftPadded, tokenizer, program,
+				endIds);
 		engine.thread.start();
 		return engine;
+	}
+
+	/**
+	 * A baseline writes a token at a time and needs no PAD; a tokenizer that has none of
+	 * its own has got one behind its vocabulary.
+	 */
+	private static int idsToWrite(LanguageModelConfig config, Tokenizer tokenizer) {
+		int ids = tokenizer.vocabularySize();
+		boolean padIsLast = tokenizer.padId() == ids - 1 && config.vocabularySize() == ids - 1;
+		return (config instanceof BaselineConfig && padIsLast) ? ids - 1 : ids;
 	}
 
 	private static long cacheBytesPerSlot(LanguageModelConfig config, CacheConfig cache) {
@@ -315,9 +334,10 @@ public final class GenerationEngine implements AutoCloseable {
 	}
 
 	private static EngineClosedException closedBy(@Nullable Throwable failure) {
-		return new EngineClosedException((failure != null)
-				? "the generation engine has failed (" + failure + "); open the model again"
-				: "the generation engine is closed", failure);
+		return new EngineClosedException(
+				(failure != null) ? "the generation engine has failed (" + failure + "); open the model again"
+						: "the generation engine is closed",
+				failure);
 	}
 
 	/**
@@ -371,7 +391,7 @@ public final class GenerationEngine implements AutoCloseable {
 					Waiting next = this.queue.remove();
 					next.stream().begin();
 					slots.add(new Active(new Slot(freeNumber(slots), next.request(), next.prompt(), next.stream(),
-							this.config, this.context, this.tokenizer), next.deadline()));
+							this.config, this.context, this.tokenizer, this.ends), next.deadline()));
 				}
 				this.active = slots.size();
 				if (this.accepted == this.ended) {
@@ -423,8 +443,8 @@ public final class GenerationEngine implements AutoCloseable {
 			}
 			else if (patience(each, now) <= 0) {
 				each.slot()
-					.fail(new CancellationException("Nobody has read the text for "
-							+ this.options.readerTimeout() + "; its generation is cancelled"));
+					.fail(new CancellationException("Nobody has read the text for " + this.options.readerTimeout()
+							+ "; its generation is cancelled"));
 			}
 		}
 		removeFinished(slots);

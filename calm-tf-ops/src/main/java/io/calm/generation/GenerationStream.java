@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A text that is being generated, for one reader: to be iterated over (the iterator waits
  * for the next chunk) or subscribed to. A text that is far ahead of its reader waits for
- * him, as long as {@link EngineOptions#readerTimeout()}. Reading it to the end, or closing
- * it, frees its slot at once: who leaves a loop over it early closes it.
+ * him, as long as {@link EngineOptions#readerTimeout()}. Reading it to the end, or
+ * closing it, frees its slot at once: who leaves a loop over it early closes it.
  */
 public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<Chunk>, AutoCloseable {
 
