@@ -39,9 +39,8 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
 			"<eos>", "[EOS]", "[SEP]");
 
-	static {
-		loadNativeLibrary();
-	}
+	/** Why the native library cannot be used. */
+	private static final @Nullable Throwable MISSING = loadNativeLibrary();
 
 	private final TokenizerFiles files;
 
@@ -72,6 +71,17 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private long handle;
 
 	private HuggingFaceTokenizer(String where, byte[] tokenizer, byte @Nullable [] configFile, JsonObject config) {
+		if (MISSING != null) {
+			throw new InvalidInputException("tokenizer",
+					"its native library cannot be loaded: " + reason(MISSING) + " (it is unpacked to "
+							+ System.getProperty("ENGINE_CACHE_DIR",
+									System.getProperty("DJL_CACHE_DIR",
+											Path.of(System.getProperty("user.home"), ".djl.ai").toString()))
+							+ ")",
+					"install what is missing, or name a directory that can be written to and executed from with"
+							+ " -DENGINE_CACHE_DIR",
+					MISSING);
+		}
 		TokenizerJson json = TokenizerJson.read(where, tokenizer);
 		Map<String, Integer> vocabulary = json.vocabulary();
 		int ids = 1 + vocabulary.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
@@ -293,12 +303,17 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	 * On a machine with a GPU, DJL would download a build of the library for it; told
 	 * that it is offline, it takes the one in its jar.
 	 */
-	private static void loadNativeLibrary() {
+	private static @Nullable Throwable loadNativeLibrary() {
 		String offline = "ai.djl.offline";
 		String before = System.getProperty(offline);
 		System.setProperty(offline, "true");
 		try {
 			LibUtils.checkStatus();
+			return null;
+		}
+		catch (RuntimeException | LinkageError ex) {
+			// what a static initialiser throws would not be told in one line
+			return ex;
 		}
 		finally {
 			if (before == null) {
@@ -308,6 +323,15 @@ final class HuggingFaceTokenizer implements Tokenizer {
 				System.setProperty(offline, before);
 			}
 		}
+	}
+
+	/** What lies under the errors of class initialisers. */
+	private static Throwable reason(Throwable failure) {
+		Throwable reason = failure;
+		while (reason.getCause() != null) {
+			reason = reason.getCause();
+		}
+		return reason;
 	}
 
 	private static byte[] read(Path file) {

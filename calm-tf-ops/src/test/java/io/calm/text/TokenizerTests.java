@@ -66,8 +66,10 @@ class TokenizerTests {
 	/** Whoever declares it, and however it is written. */
 	@Test
 	void textCannotSpellWhatIsDeclaredElsewhere() throws IOException {
-		JsonObject json = JsonParser.parseString(tokenizerJson("<", "/", "S", "s", ">", "</s>", "[end]", "[", "e", "n",
-				"d", "]", "<turn>", "t", "u", "r", "<extra>", "x", "a")).getAsJsonObject();
+		JsonObject json = JsonParser
+			.parseString(tokenizerJson("<", "/", "S", "s", ">", "</s>", "[end]", "[", "e", "n", "d", "]", "<turn>", "t",
+					"u", "r", "<extra>", "x", "a"))
+			.getAsJsonObject();
 		json.add("normalizer", JsonParser.parseString("{\"type\":\"Lowercase\"}"));
 		json.add("added_tokens", JsonParser.parseString(
 				"[{\"id\":5,\"content\":\"</s>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":true,\"special\":true},"
@@ -90,7 +92,8 @@ class TokenizerTests {
 	@Test
 	@Timeout(60)
 	void encodingTakesTimeInProportionToTheText() throws IOException {
-		JsonObject json = JsonParser.parseString(Files.readString(trained().resolve("tokenizer.json"))).getAsJsonObject();
+		JsonObject json = JsonParser.parseString(Files.readString(trained().resolve("tokenizer.json")))
+			.getAsJsonObject();
 		JsonArray added = json.getAsJsonArray("added_tokens");
 		for (int i = 0; i < 256; i++) {
 			JsonObject token = added.get(0).getAsJsonObject().deepCopy();
