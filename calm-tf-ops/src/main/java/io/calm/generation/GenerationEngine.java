@@ -388,10 +388,12 @@ public final class GenerationEngine implements AutoCloseable {
 				this.changed = false;
 				release(slots);
 				while (slots.size() < this.options.slots() && !this.queue.isEmpty()) {
-					Waiting next = this.queue.remove();
+					// stays in the queue until it has its slot: if that fails, it is told
+					Waiting next = this.queue.element();
 					next.stream().begin();
 					slots.add(new Active(new Slot(freeNumber(slots), next.request(), next.prompt(), next.stream(),
 							this.config, this.context, this.tokenizer, this.ends), next.deadline()));
+					this.queue.remove();
 				}
 				this.active = slots.size();
 				if (this.accepted == this.ended) {
