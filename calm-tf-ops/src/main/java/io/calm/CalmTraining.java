@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.OutputLock;
 import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.LikelihoodScoring;
@@ -275,10 +276,16 @@ public final class CalmTraining {
 	Path run() {
 		Path target = given("output", "name the model directory to write", this.output);
 		Corpus text = given("corpus", "name the text to train on", this.corpus);
-		if (Files.exists(target)) {
-			throw new InvalidInputException(target.toString(), "exists already",
-					"give another output directory, or remove it");
+		try (OutputLock lock = OutputLock.of(target)) {
+			if (Files.exists(target)) {
+				throw new InvalidInputException(target.toString(), "exists already",
+						"give another output directory, or remove it");
+			}
+			return train(text, target);
 		}
+	}
+
+	private Path train(Corpus text, Path target) {
 		Trained trained;
 		if (this.base != null) {
 			trained = fineTuned(this.base);
@@ -405,8 +412,8 @@ public final class CalmTraining {
 
 	private static void finish(Path languageModel, Path autoencoder, Path target) {
 		ModelDirectory.write(target, (directory) -> {
-			copyModel(languageModel, directory);
-			copyModel(autoencoder, directory.resolve(ModelFiles.AUTOENCODER));
+			ModelDirectory.open(languageModel).copyTo(directory);
+			ModelDirectory.open(autoencoder).copyTo(directory.resolve(ModelFiles.AUTOENCODER));
 		});
 	}
 
@@ -427,7 +434,7 @@ public final class CalmTraining {
 					: Evaluation.NONE;
 			Path directory = new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood))
 				.train(data, work.resolve("baseline"), tokens::save);
-			ModelDirectory.write(target, (model) -> copyModel(directory, model));
+			ModelDirectory.write(target, (model) -> ModelDirectory.open(directory).copyTo(model));
 		};
 	}
 
@@ -463,26 +470,6 @@ public final class CalmTraining {
 			throw new InvalidInputException(what, "is missing", action);
 		}
 		return value;
-	}
-
-	/** Without the optimiser's state. */
-	private static void copyModel(Path from, Path to) {
-		try {
-			Files.createDirectories(to);
-			for (String file : List.of(ModelConfigs.FILE, ModelFiles.WEIGHTS)) {
-				Files.copy(from.resolve(file), to.resolve(file));
-			}
-			// an imported base may have them beside the language model only
-			for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
-				if (Files.exists(from.resolve(file))) {
-					Files.copy(from.resolve(file), to.resolve(file));
-				}
-			}
-		}
-		catch (IOException ex) {
-			throw new InvalidInputException(to.toString(), "cannot be written from " + from + " (" + ex + ")",
-					"check the free space and the permissions there, and start the same training again", ex);
-		}
 	}
 
 	/** The parent of checkpoints of which not even the first could be written. */

@@ -8,6 +8,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 
+import io.calm.checkpoint.OutputLock;
+import io.calm.generation.GenerationEngine;
 import io.calm.input.InvalidInputException;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
@@ -207,6 +209,33 @@ class FineTuningTest {
 			Files.copy(base.resolve(file), alone.resolve(file));
 		}
 		assertRefused((training) -> training.base(alone), "has no directory autoencoder/");
+	}
+
+	/** As an imported model may have it. */
+	@Test
+	void theBasesAutoencoderMayBeInParts(@TempDir Path directory) throws IOException {
+		Path parts = directory.resolve("parts");
+		copy(base, parts);
+		Path autoencoder = parts.resolve("autoencoder");
+		Files.move(autoencoder.resolve(WEIGHTS), autoencoder.resolve("model-00001-of-00001.safetensors"));
+		Files.writeString(autoencoder.resolve("model.safetensors.index.json"),
+				"{\"weight_map\":{\"encoder.embed_tokens.weight\":\"model-00001-of-00001.safetensors\"}}");
+		tune((training) -> training.base(parts).languageModel(length(1)));
+		assertThat(this.output.resolve("autoencoder/model-00001-of-00001.safetensors"))
+			.hasSameBinaryContentAs(base.resolve("autoencoder").resolve(WEIGHTS));
+		GenerationEngine.open(this.output, (options) -> options.slots(1).program(TinyModel.PROGRAM)).close();
+	}
+
+	@Test
+	void twoTrainingsDoNotWriteToOnePlace() throws IOException {
+		try (OutputLock first = OutputLock.of(this.output)) {
+			assertRefused((training) -> training.languageModel(length(1)), "is being written by another training");
+			assertRefused((training) -> training.languageModel(length(1)), "is being written by another training");
+		}
+		tune((training) -> training.languageModel(length(1)));
+		try (var left = Files.list(this.output.resolveSibling(""))) {
+			assertThat(left).containsExactly(this.output);
+		}
 	}
 
 	@Test

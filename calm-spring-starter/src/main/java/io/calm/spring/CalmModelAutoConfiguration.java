@@ -2,6 +2,7 @@ package io.calm.spring;
 
 import java.time.Duration;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 import io.calm.generation.GenerationEngine;
 import io.calm.input.InvalidInputException;
@@ -14,7 +15,10 @@ import org.springframework.boot.autoconfigure.condition.AnyNestedCondition;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.availability.AvailabilityChangeEvent;
+import org.springframework.boot.availability.LivenessState;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.ApplicationContext;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
 import org.springframework.core.annotation.Order;
@@ -41,19 +45,22 @@ public final class CalmModelAutoConfiguration {
 	@Bean
 	@Conditional(OnModelNeeded.class)
 	ServedModel calmServedModel(CalmProperties properties, ObjectProvider<GenerationEngine> engine,
-			ObjectProvider<ModelResolver> resolvers, ObjectProvider<EngineOptionsCustomizer> customizers) {
+			ObjectProvider<ModelResolver> resolvers, ObjectProvider<EngineOptionsCustomizer> customizers,
+			ApplicationContext context) {
 		ModelOpening opening = new ModelOpening(properties, resolvers.orderedStream().toList(),
 				customizers.orderedStream().toList());
 		Duration drainTimeout = properties.engine().drainTimeout();
+		// an engine that has failed does not come back by itself
+		Consumer<LivenessState> liveness = (state) -> AvailabilityChangeEvent.publish(context, state);
 		GenerationEngine own = engine.getIfAvailable();
 		ServedModel model;
 		if (own != null) {
 			model = ServedModel.of(own, Objects.requireNonNullElse(properties.model().name(), "calm"), opening,
-					drainTimeout);
+					drainTimeout, liveness);
 		}
 		else {
 			String location = location(properties.model().location());
-			model = ServedModel.at(location, opening.name(location), opening, drainTimeout);
+			model = ServedModel.at(location, opening.name(location), opening, drainTimeout, liveness);
 		}
 		switch (properties.model().loading()) {
 			case EAGER -> openNow(model);

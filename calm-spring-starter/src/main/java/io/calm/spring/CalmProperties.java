@@ -12,6 +12,7 @@ import io.calm.graph.ProgramOptions;
 import jakarta.validation.Valid;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
+import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotEmpty;
 import org.jspecify.annotations.Nullable;
@@ -75,6 +76,8 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * @param queue Requests that may wait for a slot; more are refused.
 	 * @param context Longest text in patches, prompt included; at most the model's own.
 	 * @param buffer Chunks that a text may be ahead of its reader; then it waits.
+	 * @param readerTimeout How long a text waits for its reader, once it is a whole
+	 * buffer ahead of him; then it ends with an error and another text gets its slot.
 	 * @param device Where the model computes: on a GPU if there is one (auto), on the
 	 * CPU, or on a GPU and nowhere else.
 	 * @param precision Number format of matrix products: bf16 on a CPU with instructions
@@ -86,14 +89,16 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 */
 	public record Engine(@Min(1) @DefaultValue("4") int slots, @Min(1) @DefaultValue("64") int queue,
 			@Min(2) @DefaultValue("512") int context, @Min(1) @DefaultValue("64") int buffer,
-			@DefaultValue("auto") Device device, @DefaultValue("auto") Precision precision,
-			@DefaultValue("false") boolean fused, @DefaultValue("10m") Duration drainTimeout) {
+			@DefaultValue("5m") Duration readerTimeout, @DefaultValue("auto") Device device,
+			@DefaultValue("auto") Precision precision, @DefaultValue("false") boolean fused,
+			@DefaultValue("10m") Duration drainTimeout) {
 
 		void applyTo(EngineOptions.Builder options) {
 			options.slots(this.slots)
 				.queue(this.queue)
 				.context(this.context)
 				.buffer(this.buffer)
+				.readerTimeout(this.readerTimeout)
 				.program(new ProgramOptions(this.device, this.precision, this.fused));
 		}
 
@@ -114,8 +119,8 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 */
 	public record Generation(@Min(1) @DefaultValue("128") int maxNewTokens,
 			@DecimalMin(value = "0", inclusive = false) @DecimalMax("1") @DefaultValue("1.0") double temperature,
-			@Min(1) @DefaultValue("200") int candidates, @DefaultValue("false") boolean exact, @Nullable Long seed,
-			@DefaultValue List<@NotEmpty String> stop, @Nullable Duration deadline) {
+			@Min(1) @Max(10_000) @DefaultValue("200") int candidates, @DefaultValue("false") boolean exact,
+			@Nullable Long seed, @DefaultValue List<@NotEmpty String> stop, @Nullable Duration deadline) {
 
 		void applyTo(GenerationRequest.Builder request) {
 			request.maxNewTokens(this.maxNewTokens)

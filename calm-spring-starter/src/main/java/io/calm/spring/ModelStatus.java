@@ -33,7 +33,10 @@ public record ModelStatus(State state, String name, @Nullable LanguageModelConfi
 		OPENING,
 		/** It takes requests. */
 		USABLE,
-		/** It could not be opened; the next request tries again. */
+		/**
+		 * It could not be opened, and the next request tries again; or its engine has
+		 * failed, such as for want of memory, and takes no requests until it is reloaded.
+		 */
 		FAILED,
 		/** The application ends. */
 		CLOSED

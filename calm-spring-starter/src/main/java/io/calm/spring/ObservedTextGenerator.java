@@ -51,8 +51,8 @@ final class ObservedTextGenerator implements TextGenerator {
 					this.observations.getCurrentObservation());
 			return observed(request, parent);
 		})
-			// the engine delivers on the few threads of the common pool, which a reader
-			// that blocks would stop for all; 1: what is not asked for is not generated
+			// the threads that Reactor knows as ones that may block; 1: what is not asked
+			// for is not generated
 			.publishOn(Schedulers.boundedElastic(), 1);
 	}
 

@@ -2,8 +2,9 @@ package io.calm.spring;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -42,10 +43,34 @@ final class ResourceModelResolver implements ModelResolver, AutoCloseable {
 		if (location.startsWith(ResourceUtils.FILE_URL_PREFIX)) {
 			String path = location.substring(ResourceUtils.FILE_URL_PREFIX.length());
 			// file:///models/a is a URI, file:models/a a relative path
-			return path.startsWith("//") ? Path.of(URI.create(location)) : Path.of(path);
+			return path.startsWith("//") ? ofUri(location, path.substring(2)) : path(path);
 		}
 		// more than one letter: C: is no scheme
-		return location.matches("[a-zA-Z][\\w+.-]+:.*") ? null : Path.of(location);
+		return location.matches("[a-zA-Z][\\w+.-]+:.*") ? null : path(location);
+	}
+
+	/** As Spring's own resources have it: a space may stand there as it is. */
+	private static Path ofUri(String location, String path) {
+		if (!path.startsWith("/")) {
+			throw new InvalidInputException(location, "names a host between its two slashes and the path",
+					"write file: and the path, such as file:/models/stories or file:models/stories");
+		}
+		try {
+			return Path.of(ResourceUtils.toURI(location));
+		}
+		catch (URISyntaxException | IllegalArgumentException ex) {
+			return path(path);
+		}
+	}
+
+	private static Path path(String path) {
+		try {
+			return Path.of(path);
+		}
+		catch (InvalidPathException ex) {
+			throw new InvalidInputException(path, "is no path (" + ex.getReason() + ")",
+					"give the directory of a model", ex);
+		}
 	}
 
 	private Path ofClassPath(String location) {

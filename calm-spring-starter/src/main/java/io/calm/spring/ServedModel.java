@@ -11,6 +11,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
@@ -20,6 +21,8 @@ import io.calm.generation.GenerationStream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+
+import org.springframework.boot.availability.LivenessState;
 
 /**
  * The model of the application. It can be exchanged for another one without a gap: new
@@ -40,6 +43,8 @@ public final class ServedModel implements AutoCloseable {
 	private final Function<String, Opened> opening;
 
 	private final Duration drainTimeout;
+
+	private final Consumer<LivenessState> liveness;
 
 	/** One thread: what was asked for last is opened last. */
 	private final ExecutorService opener = Executors.newSingleThreadExecutor((task) -> daemon(task, "calm-opening"));
@@ -63,23 +68,25 @@ public final class ServedModel implements AutoCloseable {
 	private @Nullable CompletableFuture<Void> usable;
 
 	private ServedModel(@Nullable String location, String name, Supplier<Opened> first,
-			Function<String, Opened> opening, Duration drainTimeout) {
+			Function<String, Opened> opening, Duration drainTimeout, Consumer<LivenessState> liveness) {
 		this.location = location;
 		this.name = name;
 		this.first = first;
 		this.opening = opening;
 		this.drainTimeout = drainTimeout;
+		this.liveness = liveness;
 	}
 
 	/** A model that is to be opened. */
-	static ServedModel at(String location, String name, Function<String, Opened> opening, Duration drainTimeout) {
-		return new ServedModel(location, name, () -> opening.apply(location), opening, drainTimeout);
+	static ServedModel at(String location, String name, Function<String, Opened> opening, Duration drainTimeout,
+			Consumer<LivenessState> liveness) {
+		return new ServedModel(location, name, () -> opening.apply(location), opening, drainTimeout, liveness);
 	}
 
 	/** The application's own engine, which it closes itself. */
-	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening,
-			Duration drainTimeout) {
-		return new ServedModel(null, name, () -> new Opened(name, engine, false), opening, drainTimeout);
+	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening, Duration drainTimeout,
+			Consumer<LivenessState> liveness) {
+		return new ServedModel(null, name, () -> new Opened(name, engine, false), opening, drainTimeout, liveness);
 	}
 
 	/**
@@ -90,6 +97,10 @@ public final class ServedModel implements AutoCloseable {
 	 * @param owned whether this class closes it
 	 */
 	record Opened(String name, GenerationEngine engine, boolean owned) {
+
+		boolean hasFailed() {
+			return this.engine.failure().toCompletableFuture().isDone();
+		}
 
 		void close() {
 			if (this.owned) {
@@ -219,9 +230,21 @@ public final class ServedModel implements AutoCloseable {
 			this.exchange.writeLock().unlock();
 		}
 		LOG.info("Model {} is usable", next.name());
+		next.engine().failure().thenAccept((failure) -> engineFailed(next, failure));
 		if (previous != null) {
+			if (previous.hasFailed()) {
+				this.liveness.accept(LivenessState.CORRECT);
+			}
 			this.draining.incrementAndGet();
 			this.drainer.execute(() -> drain(previous));
+		}
+	}
+
+	/** Another engine may have taken its place meanwhile. */
+	private void engineFailed(Opened opened, Throwable failure) {
+		failed(failure);
+		if (this.current == opened && !this.closed) {
+			this.liveness.accept(LivenessState.BROKEN);
 		}
 	}
 
@@ -272,12 +295,18 @@ public final class ServedModel implements AutoCloseable {
 	 * @throws IllegalStateException if the model is not usable yet
 	 */
 	public int countTokens(String text) {
-		this.exchange.readLock().lock();
-		try {
-			return opened().engine().countTokens(text);
-		}
-		finally {
-			this.exchange.readLock().unlock();
+		// without the lock: a long text must not keep another model from being opened
+		while (true) {
+			Opened opened = opened();
+			try {
+				return opened.engine().countTokens(text);
+			}
+			catch (IllegalStateException ex) {
+				if (this.current == opened) {
+					throw ex;
+				}
+				// it was closed meanwhile
+			}
 		}
 	}
 
@@ -325,8 +354,9 @@ public final class ServedModel implements AutoCloseable {
 		if (this.closed) {
 			return ModelStatus.State.CLOSED;
 		}
-		if (this.current != null) {
-			return ModelStatus.State.USABLE;
+		Opened opened = this.current;
+		if (opened != null) {
+			return opened.hasFailed() ? ModelStatus.State.FAILED : ModelStatus.State.USABLE;
 		}
 		if (this.usable == null) {
 			return ModelStatus.State.WAITING;

@@ -157,11 +157,11 @@ class AutoConfigurationTests {
 				Map.entry("calm.engine.queue", "3"), Map.entry("calm.engine.context", "16"),
 				Map.entry("calm.engine.buffer", "5"), Map.entry("calm.engine.device", "cpu"),
 				Map.entry("calm.engine.precision", "bf16"), Map.entry("calm.engine.fused", "true"),
-				Map.entry("calm.engine.drain-timeout", "7s"), Map.entry("calm.generation.max-new-tokens", "8"),
-				Map.entry("calm.generation.temperature", "0.5"), Map.entry("calm.generation.candidates", "9"),
-				Map.entry("calm.generation.exact", "true"), Map.entry("calm.generation.seed", "11"),
-				Map.entry("calm.generation.stop", "one,two"), Map.entry("calm.generation.deadline", "13s"),
-				Map.entry("calm.observations.include-prompt", "true"),
+				Map.entry("calm.engine.drain-timeout", "7s"), Map.entry("calm.engine.reader-timeout", "9s"),
+				Map.entry("calm.generation.max-new-tokens", "8"), Map.entry("calm.generation.temperature", "0.5"),
+				Map.entry("calm.generation.candidates", "9"), Map.entry("calm.generation.exact", "true"),
+				Map.entry("calm.generation.seed", "11"), Map.entry("calm.generation.stop", "one,two"),
+				Map.entry("calm.generation.deadline", "13s"), Map.entry("calm.observations.include-prompt", "true"),
 				Map.entry("calm.observations.include-completion", "true"));
 		this.lazy
 			.withPropertyValues(values.entrySet()
@@ -172,7 +172,8 @@ class AutoConfigurationTests {
 				CalmProperties properties = context.getBean(CalmProperties.class);
 				assertThat(properties).isEqualTo(new CalmProperties(
 						new CalmProperties.Model(true, "models/fish", "fish", CalmProperties.Loading.LAZY, false),
-						new CalmProperties.Engine(2, 3, 16, 5, Device.CPU, Precision.BF16, true, Duration.ofSeconds(7)),
+						new CalmProperties.Engine(2, 3, 16, 5, Duration.ofSeconds(9), Device.CPU, Precision.BF16, true,
+								Duration.ofSeconds(7)),
 						new CalmProperties.Generation(8, 0.5, 9, true, 11L, List.of("one", "two"),
 								Duration.ofSeconds(13)),
 						new CalmProperties.Observations(true, true)));

@@ -1,5 +1,7 @@
 package io.calm.spring;
 
+import java.lang.reflect.Field;
+import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -7,17 +9,23 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 import io.calm.generation.Chunk;
+import io.calm.generation.EngineClosedException;
 import io.calm.generation.EngineStatus;
 import io.calm.generation.GenerationEngine;
 import io.calm.input.InvalidInputException;
+import io.calm.text.Tokenizer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import org.springframework.boot.autoconfigure.AutoConfigurations;
+import org.springframework.boot.availability.AvailabilityChangeEvent;
+import org.springframework.boot.availability.LivenessState;
+import org.springframework.boot.health.contributor.Status;
 import org.springframework.boot.test.context.assertj.AssertableApplicationContext;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
@@ -113,6 +121,48 @@ class ServedModelTests {
 				clients.shutdownNow();
 			}
 		});
+	}
+
+	@Test
+	void aFailedEngineIsSeenUntilAnotherTakesItsPlace() {
+		List<LivenessState> liveness = new CopyOnWriteArrayList<>();
+		this.application.withInitializer((context) -> context.addApplicationListener((event) -> {
+			if (event instanceof AvailabilityChangeEvent<?> change
+					&& change.getState() instanceof LivenessState state) {
+				liveness.add(state);
+			}
+		})).run((context) -> {
+			ServedModel model = context.getBean(ServedModel.class);
+			TextGenerator generator = context.getBean(TextGenerator.class);
+			CalmHealthIndicator health = new CalmHealthIndicator(model);
+			breakTokenizer(engine(context));
+			assertThatExceptionOfType(EngineClosedException.class).isThrownBy(() -> generator.generate("Two"));
+			await().untilAsserted(() -> assertThat(liveness).containsExactly(LivenessState.BROKEN));
+			assertThat(model.status().state()).isEqualTo(ModelStatus.State.FAILED);
+			assertThat(Objects.requireNonNull(health.health()).getStatus()).isEqualTo(Status.DOWN);
+			assertThatExceptionOfType(EngineClosedException.class).isThrownBy(() -> generator.generate("Two"));
+
+			model.reload();
+			assertThat(model.status().state()).isEqualTo(ModelStatus.State.USABLE);
+			assertThat(Objects.requireNonNull(health.health()).getStatus()).isEqualTo(Status.UP);
+			assertThat(liveness).containsExactly(LivenessState.BROKEN, LivenessState.CORRECT);
+			assertThat(read(generator)).hasSize(TEXT);
+			await().until(() -> model.status().draining() == 0);
+		});
+	}
+
+	/** One text more, and there is no memory for it. */
+	private static void breakTokenizer(GenerationEngine engine) throws ReflectiveOperationException {
+		Field field = GenerationEngine.class.getDeclaredField("tokenizer");
+		field.setAccessible(true);
+		Object whole = field.get(engine);
+		field.set(engine, Proxy.newProxyInstance(Tokenizer.class.getClassLoader(), new Class<?>[] { Tokenizer.class },
+				(proxy, method, arguments) -> {
+					if (method.getName().equals("decode")) {
+						throw new OutOfMemoryError("Java heap space");
+					}
+					return method.invoke(whole, arguments);
+				}));
 	}
 
 	private static List<Chunk> read(TextGenerator generator) {

@@ -31,6 +31,7 @@ import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.context.ApplicationContext;
 import org.springframework.context.ApplicationListener;
 import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.core.io.DefaultResourceLoader;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -72,6 +73,26 @@ class StartupTests {
 		assertFails(output, "calm.model.location=" + location + ": ", "Give the directory of a model",
 				"calm.model.location=" + location);
 		assertThat(output).contains("does not exist");
+	}
+
+	/** Two slashes make a host of the first part of the path. */
+	@Test
+	void aHostInALocation(CapturedOutput output) {
+		assertFails(output,
+				"calm.model.location=file://models/stories: file://models/stories: names a host between its two slashes",
+				"Write file: and the path, such as file:/models/stories or file:models/stories.",
+				"calm.model.location=file://models/stories");
+	}
+
+	@Test
+	void locationsAsSpringTakesThem() throws IOException {
+		try (ResourceModelResolver resolver = new ResourceModelResolver(new DefaultResourceLoader())) {
+			for (String location : List.of("file:///my models/größe", "file:///my%20models/größe",
+					"file:/my models/größe", "/my models/größe")) {
+				assertThat(resolver.resolve(location)).as(location).isEqualTo(Path.of("/my models/größe"));
+			}
+			assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> resolver.resolve("file:a\0b"));
+		}
 	}
 
 	@Test

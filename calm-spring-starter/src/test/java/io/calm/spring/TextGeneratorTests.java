@@ -2,7 +2,9 @@ package io.calm.spring;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 import io.calm.generation.Chunk;
 import io.calm.generation.EngineBusyException;
@@ -17,6 +19,7 @@ import io.micrometer.observation.ObservationRegistry;
 import io.micrometer.observation.tck.TestObservationRegistry;
 import io.micrometer.observation.tck.TestObservationRegistryAssert;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import reactor.core.publisher.Flux;
 
 import org.springframework.boot.autoconfigure.AutoConfigurations;
@@ -60,6 +63,20 @@ class TextGeneratorTests {
 			assertThat(generator.generate(PROMPT, (options) -> options.maxNewTokens(10).seed(7)))
 				.isEqualTo(chunks.stream().map(Chunk::text).collect(Collectors.joining()));
 			assertThat(generator.countTokens("Two")).isEqualTo(3);
+		});
+	}
+
+	/** Which keeps every thread of the common pool waiting. */
+	@Test
+	@Timeout(120)
+	void generatesInAParallelStream() {
+		int texts = 2 * (ForkJoinPool.getCommonPoolParallelism() + 1);
+		this.application.withPropertyValues("calm.engine.queue=" + texts).run((context) -> {
+			TextGenerator generator = context.getBean(TextGenerator.class);
+			assertThat(IntStream.range(0, texts)
+				.parallel()
+				.mapToObj((number) -> generator.generate("Two", (options) -> options.maxNewTokens(8)))
+				.toList()).hasSize(texts);
 		});
 	}
 

@@ -9,8 +9,10 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 import com.google.gson.GsonBuilder;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
@@ -155,6 +157,47 @@ public final class ConfigFile {
 	}
 
 	/**
+	 * A whole number within bounds, or a list of them.
+	 * @param key its name
+	 * @param min the least value that makes sense
+	 * @param max the greatest value that makes sense
+	 * @return the values, at least one
+	 * @throws InvalidInputException if it is missing or empty, or one is no whole number
+	 * or out of bounds
+	 */
+	public int[] integers(String key, int min, int max) {
+		if (!(find(key) instanceof JsonArray values)) {
+			return new int[] { integer(key, min, max) };
+		}
+		if (values.isEmpty()) {
+			throw wrong(key, "is empty", "give at least one number");
+		}
+		return IntStream.range(0, values.size()).map((i) -> {
+			JsonObject one = new JsonObject();
+			one.add(key, values.get(i));
+			return new ConfigFile(this.file, one).integer(key, min, max);
+		}).toArray();
+	}
+
+	/**
+	 * A whole number of 64 bits, such as a seed, every digit of which counts.
+	 * @param key its name
+	 * @return its value
+	 * @throws InvalidInputException if it is missing or no whole number of 64 bits
+	 */
+	public long longInteger(String key) {
+		BigDecimal value = decimal(key);
+		if (value.compareTo(BigDecimal.valueOf(Long.MIN_VALUE)) < 0
+				|| value.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) > 0) {
+			throw wrong(key, "is out of range", "give a whole number of 64 bits");
+		}
+		if (value.stripTrailingZeros().scale() > 0) {
+			throw wrong(key, "is no whole number", "give one of 64 bits");
+		}
+		return value.longValueExact();
+	}
+
+	/**
 	 * A number.
 	 * @param key its name
 	 * @return its value, finite
@@ -203,6 +246,16 @@ public final class ConfigFile {
 	 */
 	public String text(String key, String fallback) {
 		return has(key) ? text(key) : fallback;
+	}
+
+	/**
+	 * A single value of any kind.
+	 * @param key its name
+	 * @return its value as it is written, without quotes
+	 * @throws InvalidInputException if it is missing, a list or an object
+	 */
+	public String plain(String key) {
+		return primitive(key).getAsString();
 	}
 
 	/**

@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -45,6 +46,8 @@ public final class ModelDirectory {
 	/** In the order of preference. */
 	private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX,
 			"pytorch_model.bin", "pytorch_model.bin" + INDEX);
+
+	private static final List<String> TOKENIZER = List.of("tokenizer.json", "tokenizer_config.json");
 
 	private final Path path;
 
@@ -191,6 +194,39 @@ public final class ModelDirectory {
 	}
 
 	/**
+	 * Copies the model, and nothing that may lie beside it: configuration, weights in
+	 * whatever form and however many parts, and the tokenizer if there is one. An
+	 * autoencoder is a model of its own.
+	 * @param target the directory to copy to, made if need be
+	 * @throws InvalidInputException if something cannot be read or written
+	 */
+	public void copyTo(Path target) {
+		try {
+			Files.createDirectories(target);
+			for (String file : files()) {
+				Files.copy(this.path.resolve(file), target.resolve(file));
+			}
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(target.toString(), "cannot be written from " + this.path + " (" + ex + ")",
+					"check the free space and the permissions there, and start the same training again", ex);
+		}
+	}
+
+	private Set<String> files() {
+		Set<String> files = new TreeSet<>(List.of(CONFIG, this.weights.getFileName().toString()));
+		if (this.weights.toString().endsWith(INDEX)) {
+			files.addAll(parts().values());
+		}
+		for (String file : TOKENIZER) {
+			if (Files.exists(this.path.resolve(file))) {
+				files.add(file);
+			}
+		}
+		return files;
+	}
+
+	/**
 	 * Writes a directory so that at any time, whatever crashes, either the old or the new
 	 * one is there, complete. The new one is written beside the target under a temporary
 	 * name, brought to the disk, and renamed; the old one is then deleted, with
@@ -220,7 +256,7 @@ public final class ModelDirectory {
 		recover(target);
 		checkReplaceable(given, target);
 		Path parent = parent(target);
-		Files.createDirectories(parent);
+		createDirectories(parent);
 		deleteLeftovers(target);
 		// not createTempDirectory, whose result only the owner can read
 		Path temporary = Files.createDirectory(temporary(target));
@@ -238,6 +274,18 @@ public final class ModelDirectory {
 		}
 		forceOne(parent);
 		deletePrevious(target);
+	}
+
+	/**
+	 * A directory that is new is known after a crash only if its parent is on the disk.
+	 */
+	static void createDirectories(Path directory) throws IOException {
+		Path parent = directory.getParent();
+		if (parent != null && !Files.exists(directory)) {
+			createDirectories(parent);
+			Files.createDirectories(directory);
+			forceOne(parent);
+		}
 	}
 
 	private static void swap(Path temporary, Path target) throws IOException {

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param index counted from 0
  * @param tokens the new tokens, at most K
- * @param text what has become readable; never half a character
+ * @param text what has become readable; never half a character, and nothing that the
+ * prompt ends with (see {@link GenerationRequest})
  * @param finishReason why it is the last one, or {@code null} if it is not
  */
 public record Chunk(int index, int[] tokens, String text, @Nullable FinishReason finishReason) {

@@ -1,5 +1,6 @@
 package io.calm.generation;
 
+import java.time.Duration;
 import java.util.function.Consumer;
 
 import io.calm.graph.Precision;
@@ -14,9 +15,11 @@ import io.calm.input.InvalidInputException;
  * included; at most the model's own
  * @param queue requests that may wait for a slot
  * @param buffer chunks that a text may be ahead of its reader; then it waits for him
+ * @param readerTimeout how long it waits before it ends and another text gets its slot
  * @param program device and precision
  */
-public record EngineOptions(int slots, int context, int queue, int buffer, ProgramOptions program) {
+public record EngineOptions(int slots, int context, int queue, int buffer, Duration readerTimeout,
+		ProgramOptions program) {
 
 	/** Checks the numbers. */
 	public EngineOptions {
@@ -27,6 +30,9 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 		}
 		atLeastOne("queue", queue);
 		atLeastOne("buffer", buffer);
+		if (readerTimeout.isNegative() || readerTimeout.isZero()) {
+			throw new InvalidInputException("engine, reader timeout", "is " + readerTimeout, "choose a positive time");
+		}
 	}
 
 	/**
@@ -38,7 +44,8 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 	public static EngineOptions of(Consumer<Builder> options) {
 		Builder builder = new Builder();
 		options.accept(builder);
-		return new EngineOptions(builder.slots, builder.context, builder.queue, builder.buffer, builder.program);
+		return new EngineOptions(builder.slots, builder.context, builder.queue, builder.buffer, builder.readerTimeout,
+				builder.program);
 	}
 
 	private static void atLeastOne(String name, int value) {
@@ -59,6 +66,8 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 		private int queue = 64;
 
 		private int buffer = 64;
+
+		private Duration readerTimeout = Duration.ofMinutes(5);
 
 		private ProgramOptions program = ProgramOptions.DEFAULT.withPrecision(Precision.AUTO);
 
@@ -102,6 +111,18 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Progr
 		 */
 		public Builder buffer(int chunks) {
 			this.buffer = chunks;
+			return this;
+		}
+
+		/**
+		 * How long a text that is far ahead of its reader waits for him. Then it ends
+		 * with a {@link java.util.concurrent.CancellationException}: a reader who has
+		 * stopped without a word must not keep a slot for ever.
+		 * @param time 5 minutes by default
+		 * @return this
+		 */
+		public Builder readerTimeout(Duration time) {
+			this.readerTimeout = time;
 			return this;
 		}
 

@@ -4,19 +4,26 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Queue;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
+import io.calm.model.BaselineConfig;
 import io.calm.model.CacheConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.text.Tokenizer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,6 +40,12 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private static final Logger LOG = LoggerFactory.getLogger(GenerationEngine.class);
 
+	/** Nanoseconds: so long that sums do not overflow, and nobody sees its end. */
+	private static final long FOREVER = Long.MAX_VALUE / 2;
+
+	/** Steps that fail one after the other: it is not for their texts then. */
+	private static final int MOST_FAILURES = 3;
+
 	private final LanguageModelConfig config;
 
 	private final EngineOptions options;
@@ -45,7 +58,12 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private final ModelProgram program;
 
+	/** The tokens that end a text. */
+	private final BitSet ends = new BitSet();
+
 	private final Thread thread;
+
+	private final CompletableFuture<Throwable> failed = new CompletableFuture<>();
 
 	/** Guards what follows. */
 	private final Object lock = new Object();
@@ -56,6 +74,9 @@ public final class GenerationEngine implements AutoCloseable {
 
 	private boolean closed;
 
+	/** What ended the engine's thread before it was closed. */
+	private @Nullable Throwable failure;
+
 	private int active;
 
 	private long accepted;
@@ -63,13 +84,14 @@ public final class GenerationEngine implements AutoCloseable {
 	private long ended;
 
 	private GenerationEngine(LanguageModelConfig config, EngineOptions options, int context, boolean leftPadded,
-			Tokenizer tokenizer, ModelProgram program) {
+			Tokenizer tokenizer, ModelProgram program, int[] endIds) {
 		this.config = config;
 		this.options = options;
 		this.context = context;
 		this.leftPadded = leftPadded;
 		this.tokenizer = tokenizer;
 		this.program = program;
+		IntStream.of(endIds).forEach(this.ends::set);
 		this.thread = new Thread(this::work, "calm-engine");
 		this.thread.setDaemon(true);
 	}
@@ -99,22 +121,38 @@ public final class GenerationEngine implements AutoCloseable {
 						"copy the one that the model was trained with into the directory"));
 			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 			try {
-				ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
+				ModelConfigs.checkVocabulary(model, idsToWrite(config, tokenizer));
 				int context = Math.min(chosen.context(), config.backbone().positions());
 				CacheConfig cache = CacheConfig.of(chosen.slots(), context);
 				ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
 				LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
 						cacheBytesPerSlot(config, cache) / 1024);
-				GenerationEngine engine = new GenerationEngine(config, chosen, context, ModelConfigs.leftPadded(model),
-						tokenizer, program);
-				engine.thread.start();
-				return engine;
+				return start(config, chosen, context, ModelConfigs.leftPadded(model), tokenizer, program,
+						ModelConfigs.endIds(model));
 			}
-			catch (RuntimeException ex) {
+			catch (RuntimeException | Error ex) {
 				tokenizer.close();
 				throw ex;
 			}
 		}
+	}
+
+	static GenerationEngine start(LanguageModelConfig config, EngineOptions options, int context, boolean leftPadded,
+			Tokenizer tokenizer, ModelProgram program, int... endIds) {
+		GenerationEngine engine = new GenerationEngine(config, options, context, leftPadded, tokenizer, program,
+				endIds);
+		engine.thread.start();
+		return engine;
+	}
+
+	/**
+	 * A baseline writes a token at a time and needs no PAD; a tokenizer that has none of
+	 * its own has got one behind its vocabulary.
+	 */
+	private static int idsToWrite(LanguageModelConfig config, Tokenizer tokenizer) {
+		int ids = tokenizer.vocabularySize();
+		boolean padIsLast = tokenizer.padId() == ids - 1 && config.vocabularySize() == ids - 1;
+		return (config instanceof BaselineConfig && padIsLast) ? ids - 1 : ids;
 	}
 
 	private static long cacheBytesPerSlot(LanguageModelConfig config, CacheConfig cache) {
@@ -142,25 +180,25 @@ public final class GenerationEngine implements AutoCloseable {
 	 * @throws InvalidInputException if the prompt leaves no room in the context, or the
 	 * model cannot sample so
 	 * @throws EngineBusyException if too many requests are waiting
+	 * @throws EngineClosedException if the engine is closed or has failed
 	 */
 	public GenerationStream submit(GenerationRequest request) {
 		this.program.check(request.sampling());
-		int[] text = this.tokenizer.encode(request.prompt());
-		Prompt prompt = Prompt.of(text, this.config, this.leftPadded);
+		checkLength(request.prompt());
+		Prompt prompt = Prompt.of(request.prompt(), this.tokenizer, this.config, this.leftPadded);
 		int size = this.config.patchSize();
 		if (prompt.patches().length / size >= this.context) {
 			throw new InvalidInputException("prompt",
-					"is " + (text.length + 1) + " tokens long, BOS included, where the context is "
+					"is " + (prompt.tokens().length + 1) + " tokens long, BOS included, where the context is "
 							+ (long) this.context * size,
 					"shorten the prompt to fewer than " + ((long) this.context - 1) * size
 							+ " tokens or open the model with a longer context");
 		}
-		long deadline = (request.deadline() != null) ? System.nanoTime() + request.deadline().toNanos()
-				: Long.MAX_VALUE;
-		GenerationStream stream = new GenerationStream(text.length, this.options.buffer(), this::wake);
+		long deadline = System.nanoTime() + nanos(request.deadline());
+		GenerationStream stream = new GenerationStream(prompt.tokens().length, this.options.buffer(), this::wake);
 		synchronized (this.lock) {
 			if (this.closed) {
-				throw closedException();
+				throw closedBy(this.failure);
 			}
 			if (this.queue.size() >= this.options.queue()) {
 				throw new EngineBusyException(this.queue.size());
@@ -170,6 +208,32 @@ public final class GenerationEngine implements AutoCloseable {
 		}
 		wake();
 		return stream;
+	}
+
+	/** A text of a gigabyte is refused before it has cost the time to encode it. */
+	private void checkLength(String prompt) {
+		long tokens = (long) this.context * this.config.patchSize();
+		if (prompt.length() / this.tokenizer.longestToken() > tokens) {
+			throw new InvalidInputException("prompt",
+					"is " + prompt.length() + " characters long, where the context is " + tokens + " tokens of at most "
+							+ this.tokenizer.longestToken() + " characters",
+					"shorten the prompt or open the model with a longer context");
+		}
+	}
+
+	private static long nanos(@Nullable Duration time) {
+		return (time == null || time.compareTo(Duration.ofNanos(FOREVER)) > 0) ? FOREVER : time.toNanos();
+	}
+
+	/**
+	 * Tells when the engine has failed: something has gone wrong that is not a text's own
+	 * fault, such as a lost GPU or too little memory. Its texts have ended then, and it
+	 * takes no more requests; another engine has to be opened in its place.
+	 * @return completes with what has gone wrong, and never if the engine is closed
+	 * before
+	 */
+	public CompletionStage<Throwable> failure() {
+		return this.failed.minimalCompletionStage();
 	}
 
 	/**
@@ -190,7 +254,7 @@ public final class GenerationEngine implements AutoCloseable {
 	 * @throws InterruptedException if the thread is interrupted
 	 */
 	public boolean awaitIdle(Duration timeout) throws InterruptedException {
-		long deadline = System.nanoTime() + timeout.toNanos();
+		long deadline = System.nanoTime() + nanos(timeout);
 		synchronized (this.lock) {
 			while (this.accepted != this.ended) {
 				long left = deadline - System.nanoTime();
@@ -238,44 +302,78 @@ public final class GenerationEngine implements AutoCloseable {
 	/** The engine's thread. */
 	private void work() {
 		List<Active> slots = new ArrayList<>();
+		Throwable cause = null;
 		try {
+			int failures = 0;
 			while (admit(slots)) {
-				List<Slot> inPrompt = slots.stream().map(Active::slot).filter(Slot::inPrompt).toList();
-				// one part of one prompt, so that the others do not wait for all of it
-				try {
-					if (!inPrompt.isEmpty()) {
-						inPrompt.get(0).prefill(this.program);
-					}
-					List<Slot> ready = slots.stream()
-						.map(Active::slot)
-						.filter((slot) -> !slot.inPrompt() && slot.stream().hasRoom())
-						.toList();
-					if (!ready.isEmpty()) {
-						this.program.advance(ready);
-					}
-					// who has read the end of a text finds its slot free
-					synchronized (this.lock) {
-						removeFinished(slots);
-					}
-					ready.forEach(Slot::deliver);
-				}
-				catch (RuntimeException ex) {
-					LOG.error("A step failed; its {} texts end", slots.size(), ex);
-					slots.forEach((each) -> each.slot()
-						.fail(new IllegalStateException("the generation failed: " + ex.getMessage(), ex)));
-				}
+				failures = step(slots, failures);
 			}
 		}
-		finally {
-			slots.forEach((each) -> each.slot().fail(closedException()));
-			synchronized (this.lock) {
-				this.closed = true;
-				this.queue.forEach((waiting) -> waiting.stream().fail(closedException()));
-				this.ended += slots.size() + this.queue.size();
-				this.queue.clear();
-				this.active = 0;
-				this.lock.notifyAll();
+		catch (RuntimeException | Error ex) {
+			cause = ex;
+		}
+		EngineClosedException end = closedBy(cause);
+		for (Active each : slots) {
+			each.slot().fail(end);
+		}
+		synchronized (this.lock) {
+			this.closed = true;
+			this.failure = cause;
+			for (Waiting each : this.queue) {
+				each.stream().fail(end);
 			}
+			this.ended += slots.size() + this.queue.size();
+			this.queue.clear();
+			this.active = 0;
+			this.lock.notifyAll();
+		}
+		if (cause != null) {
+			LOG.error("The generation engine has failed and takes no more requests", cause);
+			this.failed.complete(cause);
+		}
+	}
+
+	private static EngineClosedException closedBy(@Nullable Throwable failure) {
+		return new EngineClosedException(
+				(failure != null) ? "the generation engine has failed (" + failure + "); open the model again"
+						: "the generation engine is closed",
+				failure);
+	}
+
+	/**
+	 * Takes those that can go on a step further.
+	 * @param failures how many steps before it failed
+	 * @return how many have failed with it
+	 */
+	private int step(List<Active> slots, int failures) {
+		try {
+			List<Slot> inPrompt = slots.stream().map(Active::slot).filter(Slot::inPrompt).toList();
+			// one part of one prompt, so that the others do not wait for all of it
+			if (!inPrompt.isEmpty()) {
+				inPrompt.get(0).prefill(this.program);
+			}
+			List<Slot> ready = slots.stream()
+				.map(Active::slot)
+				.filter((slot) -> !slot.inPrompt() && slot.stream().hasRoom())
+				.toList();
+			if (!ready.isEmpty()) {
+				this.program.advance(ready);
+			}
+			// who has read the end of a text finds its slot free
+			synchronized (this.lock) {
+				removeFinished(slots);
+			}
+			ready.forEach(Slot::deliver);
+			return 0;
+		}
+		catch (RuntimeException ex) {
+			if (failures + 1 == MOST_FAILURES) {
+				throw ex;
+			}
+			LOG.error("A step failed; its {} texts end", slots.size(), ex);
+			slots.forEach((each) -> each.slot()
+				.fail(new IllegalStateException("the generation failed: " + ex.getMessage(), ex)));
+			return failures + 1;
 		}
 	}
 
@@ -290,10 +388,12 @@ public final class GenerationEngine implements AutoCloseable {
 				this.changed = false;
 				release(slots);
 				while (slots.size() < this.options.slots() && !this.queue.isEmpty()) {
-					Waiting next = this.queue.remove();
+					// stays in the queue until it has its slot: if that fails, it is told
+					Waiting next = this.queue.element();
 					next.stream().begin();
 					slots.add(new Active(new Slot(freeNumber(slots), next.request(), next.prompt(), next.stream(),
-							this.config, this.context, this.tokenizer), next.deadline()));
+							this.config, this.context, this.tokenizer, this.ends), next.deadline()));
+					this.queue.remove();
 				}
 				this.active = slots.size();
 				if (this.accepted == this.ended) {
@@ -309,21 +409,29 @@ public final class GenerationEngine implements AutoCloseable {
 		}
 	}
 
-	/** Until something changes, or the next deadline. */
+	/** Until something changes, or time is up for one of them. */
 	private void sleep(List<Active> slots) {
-		long deadline = Math.min(slots.stream().mapToLong(Active::deadline).min().orElse(Long.MAX_VALUE),
-				this.queue.stream().mapToLong(Waiting::deadline).min().orElse(Long.MAX_VALUE));
+		long now = System.nanoTime();
+		long time = FOREVER;
+		for (Active each : slots) {
+			time = Math.min(time, Math.min(each.deadline() - now, patience(each, now)));
+		}
+		for (Waiting each : this.queue) {
+			time = Math.min(time, each.deadline() - now);
+		}
 		try {
-			if (!this.changed && deadline == Long.MAX_VALUE) {
-				this.lock.wait();
-			}
-			else if (!this.changed) {
-				this.lock.wait(Math.max(1, (deadline - System.nanoTime()) / 1_000_000 + 1));
+			if (!this.changed) {
+				this.lock.wait(Math.max(1, time / 1_000_000 + 1));
 			}
 		}
 		catch (InterruptedException ex) {
 			this.closed = true;
 		}
+	}
+
+	/** How long a text goes on waiting for its reader. */
+	private long patience(Active active, long now) {
+		return nanos(this.options.readerTimeout()) - active.slot().stream().unread(now);
 	}
 
 	private void release(List<Active> slots) {
@@ -334,6 +442,11 @@ public final class GenerationEngine implements AutoCloseable {
 			}
 			else if (each.deadline() - now <= 0) {
 				each.slot().end(FinishReason.DEADLINE);
+			}
+			else if (patience(each, now) <= 0) {
+				each.slot()
+					.fail(new CancellationException("Nobody has read the text for " + this.options.readerTimeout()
+							+ "; its generation is cancelled"));
 			}
 		}
 		removeFinished(slots);
@@ -366,10 +479,6 @@ public final class GenerationEngine implements AutoCloseable {
 			number += taken ? 1 : 0;
 		}
 		return number;
-	}
-
-	private static IllegalStateException closedException() {
-		return new IllegalStateException("the generation engine is closed");
 	}
 
 	/** Ends all texts with an error and frees the native memory. */

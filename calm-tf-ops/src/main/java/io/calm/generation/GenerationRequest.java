@@ -11,12 +11,20 @@ import org.jspecify.annotations.Nullable;
 /**
  * What to generate, and how.
  *
+ * <p>
+ * Prompt and continuation, put together, are the text that the tokenizer makes of the
+ * tokens of both, with its spaces. It makes no difference whether a prompt ends with
+ * white space that the tokenizer would take as part of the next word: the model sees the
+ * prompt without it, and the continuation does not repeat it. Stop strings are looked for
+ * in the continuation as its reader gets it.
+ *
  * @param prompt the beginning of the text; may be empty
  * @param maxNewTokens the greatest number of new tokens
  * @param sampling how each patch or token is chosen
  * @param seed of the draws: the same request with the same seed gives the same text
  * @param stop strings that end the text before them
- * @param deadline how long the request may wait and run, or {@code null} for ever
+ * @param deadline how long the request may wait and run, or {@code null} for ever; more
+ * than a century is for ever, too
  */
 public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampling, long seed, List<String> stop,
 		@Nullable Duration deadline) {
@@ -118,7 +126,7 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 
 		/**
 		 * N, draws of which CALM's batch sampler chooses one.
-		 * @param candidates 200 by default
+		 * @param candidates 200 by default, at most 10000
 		 * @return this
 		 */
 		public Builder candidates(int candidates) {

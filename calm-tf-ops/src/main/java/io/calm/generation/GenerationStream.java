@@ -8,8 +8,9 @@ import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Flow;
-import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -19,9 +20,20 @@ import org.jspecify.annotations.Nullable;
 /**
  * A text that is being generated, for one reader: to be iterated over (the iterator waits
  * for the next chunk) or subscribed to. A text that is far ahead of its reader waits for
- * him. Reading it to the end, or closing it, frees its slot.
+ * him, as long as {@link EngineOptions#readerTimeout()}. Reading it to the end, or
+ * closing it, frees its slot at once: who leaves a loop over it early closes it.
  */
 public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<Chunk>, AutoCloseable {
+
+	/**
+	 * As many threads as texts are being delivered: those of the common pool may all be
+	 * waiting for just these texts.
+	 */
+	private static final Executor DELIVERY = Executors.newCachedThreadPool((task) -> {
+		Thread thread = new Thread(task, "calm-delivery");
+		thread.setDaemon(true);
+		return thread;
+	});
 
 	private final int promptTokens;
 
@@ -31,6 +43,9 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 	private final Runnable wake;
 
 	private final Queue<Chunk> buffer = new ArrayDeque<>();
+
+	/** If the buffer is full. */
+	private long fullSince;
 
 	private final long accepted = System.nanoTime();
 
@@ -127,8 +142,8 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 	}
 
 	/**
-	 * Delivers the chunks to a subscriber, as many as it requests, on a thread of the
-	 * common pool.
+	 * Delivers the chunks to a subscriber, as many as it requests, on a thread that
+	 * nothing else waits for.
 	 * @param subscriber the only reader
 	 */
 	@Override
@@ -178,11 +193,17 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 		return this.buffer.size() < this.limit;
 	}
 
+	/** For how many nanoseconds the text has been waiting for its reader. */
+	synchronized long unread(long now) {
+		return hasRoom() ? 0 : now - this.fullSince;
+	}
+
 	/** Adds the next chunk, which is the last one if it has a finish reason. */
 	void add(Chunk chunk) {
 		synchronized (this) {
 			if (!this.complete) {
 				this.buffer.add(chunk);
+				this.fullSince = System.nanoTime();
 				this.complete = chunk.finishReason() != null;
 				notifyAll();
 			}
@@ -219,16 +240,21 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 	}
 
 	/** Waits for a chunk or the end. */
-	private synchronized boolean await() {
+	private boolean await() {
+		try {
+			return awaitChunk();
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+			// not under this object's monitor, which the engine takes under its own lock
+			cancel();
+			throw new CancellationException("Interrupted while waiting for text; the generation is cancelled");
+		}
+	}
+
+	private synchronized boolean awaitChunk() throws InterruptedException {
 		while (this.buffer.isEmpty() && !this.complete) {
-			try {
-				wait();
-			}
-			catch (InterruptedException ex) {
-				Thread.currentThread().interrupt();
-				cancel();
-				throw new CancellationException("Interrupted while waiting for text; the generation is cancelled");
-			}
+			wait();
 		}
 		if (this.buffer.isEmpty() && this.failure != null) {
 			throw this.failure;
@@ -292,7 +318,7 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 					return;
 				}
 			}
-			ForkJoinPool.commonPool().execute(this::deliver);
+			DELIVERY.execute(this::deliver);
 		}
 
 		/** One thread at a time. */
@@ -357,6 +383,10 @@ public final class GenerationStream implements Iterable<Chunk>, Flow.Publisher<C
 			catch (RuntimeException ex) {
 				// a subscriber that throws is gone
 				cancel();
+			}
+			catch (Error ex) {
+				cancel();
+				throw ex;
 			}
 			return true;
 		}

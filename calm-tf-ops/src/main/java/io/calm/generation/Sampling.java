@@ -16,7 +16,7 @@ import io.calm.sampling.PatchSampler;
  * @param topP the baseline's choice is among the fewest most likely tokens whose
  * probabilities sum up to this much, of the {@code topK} renormalised; in (0, 1], and 1
  * for CALM, which knows no probabilities
- * @param candidates N, draws of which CALM's batch sampler chooses one
+ * @param candidates N, draws of which CALM's batch sampler chooses one; at most 10000
  * @param exact whether CALM draws exactly from the tempered distribution (Algorithm 1)
  * instead of from a batch of candidates (Algorithm 2); the baseline always does
  */
@@ -24,6 +24,9 @@ public record Sampling(double temperature, int topK, double topP, int candidates
 
 	/** The highest temperature of any model. */
 	private static final double HOTTEST = 2;
+
+	/** Of one patch: each takes memory for the logits of a vocabulary. */
+	private static final int MOST_CANDIDATES = 10_000;
 
 	/** Checks the numbers, as far as they are the same for all models. */
 	public Sampling {
@@ -37,8 +40,8 @@ public record Sampling(double temperature, int topK, double topP, int candidates
 		if (!(topP > 0 && topP <= 1)) {
 			throw new InvalidInputException("top-p", "is " + topP, "choose a number greater than 0 and at most 1");
 		}
-		if (candidates < 1) {
-			throw new InvalidInputException("candidates", "is " + candidates, "choose at least 1");
+		if (candidates < 1 || candidates > MOST_CANDIDATES) {
+			throw new InvalidInputException("candidates", "is " + candidates, "choose from 1 to " + MOST_CANDIDATES);
 		}
 	}
 

@@ -1,6 +1,7 @@
 package io.calm.generation;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.SplittableRandom;
 
 import io.calm.model.LanguageModelConfig;
@@ -30,6 +31,8 @@ final class Slot {
 
 	private final int context;
 
+	private final BitSet ends;
+
 	private final StreamingDecoder decoder;
 
 	private final StopStrings stops;
@@ -53,13 +56,14 @@ final class Slot {
 	private @Nullable Chunk fresh;
 
 	Slot(int number, GenerationRequest request, Prompt prompt, GenerationStream stream, LanguageModelConfig config,
-			int context, Tokenizer tokenizer) {
+			int context, Tokenizer tokenizer, BitSet ends) {
 		this.number = number;
 		this.request = request;
 		this.stream = stream;
 		this.config = config;
 		this.context = context;
-		this.decoder = new StreamingDecoder(tokenizer);
+		this.ends = ends;
+		this.decoder = new StreamingDecoder(tokenizer, prompt.tokens(), prompt.space());
 		this.stops = new StopStrings(request.stop());
 		this.pending = prompt.patches();
 		this.open = prompt.open();
@@ -123,7 +127,7 @@ final class Slot {
 		int length = Math.min(added.length, this.remaining);
 		FinishReason reason = (length == this.remaining || this.position >= this.context) ? FinishReason.LENGTH : null;
 		for (int i = 0; i < length; i++) {
-			if (added[i] == this.config.eosId()) {
+			if (this.ends.get(added[i])) {
 				length = i;
 				reason = FinishReason.END;
 			}

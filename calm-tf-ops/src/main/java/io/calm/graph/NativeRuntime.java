@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 import com.sun.jna.Function;
 import com.sun.jna.NativeLibrary;
@@ -11,6 +12,7 @@ import com.sun.jna.Platform;
 import com.sun.jna.Pointer;
 import io.calm.input.InvalidInputException;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TFE_Context;
@@ -34,11 +36,6 @@ final class NativeRuntime {
 		// weights live outside the heap by design: that limit would hit at random.
 		setUnlessPresent("org.bytedeco.javacpp.maxphysicalbytes", "0");
 		setUnlessPresent("org.bytedeco.javacpp.maxbytes", "0");
-		// a library does not print: TensorFlow's information lines go
-		setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", "2");
-		// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
-		// product of a vocabulary is 2.5 times as fast
-		setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
 		MISSING = tryToLoad();
 		GPU = MISSING == null && findGpu();
 		if (MISSING == null && Platform.isLinux()) {
@@ -52,21 +49,57 @@ final class NativeRuntime {
 	/**
 	 * Loads the natives if that has not happened yet; to be called before any TensorFlow
 	 * class is touched.
-	 * @throws InvalidInputException if there are none for this platform
+	 * @throws InvalidInputException if there are none for this platform, or they cannot
+	 * be loaded
 	 */
 	static void load() {
 		// the static initialiser did it, but what it throws would not be this exception
-		if (MISSING != null) {
+		if (MISSING == null) {
+			return;
+		}
+		if (!isOnClassPath()) {
 			throw new InvalidInputException("TensorFlow",
 					"its native library for this platform (" + System.getProperty("os.name") + ", "
 							+ System.getProperty("os.arch") + ") is not on the class path",
 					"add org.tensorflow:tensorflow-core-native with the classifier for it, such as linux-x86_64",
 					MISSING);
 		}
+		throw new InvalidInputException("TensorFlow",
+				"its native library cannot be loaded: " + reason(MISSING) + " (it is unpacked to " + cache() + " and "
+						+ System.getProperty("java.io.tmpdir") + ")",
+				"install what is missing, or name directories that can be written to and executed from with"
+						+ " -Dorg.bytedeco.javacpp.cachedir and -Djava.io.tmpdir",
+				MISSING);
+	}
+
+	private static boolean isOnClassPath() {
+		String library = "/" + System.mapLibraryName("jnitensorflow");
+		String directory = "/org/tensorflow/internal/c_api/" + Loader.getPlatform();
+		return Stream.of(directory, directory + "-gpu")
+			.anyMatch((each) -> NativeRuntime.class.getResource(each + library) != null);
+	}
+
+	/** What lies under the errors of class initialisers. */
+	private static Throwable reason(Throwable failure) {
+		Throwable reason = failure;
+		while (reason.getCause() != null) {
+			reason = reason.getCause();
+		}
+		return reason;
+	}
+
+	private static String cache() {
+		return System.getProperty("org.bytedeco.javacpp.cachedir",
+				Path.of(System.getProperty("user.home"), ".javacpp", "cache").toString());
 	}
 
 	private static @Nullable LinkageError tryToLoad() {
 		try {
+			// a library does not print: TensorFlow's information lines go
+			setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", "2");
+			// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
+			// product of a vocabulary is 2.5 times as fast
+			setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
 			TensorFlow.version();
 			return null;
 		}

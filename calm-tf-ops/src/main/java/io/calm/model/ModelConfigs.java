@@ -1,10 +1,13 @@
 package io.calm.model;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ConfigFile;
@@ -26,6 +29,12 @@ public final class ModelConfigs {
 
 	/** The configuration's file. */
 	public static final String FILE = "config.json";
+
+	private static final String END = "eos_token_id";
+
+	private static final String TIED = "tie_word_embeddings";
+
+	private static final String OUTPUT = "lm_head.weight";
 
 	private static final String LEFT_PADDED = "left_padded";
 
@@ -135,12 +144,37 @@ public final class ModelConfigs {
 		}
 		ConfigFile config = directory.config();
 		try {
-			return new BaselineConfig(size(config, "vocab_size"), backbone(config), config.integer("pad_token_id"),
-					config.integer("bos_token_id"), config.integer("eos_token_id"));
+			if (!weights.entries().containsKey(OUTPUT) && !config.flag(TIED, false)) {
+				throw new InvalidInputException(TIED, "is not true, and there is no tensor " + OUTPUT,
+						"give weights and configuration of the same model");
+			}
+			int end = endIds(directory)[0];
+			// what only fills up what nobody looks at may be any token
+			return new BaselineConfig(size(config, "vocab_size"), backbone(config), config.integer("pad_token_id", end),
+					config.integer("bos_token_id"), end);
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in(directory.path().resolve(FILE).toString());
 		}
+	}
+
+	/**
+	 * The tokens that end a text: several in models that were trained to answer, which
+	 * may name the others in a file of their own.
+	 * @param directory of a language model
+	 * @return their ids, that of the configuration first
+	 * @throws InvalidInputException if there is none, or one is no id
+	 */
+	public static int[] endIds(ModelDirectory directory) {
+		IntStream ids = Arrays.stream(directory.config().integers(END, 0, LARGEST));
+		Path generation = directory.path().resolve("generation_config.json");
+		if (Files.isRegularFile(generation)) {
+			ConfigFile config = ConfigFile.read(generation);
+			if (config.has(END)) {
+				ids = IntStream.concat(ids, Arrays.stream(config.integers(END, 0, LARGEST)));
+			}
+		}
+		return ids.distinct().toArray();
 	}
 
 	/**
@@ -199,10 +233,47 @@ public final class ModelConfigs {
 			throw new InvalidInputException("num_attention_heads", heads + " does not divide hidden_size " + hidden,
 					"correct one of them");
 		}
-		return new BackboneConfig(hidden, size(config, "intermediate_size"),
-				config.integer("num_hidden_layers", 1, DEEPEST), heads, config.integer("num_key_value_heads", heads),
-				config.integer("head_dim", hidden / heads), config.integer("max_position_embeddings", 2048),
-				ropeTheta(config), config.number("rms_norm_eps", 1e-6), config.number("initializer_range", 0.02));
+		int layers = config.integer("num_hidden_layers", 1, DEEPEST);
+		refuseOtherArithmetic(config, hidden, config.integer("head_dim", hidden / heads), layers);
+		return new BackboneConfig(hidden, size(config, "intermediate_size"), layers, heads,
+				config.integer("num_key_value_heads", heads), config.integer("head_dim", hidden / heads),
+				config.integer("max_position_embeddings", 2048), ropeTheta(config), config.number("rms_norm_eps", 1e-6),
+				config.number("initializer_range", 0.02));
+	}
+
+	/**
+	 * Models with the names of Llama's tensors that compute something else, such as
+	 * Granite and MiniCPM: taken for a Llama, they write nonsense.
+	 */
+	private static void refuseOtherArithmetic(ConfigFile config, int hidden, int headSize, int layers) {
+		String activation = config.text("hidden_act", "silu");
+		if (!List.of("silu", "swish").contains(activation)) {
+			throw unsupported("hidden_act", activation, "silu");
+		}
+		Map<String, Double> neutral = Map.of("embedding_multiplier", 1.0, "residual_multiplier", 1.0,
+				"attention_multiplier", 1 / Math.sqrt(headSize), "logits_scaling", 1.0, "scale_emb", 1.0, "scale_depth",
+				Math.sqrt(layers), "dim_model_base", (double) hidden, "partial_rotary_factor", 1.0);
+		neutral.forEach((key, value) -> {
+			double given = config.number(key, value);
+			if (Math.abs(given - value) > 1e-6 * value) {
+				throw unsupported(key, String.valueOf(given), String.valueOf(value));
+			}
+		});
+		for (String key : List.of("attn_logit_softcapping", "final_logit_softcapping", "no_rope_layers")) {
+			if (config.has(key)) {
+				throw unsupported(key, "set", "nothing");
+			}
+		}
+		int window = config.flag("use_sliding_window", true) ? config.integer("sliding_window", Integer.MAX_VALUE)
+				: Integer.MAX_VALUE;
+		if (window < config.integer("max_position_embeddings", 2048)) {
+			throw unsupported("sliding_window", String.valueOf(window), "nothing");
+		}
+	}
+
+	private static InvalidInputException unsupported(String key, String given, String supported) {
+		return new InvalidInputException(key, "is " + given + ", which is not supported and would give wrong texts",
+				"give a model with " + supported + " there, as a plain Llama has");
 	}
 
 	/** Transformers writes rope_theta from version 5 on into an object of its own. */
@@ -351,7 +422,11 @@ public final class ModelConfigs {
 		if (tokenizerIds != modelIds) {
 			throw new InvalidInputException(directory.path().toString(),
 					"its tokenizer has " + tokenizerIds + " ids and its model " + modelIds,
-					"copy the tokenizer that the model was trained with into the directory");
+					"copy the tokenizer that the model was trained with into the directory"
+							+ ((tokenizerIds == modelIds + 1)
+									? "; if it is there, and has got a PAD because it names none of its own, name one"
+											+ " of its tokens as \"pad_token\" in tokenizer_config.json"
+									: ""));
 		}
 	}
 

@@ -144,8 +144,13 @@ public final class ModelFiles {
 		return List.of(name);
 	}
 
+	/** Where a Llama ties its output to its embedding, only the latter is in the file. */
+	private static List<String> sourcesInFile(String name) {
+		return name.equals("lm_head.weight") ? List.of(name, "model.embed_tokens.weight") : namesInFile(name);
+	}
+
 	private static String nameInFile(String parameter, Variable variable, Path where, TensorFile weights) {
-		for (String name : namesInFile(parameter)) {
+		for (String name : sourcesInFile(parameter)) {
 			TensorEntry entry = weights.entries().get(name);
 			if (entry != null) {
 				List<Long> shape = Arrays.stream(variable.shape()).boxed().toList();

@@ -48,7 +48,9 @@ public enum ModelKind {
 		if (entries.containsKey("encoder.embed_tokens.weight")) {
 			return AUTOENCODER;
 		}
-		if (entries.containsKey("model.embed_tokens.weight") && entries.containsKey("lm_head.weight")) {
+		// without an output of its own where that is the embedding
+		if (entries.containsKey("model.embed_tokens.weight")
+				&& (entries.containsKey("lm_head.weight") || entries.containsKey("model.norm.weight"))) {
 			return BASELINE;
 		}
 		throw new InvalidInputException(where.toString(),

@@ -48,6 +48,11 @@ public final class ByteTokenizer implements Tokenizer {
 	}
 
 	@Override
+	public int longestToken() {
+		return 1;
+	}
+
+	@Override
 	public int padId() {
 		return ByteLevelTokenizer.PAD;
 	}

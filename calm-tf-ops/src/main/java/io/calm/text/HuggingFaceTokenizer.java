@@ -2,8 +2,10 @@ package io.calm.text;
 
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -13,9 +15,11 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,9 +39,8 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
 			"<eos>", "[EOS]", "[SEP]");
 
-	static {
-		loadNativeLibrary();
-	}
+	/** Why the native library cannot be used. */
+	private static final @Nullable Throwable MISSING = loadNativeLibrary();
 
 	private final TokenizerFiles files;
 
@@ -49,9 +52,18 @@ final class HuggingFaceTokenizer implements Tokenizer {
 
 	private final int eosId;
 
+	private final int longestToken;
+
+	/** What makes no text. */
 	private final BitSet special;
 
+	/** What no text makes: the special tokens but the one for unknown characters. */
+	private final BitSet control;
+
 	private final List<String> specialTexts;
+
+	/** The first characters of these. */
+	private final BitSet specialBeginnings;
 
 	/** Readers use the handle, the writer frees it: freed memory in use is a crash. */
 	private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -59,6 +71,17 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private long handle;
 
 	private HuggingFaceTokenizer(String where, byte[] tokenizer, byte @Nullable [] configFile, JsonObject config) {
+		if (MISSING != null) {
+			throw new InvalidInputException("tokenizer",
+					"its native library cannot be loaded: " + reason(MISSING) + " (it is unpacked to "
+							+ System.getProperty("ENGINE_CACHE_DIR",
+									System.getProperty("DJL_CACHE_DIR",
+											Path.of(System.getProperty("user.home"), ".djl.ai").toString()))
+							+ ")",
+					"install what is missing, or name a directory that can be written to and executed from with"
+							+ " -DENGINE_CACHE_DIR",
+					MISSING);
+		}
 		TokenizerJson json = TokenizerJson.read(where, tokenizer);
 		Map<String, Integer> vocabulary = json.vocabulary();
 		int ids = 1 + vocabulary.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
@@ -76,10 +99,22 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		boolean ownPad = pad != null && pad != this.eosId && pad != this.bosId;
 		this.padId = ownPad ? pad : ids;
 		this.vocabularySize = ownPad ? ids : ids + 1;
-		this.specialTexts = json.specials().keySet().stream().filter((text) -> text.length() > 1).toList();
+		this.longestToken = vocabulary.keySet().stream().mapToInt(String::length).max().orElseThrow();
 		this.special = new BitSet();
 		json.specials().values().forEach(this.special::set);
+		declared(config).map(vocabulary::get).filter(Objects::nonNull).forEach(this.special::set);
 		IntStream.of(this.padId, this.bosId, this.eosId).forEach(this.special::set);
+		this.control = (BitSet) this.special.clone();
+		if (json.unknown() != null && json.unknown() != this.eosId) {
+			this.control.clear(json.unknown());
+		}
+		this.specialTexts = vocabulary.entrySet()
+			.stream()
+			.filter((token) -> this.control.get(token.getValue()) && !token.getKey().isEmpty())
+			.map(Map.Entry::getKey)
+			.toList();
+		this.specialBeginnings = new BitSet();
+		this.specialTexts.forEach((text) -> this.specialBeginnings.set(text.charAt(0)));
 		this.files = new TokenizerFiles(tokenizer,
 				(configFile != null) ? configFile : config(vocabulary).toString().getBytes(StandardCharsets.UTF_8));
 		try {
@@ -112,7 +147,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		String clean = StandardCharsets.UTF_8.newEncoder().canEncode(text) ? text
 				: new String(text.getBytes(StandardCharsets.UTF_8), StandardCharsets.UTF_8);
 		int[] ids = encodeNative(clean);
-		return Arrays.stream(ids).noneMatch(this.special::get) ? ids : encodePlain(clean);
+		return Arrays.stream(ids).noneMatch(this.control::get) ? ids : encodePlain(clean);
 	}
 
 	/**
@@ -124,17 +159,35 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		IntStream.Builder ids = IntStream.builder();
 		int from = 0;
 		while (from < text.length()) {
-			int to = text.length();
-			for (String specialText : this.specialTexts) {
-				int at = text.indexOf(specialText, from);
-				if (at >= 0) {
-					to = Math.min(to, text.offsetByCodePoints(at, 1));
-				}
+			int to = from;
+			while (to < text.length() && !spellsSpecial(text, to)) {
+				to++;
 			}
-			Arrays.stream(encodeNative(text.substring(from, to))).forEach(ids);
+			to = (to < text.length()) ? text.offsetByCodePoints(to, 1) : to;
+			Arrays.stream(encodePiece(text.substring(from, to))).forEach(ids);
 			from = to;
 		}
 		return ids.build().toArray();
+	}
+
+	private boolean spellsSpecial(String text, int at) {
+		return this.specialBeginnings.get(text.charAt(at))
+				&& this.specialTexts.stream().anyMatch((each) -> text.startsWith(each, at));
+	}
+
+	/**
+	 * What a normalizer turns into a special token, such as one in capitals, is taken
+	 * apart wholly.
+	 */
+	private int[] encodePiece(String text) {
+		int[] ids = encodeNative(text);
+		if (Arrays.stream(ids).noneMatch(this.control::get)) {
+			return ids;
+		}
+		return text.codePoints()
+			.flatMap((character) -> Arrays.stream(encodeNative(Character.toString(character))))
+			.filter((id) -> !this.control.get(id))
+			.toArray();
 	}
 
 	private int[] encodeNative(String text) {
@@ -201,6 +254,11 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	}
 
 	@Override
+	public int longestToken() {
+		return this.longestToken;
+	}
+
+	@Override
 	public int padId() {
 		return this.padId;
 	}
@@ -245,12 +303,17 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	 * On a machine with a GPU, DJL would download a build of the library for it; told
 	 * that it is offline, it takes the one in its jar.
 	 */
-	private static void loadNativeLibrary() {
+	private static @Nullable Throwable loadNativeLibrary() {
 		String offline = "ai.djl.offline";
 		String before = System.getProperty(offline);
 		System.setProperty(offline, "true");
 		try {
 			LibUtils.checkStatus();
+			return null;
+		}
+		catch (RuntimeException | LinkageError ex) {
+			// what a static initialiser throws would not be told in one line
+			return ex;
 		}
 		finally {
 			if (before == null) {
@@ -260,6 +323,15 @@ final class HuggingFaceTokenizer implements Tokenizer {
 				System.setProperty(offline, before);
 			}
 		}
+	}
+
+	/** What lies under the errors of class initialisers. */
+	private static Throwable reason(Throwable failure) {
+		Throwable reason = failure;
+		while (reason.getCause() != null) {
+			reason = reason.getCause();
+		}
+		return reason;
 	}
 
 	private static byte[] read(Path file) {
@@ -282,6 +354,28 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			return vocabulary.get(named.getAsString());
 		}
 		return wellKnown.stream().map(vocabulary::get).filter((id) -> id != null).findFirst().orElse(null);
+	}
+
+	/** Tokens that the configuration calls special, in all of its ways. */
+	private static Stream<String> declared(JsonObject config) {
+		Stream<JsonElement> named = config.entrySet()
+			.stream()
+			.filter((entry) -> entry.getKey().endsWith("_token"))
+			.map(Map.Entry::getValue);
+		Stream<JsonElement> additional = (config.get("additional_special_tokens") instanceof JsonArray tokens)
+				? tokens.asList().stream() : Stream.empty();
+		Stream<JsonElement> added = (config.get("added_tokens_decoder") instanceof JsonObject tokens)
+				? tokens.asMap().values().stream().filter(HuggingFaceTokenizer::isSpecial) : Stream.empty();
+		return Stream.of(named, additional, added)
+			.flatMap((tokens) -> tokens)
+			.map((token) -> (token instanceof JsonObject object) ? object.get("content") : token)
+			.filter((token) -> token instanceof JsonPrimitive value && value.isString())
+			.map(JsonElement::getAsString);
+	}
+
+	private static boolean isSpecial(JsonElement token) {
+		return token instanceof JsonObject object && object.get("special") instanceof JsonPrimitive special
+				&& special.isBoolean() && special.getAsBoolean();
 	}
 
 	private JsonObject config(Map<String, Integer> vocabulary) {

@@ -1,13 +1,15 @@
 package io.calm.text;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * Turns tokens into text while they are generated. Text is given out once it can no
  * longer change: half a character, of which a later token holds the rest, is kept back.
  * All that is given out, put together, is what {@link Tokenizer#decode} makes of all
- * tokens. The cost of a token does not depend on how many went before. For one thread.
+ * tokens; of a text that goes on from tokens before it, what the new ones add to that.
+ * The cost of a token does not depend on how many went before. For one thread.
  */
 public final class StreamingDecoder {
 
@@ -30,12 +32,36 @@ public final class StreamingDecoder {
 	/** How many characters these make. */
 	private int doneLength;
 
+	/** What the reader has already of the text to come. */
+	private String given = "";
+
 	/**
 	 * A decoder for one text.
 	 * @param tokenizer the tokenizer of the tokens; not closed by the decoder
 	 */
 	public StreamingDecoder(Tokenizer tokenizer) {
 		this.tokenizer = tokenizer;
+	}
+
+	/**
+	 * A decoder for the continuation of a text: many tokenizers write a space between two
+	 * words and none at the beginning.
+	 * @param tokenizer the tokenizer of the tokens; not closed by the decoder
+	 * @param before the tokens that the text begins with, which are not given out
+	 * @param given what the reader has of the continuation, such as white space that the
+	 * tokens before do not contain: as far as the continuation begins with it, it is not
+	 * given out again
+	 */
+	public StreamingDecoder(Tokenizer tokenizer, int[] before, String given) {
+		this(tokenizer);
+		for (int id : Arrays.copyOfRange(before, Math.max(0, before.length - 2 * MAX_PENDING), before.length)) {
+			if (!isFrame(id)) {
+				this.window.add(id);
+			}
+		}
+		this.done = this.window.size();
+		this.doneLength = decode(0, this.done).length();
+		this.given = given;
 	}
 
 	/**
@@ -49,7 +75,7 @@ public final class StreamingDecoder {
 		for (int id : ids) {
 			text.append(next(id));
 		}
-		return text.toString();
+		return withoutGiven(text.toString());
 	}
 
 	/**
@@ -57,15 +83,28 @@ public final class StreamingDecoder {
 	 * @return the rest of the text; half a character becomes U+FFFD
 	 */
 	public String flush() {
-		String rest = newText(decode(0, this.window.size()));
+		String rest = withoutGiven(newText(decode(0, this.window.size())));
 		this.window.clear();
 		this.done = 0;
 		this.doneLength = 0;
+		this.given = "";
 		return rest;
 	}
 
+	private String withoutGiven(String fresh) {
+		int end = Math.min(fresh.length(), this.given.length());
+		int difference = Arrays.mismatch(fresh.toCharArray(), 0, end, this.given.toCharArray(), 0, end);
+		int same = (difference < 0) ? end : difference;
+		this.given = (difference < 0) ? this.given.substring(same) : "";
+		return fresh.substring(same);
+	}
+
+	private boolean isFrame(int id) {
+		return id == this.tokenizer.padId() || id == this.tokenizer.bosId() || id == this.tokenizer.eosId();
+	}
+
 	private String next(int id) {
-		if (id == this.tokenizer.padId() || id == this.tokenizer.bosId() || id == this.tokenizer.eosId()) {
+		if (isFrame(id)) {
 			return "";
 		}
 		this.window.add(id);

@@ -46,8 +46,8 @@ public interface Tokenizer extends AutoCloseable {
 
 	/**
 	 * The ids of a text, as they are: no BOS or EOS is added, nothing is cut off, and a
-	 * text that spells out {@code </s>} does not become an EOS. Unpaired surrogates
-	 * become question marks.
+	 * text that spells out {@code </s>} does not become an EOS, nor any other special
+	 * token. Unpaired surrogates become question marks.
 	 * @param text the text, may be empty
 	 * @return the ids
 	 */
@@ -67,6 +67,14 @@ public interface Tokenizer extends AutoCloseable {
 	 * @return the largest id plus one
 	 */
 	int vocabularySize();
+
+	/**
+	 * How much text a token can stand for: a text of n characters has at least n divided
+	 * by this many tokens, unless the tokenizer makes it shorter first, as some do with
+	 * white space.
+	 * @return the characters of the longest token
+	 */
+	int longestToken();
 
 	/**
 	 * The id that fills up patches and blocks. Never the same as EOS: PAD is no target of

@@ -28,9 +28,11 @@ import org.jspecify.annotations.Nullable;
  *
  * @param vocabulary every token with its id, added tokens included
  * @param specials the added tokens that are special, with their ids
+ * @param unknown the token for what no other one stands for, if there is one
  * @param nativeJson the file as the native tokenizer shall see it
  */
-record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> specials, String nativeJson) {
+record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> specials, @Nullable Integer unknown,
+		String nativeJson) {
 
 	/** More ids than this are a broken file, not a vocabulary. */
 	private static final int MAX_IDS = 1 << 24;
@@ -71,7 +73,7 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 		if (!StandardCharsets.UTF_8.newEncoder().canEncode(nativeJson)) {
 			throw broken(where, "has an unpaired surrogate in a string", null);
 		}
-		return new TokenizerJson(vocabulary, specials, nativeJson);
+		return new TokenizerJson(vocabulary, specials, unknown(json.getAsJsonObject("model"), vocabulary), nativeJson);
 	}
 
 	/**
@@ -130,6 +132,13 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 				specials.put(content, id);
 			}
 		}
+	}
+
+	private static @Nullable Integer unknown(JsonObject model, Map<String, Integer> vocabulary) {
+		if (model.get("unk_id") instanceof JsonPrimitive id && id.isNumber()) {
+			return id.getAsInt();
+		}
+		return (model.get("unk_token") instanceof JsonPrimitive token) ? vocabulary.get(token.getAsString()) : null;
 	}
 
 	/** Whether the native tokenizer survives a part of the file. */

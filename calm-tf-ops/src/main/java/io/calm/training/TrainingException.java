@@ -11,4 +11,8 @@ public final class TrainingException extends RuntimeException {
 		super(message);
 	}
 
+	TrainingException(String message, Throwable cause) {
+		super(message, cause);
+	}
+
 }

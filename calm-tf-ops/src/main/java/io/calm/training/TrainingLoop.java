@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 
@@ -17,6 +18,8 @@ import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.tensorflow.TensorFlow;
 
 /**
@@ -25,6 +28,8 @@ import org.tensorflow.TensorFlow;
  * without it.
  */
 final class TrainingLoop {
+
+	private static final Logger LOG = LoggerFactory.getLogger(TrainingLoop.class);
 
 	private static final String OPTIMIZER = "optimizer.safetensors";
 
@@ -125,6 +130,12 @@ final class TrainingLoop {
 		}
 		catch (RuntimeException ex) {
 			this.listeners.forEach((listener) -> listener.onFailure(this.phase, ex));
+			throw ex;
+		}
+		catch (Error ex) {
+			TrainingException failure = new TrainingException("The training of the " + this.phase + " failed: " + ex,
+					ex);
+			this.listeners.forEach((listener) -> listener.onFailure(this.phase, failure));
 			throw ex;
 		}
 		if (!finished(directory, done)) {
@@ -248,13 +259,13 @@ final class TrainingLoop {
 			ModelFiles.save(this.training.program(), state, target.resolve(OPTIMIZER));
 			Map<String, Object> position = new LinkedHashMap<>();
 			position.put("step", step);
-			position.put("steps", this.options.steps());
 			position.put("seed", this.options.seed());
 			position.put("batch", this.options.batch());
 			position.put("patches", this.options.patches());
 			position.put("accumulation", this.options.accumulation());
 			position.put("data", this.dataDigest);
 			position.put("base", origin());
+			position.putAll(schedule());
 			ConfigFile.write(target.resolve(STATE), position);
 		});
 	}
@@ -281,7 +292,7 @@ final class TrainingLoop {
 		ConfigFile state = ConfigFile.read(stateFile);
 		same(stateFile, "data", state.text("data"), this.dataDigest);
 		same(stateFile, "base", state.has("base") ? state.text("base") : "", origin());
-		same(stateFile, "seed", (long) state.number("seed"), this.options.seed());
+		same(stateFile, "seed", state.longInteger("seed"), this.options.seed());
 		same(stateFile, "batch", (long) state.integer("batch"), (long) this.options.batch());
 		same(stateFile, "patches", (long) state.integer("patches"), (long) this.options.patches());
 		same(stateFile, "accumulation", (long) state.integer("accumulation"), (long) this.options.accumulation());
@@ -293,10 +304,37 @@ final class TrainingLoop {
 		}
 		if (this.options.patience() > 0 && Files.exists(best(directory).resolve(BEST))) {
 			ConfigFile found = ConfigFile.read(best(directory).resolve(BEST));
-			this.best = new Best(found.integer("step"), found.number("quality"));
+			this.best = new Best(found.longInteger("step"), found.number("quality"));
 		}
-		this.saved = state.integer("step");
+		this.saved = state.longInteger("step");
+		tellChanges(stateFile, state);
 		return this.saved;
+	}
+
+	/** What may change when a training goes on, though it then ends elsewhere. */
+	private Map<String, Object> schedule() {
+		Map<String, Object> schedule = new LinkedHashMap<>();
+		schedule.put("steps", this.options.steps());
+		schedule.put("learning_rate", this.options.learningRate());
+		schedule.put("warmup", this.options.warmup());
+		schedule.put("decay", this.options.decay().name().toLowerCase(Locale.ROOT));
+		schedule.put("averaging", this.options.averaging());
+		return schedule;
+	}
+
+	private void tellChanges(Path stateFile, ConfigFile state) {
+		List<String> changes = new ArrayList<>();
+		schedule().forEach((name, given) -> {
+			// older checkpoints say less
+			String before = state.has(name) ? state.plain(name) : given.toString();
+			if (!before.equals(given.toString())) {
+				changes.add(name.replace('_', ' ') + " (" + before + ", now " + given + ")");
+			}
+		});
+		if (!changes.isEmpty()) {
+			LOG.warn("{}: the training goes on after step {} with other options: {}", stateFile, this.saved,
+					String.join(", ", changes));
+		}
 	}
 
 	private String origin() {

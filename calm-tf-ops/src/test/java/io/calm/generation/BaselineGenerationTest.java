@@ -1,5 +1,8 @@
 package io.calm.generation;
 
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -13,6 +16,8 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
 import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.SafetensorsWriter;
+import io.calm.checkpoint.TensorEntry;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Call;
 import io.calm.graph.EntryPoint;
@@ -207,6 +212,79 @@ class BaselineGenerationTest {
 				.isThrownBy(() -> calm.generate("", (request) -> request.temperature(temperature).topP(topP)))
 				.withMessageContaining(message);
 			assertThat(calm.status().accepted()).isZero();
+		}
+	}
+
+	/** As models that were trained to answer have it. */
+	@Test
+	void endsAtEveryEndOfTheConfiguration(@TempDir Path directory) throws IOException {
+		Path copy = directory.resolve("copy");
+		TinyModel.write(copy, CONFIG, 0);
+		List<Chunk> whole = generate(copy, "the cat sat");
+		int second = whole.get(2).tokens()[0];
+		int third = whole.get(3).tokens()[0];
+		change(copy, "\"eos_token_id\": 2", "\"eos_token_id\": [2, " + third + "]");
+		assertThat(tokens(generate(copy, "the cat sat")))
+			.containsExactly(Arrays.copyOf(tokens(whole), indexOf(tokens(whole), third)));
+		Files.writeString(copy.resolve("generation_config.json"), "{\"eos_token_id\": " + second + "}");
+		List<Chunk> ended = generate(copy, "the cat sat");
+		assertThat(tokens(ended)).containsExactly(
+				Arrays.copyOf(tokens(whole), Math.min(indexOf(tokens(whole), second), indexOf(tokens(whole), third))));
+		assertThat(ended.get(ended.size() - 1).finishReason()).isEqualTo(FinishReason.END);
+	}
+
+	private static int indexOf(int[] tokens, int token) {
+		return IntStream.range(0, tokens.length).filter((i) -> tokens[i] == token).findFirst().orElseThrow();
+	}
+
+	@Test
+	void aModelWithoutPadWrites(@TempDir Path directory) throws IOException {
+		Path copy = directory.resolve("copy");
+		TinyModel.write(copy, CONFIG, 0);
+		List<Chunk> whole = generate(copy, "the cat sat");
+		change(copy, "\"pad_token_id\": 0,", "");
+		assertThat(tokens(generate(copy, "the cat sat"))).containsExactly(tokens(whole));
+		// as Tokenizer.load adds one: with an id that the model has not
+		Path config = copy.resolve("tokenizer_config.json");
+		Files.writeString(config,
+				Files.readString(config).replace("\"pad_token\":\"<|pad|>\"", "\"pad_token\":\"<|eos|>\""));
+		assertThat(tokens(generate(copy, "the cat sat"))).containsExactly(tokens(whole));
+	}
+
+	@Test
+	void theEmbeddingMayBeTheOutputToo(@TempDir Path directory) throws IOException {
+		Path copy = directory.resolve("copy");
+		TinyModel.write(copy, CONFIG, 0);
+		int[] untied = tokens(generate(copy, "the cat sat"));
+		Path weights = copy.resolve("model.safetensors");
+		Path all = Files.move(weights, directory.resolve("all.safetensors"));
+		try (TensorFile from = TensorFile.open(all)) {
+			List<TensorEntry> entries = from.entries()
+				.values()
+				.stream()
+				.filter((entry) -> !entry.name().equals("lm_head.weight"))
+				.toList();
+			try (SafetensorsWriter to = SafetensorsWriter.create(weights, entries)) {
+				entries.forEach((entry) -> to.write(entry.name(), FloatBuffer.wrap(from.readFloats(entry.name()))));
+			}
+		}
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> generate(copy, "the cat sat"))
+			.withMessageContaining("tie_word_embeddings: is not true, and there is no tensor lm_head.weight");
+		change(copy, "\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+		assertThat(tokens(generate(copy, "the cat sat"))).isNotEmpty().isNotEqualTo(untied);
+	}
+
+	private static void change(Path model, String from, String to) throws IOException {
+		Path file = model.resolve("config.json");
+		String before = Files.readString(file);
+		assertThat(before).contains(from);
+		Files.writeString(file, before.replace(from, to));
+	}
+
+	private static List<Chunk> generate(Path model, String prompt) {
+		try (GenerationEngine engine = GenerationEngine.open(model,
+				(options) -> options.slots(1).context(CONTEXT).program(TinyModel.PROGRAM))) {
+			return engine.generate(prompt, (request) -> request.maxNewTokens(1000)).stream().toList();
 		}
 	}
 

@@ -8,19 +8,32 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Flow;
+import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Precision;
+import io.calm.input.InvalidInputException;
+import io.calm.model.CacheConfig;
+import io.calm.model.LanguageModelConfig;
+import io.calm.model.ModelConfigs;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
+import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -247,6 +260,189 @@ class EngineTrafficTest {
 		}
 	}
 
+	/** What the engine's thread does under its lock must not wait for a reader's lock. */
+	@Test
+	void anInterruptedReaderHoldsUpNobody() throws InterruptedException {
+		Object engineLock = new Object();
+		CountDownLatch waking = new CountDownLatch(1);
+		GenerationStream stream = new GenerationStream(0, 64, () -> {
+			waking.countDown();
+			synchronized (engineLock) {
+				// as the engine does
+			}
+		});
+		Thread reader = new Thread(() -> assertThatExceptionOfType(CancellationException.class)
+			.isThrownBy(() -> stream.iterator().hasNext()));
+		Thread engine = new Thread(stream::hasRoom);
+		synchronized (engineLock) {
+			reader.start();
+			reader.interrupt();
+			assertThat(waking.await(20, TimeUnit.SECONDS)).isTrue();
+			engine.start();
+			engine.join(20_000);
+			assertThat(engine.isAlive()).as("waits for the reader, who waits for the engine").isFalse();
+		}
+		reader.join();
+	}
+
+	/** As {@code Future.cancel(true)} and {@code shutdownNow()} do it. */
+	@Test
+	void readersMayBeInterruptedAtAnyMoment() throws InterruptedException {
+		try (GenerationEngine engine = engine((options) -> options.slots(2).queue(300))) {
+			Random random = new Random(4);
+			for (int i = 0; i < 300; i++) {
+				GenerationStream stream = engine.generate("", (request) -> request.maxNewTokens(40));
+				Thread reader = new Thread(() -> {
+					try {
+						stream.text();
+					}
+					catch (CancellationException ex) {
+						// interrupted before the end
+					}
+				});
+				reader.start();
+				LockSupport.parkNanos(random.nextInt(2_000_000));
+				reader.interrupt();
+				reader.join();
+			}
+			awaitIdle(engine);
+			assertThat(engine.status()).isEqualTo(new EngineStatus(2, 0, 0, 300, 300));
+		}
+	}
+
+	/** All of whose threads wait for texts: then nothing else may be needed of it. */
+	@Test
+	void subscribersAreServedWhileTheCommonPoolIsBusy() throws InterruptedException {
+		CountDownLatch done = new CountDownLatch(1);
+		int threads = 2 * (ForkJoinPool.getCommonPoolParallelism() + 1);
+		for (int i = 0; i < threads; i++) {
+			ForkJoinPool.commonPool().execute(() -> {
+				try {
+					done.await();
+				}
+				catch (InterruptedException ex) {
+					Thread.currentThread().interrupt();
+				}
+			});
+		}
+		try (GenerationEngine engine = engine((options) -> options.slots(1))) {
+			Collector collector = new Collector();
+			engine.generate("", (request) -> request.maxNewTokens(4)).subscribe(collector);
+			collector.request(10);
+			assertThat(collector.take(2)).containsExactly("chunk 0", "complete");
+		}
+		finally {
+			done.countDown();
+		}
+	}
+
+	@Test
+	void aReaderWhoLeavesWithoutAWordLosesItsSlot() throws InterruptedException {
+		try (GenerationEngine engine = engine(
+				(options) -> options.slots(1).buffer(2).readerTimeout(Duration.ofMillis(200)))) {
+			Iterator<Chunk> left = engine.generate("", (request) -> request.maxNewTokens(100)).iterator();
+			left.next();
+			assertThat(engine.generate("", (request) -> request.maxNewTokens(4)).stream()).hasSize(1);
+			awaitIdle(engine);
+			assertThatExceptionOfType(CancellationException.class).isThrownBy(() -> left.forEachRemaining((chunk) -> {
+			})).withMessageContaining("PT0.2S");
+		}
+		assertThatExceptionOfType(InvalidInputException.class)
+			.isThrownBy(() -> EngineOptions.of((options) -> options.readerTimeout(Duration.ZERO)))
+			.withMessageContaining("reader timeout");
+	}
+
+	@Test
+	void aDeadlineInAnotherMillenniumIsNone() {
+		try (GenerationEngine engine = engine((options) -> options.slots(1))) {
+			for (Duration deadline : List.of(Duration.ofDays(200_000), Duration.ofMillis(Long.MAX_VALUE),
+					Duration.ofSeconds(Long.MAX_VALUE))) {
+				assertThat(engine.generate("", (request) -> request.maxNewTokens(4).deadline(deadline)).stream())
+					.extracting(Chunk::finishReason)
+					.containsExactly(FinishReason.LENGTH);
+			}
+		}
+	}
+
+	@Test
+	void manyCandidatesAreRefusedBeforeTheyTakeMemory() {
+		assertThatExceptionOfType(InvalidInputException.class)
+			.isThrownBy(() -> GenerationRequest.of("", (request) -> request.candidates(500_000_000)))
+			.withMessageContaining("candidates: is 500000000");
+	}
+
+	@Test
+	void aVeryLongPromptIsRefusedBeforeItIsEncoded() {
+		try (GenerationEngine engine = engine((options) -> options.slots(1))) {
+			assertThatExceptionOfType(InvalidInputException.class)
+				.isThrownBy(() -> engine.generate("a".repeat(100_000), (request) -> {
+				}))
+				.withMessageContaining("100000 characters long");
+		}
+	}
+
+	/** At an error, or when step after step fails. */
+	@ParameterizedTest
+	@ValueSource(booleans = { true, false })
+	void aFailedEngineEndsItsTextsAndTakesNoMore(boolean error) throws Exception {
+		String message = error ? "Java heap space" : "device lost";
+		BrokenTokenizer tokenizer = new BrokenTokenizer();
+		try (GenerationEngine engine = engine(tokenizer)) {
+			assertThat(text(engine)).isNotEmpty();
+			tokenizer.failure = () -> {
+				if (error) {
+					throw new OutOfMemoryError(message);
+				}
+				throw new IllegalStateException(message);
+			};
+			for (int failed = 0; failed < (error ? 0 : 2); failed++) {
+				assertThatIllegalStateException().isThrownBy(() -> text(engine))
+					.isNotInstanceOf(EngineClosedException.class)
+					.withMessageContaining(message);
+			}
+			assertThatExceptionOfType(EngineClosedException.class).isThrownBy(() -> text(engine))
+				.withMessageContaining(message);
+			assertThat(engine.failure().toCompletableFuture().get(20, TimeUnit.SECONDS)).hasMessage(message);
+			tokenizer.failure = () -> {
+			};
+			assertThatExceptionOfType(EngineClosedException.class).isThrownBy(() -> text(engine))
+				.withMessageContaining("open the model again");
+			awaitIdle(engine);
+		}
+	}
+
+	/** Else a failure now and then would add up to one. */
+	@Test
+	void anEngineOutlivesFailuresOfSingleTexts() {
+		BrokenTokenizer tokenizer = new BrokenTokenizer();
+		try (GenerationEngine engine = engine(tokenizer)) {
+			for (int i = 0; i < 5; i++) {
+				tokenizer.failure = () -> {
+					throw new IllegalStateException("this text");
+				};
+				assertThatIllegalStateException().isThrownBy(() -> text(engine)).withMessageContaining("this text");
+				tokenizer.failure = () -> {
+				};
+				assertThat(text(engine)).isNotEmpty();
+			}
+		}
+	}
+
+	private static String text(GenerationEngine engine) {
+		return engine.generate("", (request) -> request.maxNewTokens(4)).text();
+	}
+
+	private static GenerationEngine engine(Tokenizer tokenizer) {
+		ModelDirectory directory = ModelDirectory.open(model);
+		try (TensorFile weights = directory.weights()) {
+			LanguageModelConfig config = ModelConfigs.languageModel(directory, weights);
+			EngineOptions options = EngineOptions.of((builder) -> builder.slots(1).buffer(1));
+			return GenerationEngine.start(config, options, CONTEXT, true, tokenizer,
+					ModelProgram.load(directory, weights, config, CacheConfig.of(1, CONTEXT), TinyModel.PROGRAM),
+					config.eosId());
+		}
+	}
+
 	/** With weights that are converted once and then freed. */
 	@Test
 	void generatesInBfloat16() {
@@ -301,6 +497,63 @@ class EngineTrafficTest {
 		assertThat(open.open()).containsExactly(13, 14);
 		assertThat(Prompt.of(Arrays.copyOf(text, 3), config, false).patches()).containsExactly(1, 10, 11, 12);
 		assertThat(Prompt.of(Arrays.copyOf(text, 2), config, false).patches()).containsExactly(0, 1, 10, 11);
+	}
+
+	/** Bytes, as long as nothing fails. */
+	private static final class BrokenTokenizer implements Tokenizer {
+
+		private final ByteTokenizer bytes = new ByteTokenizer();
+
+		private volatile Runnable failure = () -> {
+		};
+
+		@Override
+		public int[] encode(String text) {
+			return this.bytes.encode(text);
+		}
+
+		@Override
+		public String decode(int... ids) {
+			if (ids.length > 0) {
+				this.failure.run();
+			}
+			return this.bytes.decode(ids);
+		}
+
+		@Override
+		public int vocabularySize() {
+			return this.bytes.vocabularySize();
+		}
+
+		@Override
+		public int longestToken() {
+			return this.bytes.longestToken();
+		}
+
+		@Override
+		public int padId() {
+			return this.bytes.padId();
+		}
+
+		@Override
+		public int bosId() {
+			return this.bytes.bosId();
+		}
+
+		@Override
+		public int eosId() {
+			return this.bytes.eosId();
+		}
+
+		@Override
+		public void save(Path directory) {
+			this.bytes.save(directory);
+		}
+
+		@Override
+		public void close() {
+		}
+
 	}
 
 	private static final class Collector implements Flow.Subscriber<Chunk> {

@@ -2,6 +2,7 @@ package io.calm.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
@@ -76,19 +77,59 @@ class StreamingDecoderTests {
 	}
 
 	@Test
+	void aContinuationIsWhatItsTokensAddToThoseBefore(@TempDir Path directory) throws IOException {
+		Random random = new Random(9);
+		try (Tokenizer trained = Tokenizer.load(TokenizerTests.trained());
+				Tokenizer words = Tokenizer.load(TokenizerTests.writeWords(directory))) {
+			StreamingDecoder decoder = new StreamingDecoder(words, new int[] { 1, 4, 5 }, "");
+			assertThat(decoder.append(6, 4) + decoder.flush()).isEqualTo(" three one");
+			assertThat(decoder.append(6) + decoder.flush()).as("another text").isEqualTo("three");
+			for (Tokenizer tokenizer : new Tokenizer[] { trained, words, new ByteTokenizer() }) {
+				for (int i = 0; i < 20; i++) {
+					int[] before = tokenizer.encode("one two three".repeat(i % 4));
+					int[] after = random.ints(30, 0, tokenizer.vocabularySize()).toArray();
+					int[] all = Arrays.copyOf(before, before.length + after.length);
+					System.arraycopy(after, 0, all, before.length, after.length);
+					assertStreamed(tokenizer, before, after, random,
+							tokenizer.decode(all).substring(tokenizer.decode(before).length()));
+				}
+			}
+		}
+	}
+
+	@Test
+	void whatIsGivenAlreadyIsNotGivenOutAgain() {
+		ByteTokenizer tokenizer = new ByteTokenizer();
+		for (String[] each : new String[][] { { "", " a", " a" }, { " ", " a", "a" }, { " ", "  a", " a" },
+				{ " ", "a", "a" }, { "\n\n", "\na", "a" }, { "\n\n", "\n\n\n", "\n" }, { " \n", " \t", "\t" },
+				{ " ", "", "" } }) {
+			StreamingDecoder decoder = new StreamingDecoder(tokenizer, tokenizer.encode("x"), each[0]);
+			StringBuilder text = new StringBuilder();
+			for (int id : tokenizer.encode(each[1])) {
+				text.append(decoder.append(id));
+			}
+			assertThat(text + decoder.flush()).as("%s", (Object) each).isEqualTo(each[2]);
+		}
+	}
+
+	@Test
 	void theCostOfATokenDoesNotGrow() {
 		CountingTokenizer tokenizer = new CountingTokenizer();
-		StreamingDecoder decoder = new StreamingDecoder(tokenizer);
+		StreamingDecoder decoder = new StreamingDecoder(tokenizer, tokenizer.encode("long ago ".repeat(100)), "");
 		for (int first : new int[] { 3 + 'a', 3 + 0x80 }) {
 			for (int i = 0; i < 1_000; i++) {
 				decoder.append(first, 0);
 			}
 		}
-		assertThat(tokenizer.longest).isBetween(1, 20);
+		assertThat(tokenizer.longest).isBetween(1, 30);
 	}
 
 	private static void assertStreamed(Tokenizer tokenizer, int[] ids, Random random) {
-		StreamingDecoder decoder = new StreamingDecoder(tokenizer);
+		assertStreamed(tokenizer, new int[0], ids, random, tokenizer.decode(ids));
+	}
+
+	private static void assertStreamed(Tokenizer tokenizer, int[] before, int[] ids, Random random, String expected) {
+		StreamingDecoder decoder = new StreamingDecoder(tokenizer, before, "");
 		StringBuilder text = new StringBuilder();
 		for (int from = 0; from < ids.length;) {
 			int to = Math.min(ids.length, from + random.nextInt(5));
@@ -96,7 +137,7 @@ class StreamingDecoderTests {
 			from = to;
 		}
 		text.append(decoder.flush());
-		assertThat(text.toString()).isEqualTo(tokenizer.decode(ids));
+		assertThat(text.toString()).isEqualTo(expected);
 	}
 
 	/** Bytes, remembering how many were decoded at once. */
@@ -120,6 +161,11 @@ class StreamingDecoderTests {
 		@Override
 		public int vocabularySize() {
 			return this.bytes.vocabularySize();
+		}
+
+		@Override
+		public int longestToken() {
+			return 1;
 		}
 
 		@Override

@@ -15,12 +15,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.assertj.core.api.AbstractStringAssert;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -58,6 +60,50 @@ class TokenizerTests {
 			int[] ids = tokenizer.encode(text);
 			assertThat(ids).doesNotContain(0, 1, 2);
 			assertThat(tokenizer.decode(ids)).isEqualTo(text);
+		}
+	}
+
+	/** Whoever declares it, and however it is written. */
+	@Test
+	void textCannotSpellWhatIsDeclaredElsewhere() throws IOException {
+		JsonObject json = JsonParser
+			.parseString(tokenizerJson("<", "/", "S", "s", ">", "</s>", "[end]", "[", "e", "n", "d", "]", "<turn>", "t",
+					"u", "r", "<extra>", "x", "a"))
+			.getAsJsonObject();
+		json.add("normalizer", JsonParser.parseString("{\"type\":\"Lowercase\"}"));
+		json.add("added_tokens", JsonParser.parseString(
+				"[{\"id\":5,\"content\":\"</s>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":true,\"special\":true},"
+						+ "{\"id\":6,\"content\":\"[end]\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":false},"
+						+ "{\"id\":12,\"content\":\"<turn>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":false},"
+						+ "{\"id\":16,\"content\":\"<extra>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":false}]"));
+		Path file = write("tokenizer.json", json.toString());
+		write("tokenizer_config.json", "{\"eos_token\":\"[end]\",\"additional_special_tokens\":[\"<extra>\"],"
+				+ "\"added_tokens_decoder\":{\"12\":{\"content\":\"<turn>\",\"special\":true}}}");
+		try (Tokenizer tokenizer = Tokenizer.load(file)) {
+			for (String text : new String[] { "</s>", "</S>", "</S></s></S>", "a[end]</S>", "<turn><extra>[end]" }) {
+				int[] ids = tokenizer.encode(text);
+				assertThat(ids).as(text).doesNotContain(5, 6, 12, 16);
+				assertThat(tokenizer.decode(ids)).as(text).isEqualTo(text.toLowerCase(Locale.ROOT));
+			}
+		}
+	}
+
+	/** With as many special tokens as Llama 3 has, of which the text names one. */
+	@Test
+	@Timeout(60)
+	void encodingTakesTimeInProportionToTheText() throws IOException {
+		JsonObject json = JsonParser.parseString(Files.readString(trained().resolve("tokenizer.json")))
+			.getAsJsonObject();
+		JsonArray added = json.getAsJsonArray("added_tokens");
+		for (int i = 0; i < 256; i++) {
+			JsonObject token = added.get(0).getAsJsonObject().deepCopy();
+			token.addProperty("id", 4096 + i);
+			token.addProperty("content", "<|reserved_special_token_" + i + "|>");
+			added.add(token);
+		}
+		try (Tokenizer tokenizer = Tokenizer.load(write("tokenizer.json", json.toString()))) {
+			String text = "<|eos|>".repeat(40_000);
+			assertThat(tokenizer.decode(tokenizer.encode(text))).isEqualTo(text);
 		}
 	}
 
@@ -266,6 +312,16 @@ class TokenizerTests {
 		catch (URISyntaxException ex) {
 			throw new IllegalStateException(ex);
 		}
+	}
+
+	/** Whole words, each with the space before it, as SentencePiece writes them. */
+	static Path writeWords(Path directory) throws IOException {
+		String metaspace = "{\"type\":\"Metaspace\",\"replacement\":\"▁\",\"prepend_scheme\":\"always\",\"split\":true}";
+		Files.writeString(directory.resolve("tokenizer.json"), "{\"pre_tokenizer\":" + metaspace + ",\"decoder\":"
+				+ metaspace
+				+ ",\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2,"
+				+ "\"<pad>\":3,\"▁one\":4,\"▁two\":5,\"▁three\":6}}}");
+		return directory;
 	}
 
 	static String randomText(Random random, int length) {

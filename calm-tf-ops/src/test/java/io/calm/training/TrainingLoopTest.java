@@ -1,6 +1,9 @@
 package io.calm.training;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.io.PrintStream;
+import java.io.ByteArrayOutputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -210,23 +213,73 @@ class TrainingLoopTest {
 	}
 
 	@ParameterizedTest
-	@CsvSource({ "seed, 1, 2", "batch, 2, 3", "patches, 8, 9", "accumulation, 1, 2" })
-	void refusesToGoOnWithOtherOptions(String what, int saved, int given) throws IOException {
-		train((training) -> training.steps(1), nothing());
+	@CsvSource({ "seed, 1, 2", "seed, 9007199254740992, 9007199254740993", "batch, 2, 3", "patches, 8, 9",
+			"accumulation, 1, 2" })
+	void refusesToGoOnWithOtherOptions(String what, long saved, long given) throws IOException {
+		train((training) -> training.steps(1).seed("seed".equals(what) ? saved : 1), nothing());
 		byte[] good = weights();
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> train((training) -> {
 			training.steps(2);
 			switch (what) {
 				case "seed" -> training.seed(given);
-				case "batch" -> training.batch(given);
-				case "patches" -> training.patches(given);
-				default -> training.accumulation(given);
+				case "batch" -> training.batch((int) given);
+				case "patches" -> training.patches((int) given);
+				default -> training.accumulation((int) given);
 			}
 		}, nothing()))
 			.withMessageContaining(this.directory.toString())
 			.withMessageContaining("another " + what + " (" + saved + ", now " + given + ")")
 			.withMessageContaining("resume with the same " + what);
 		assertThat(weights()).isEqualTo(good);
+	}
+
+	@ParameterizedTest
+	@ValueSource(longs = { 9_007_199_254_740_993L, Long.MAX_VALUE, Long.MIN_VALUE, -1 })
+	void goesOnWithEverySeed(long seed) {
+		train((training) -> training.steps(1).seed(seed), nothing());
+		List<Long> steps = new ArrayList<>();
+		train((training) -> training.steps(2).seed(seed), new TrainingListener() {
+			@Override
+			public void onStep(StepMetrics metrics) {
+				steps.add(metrics.step());
+			}
+		});
+		assertThat(steps).containsExactly(2L);
+	}
+
+	@Test
+	void tellsWhatIsOtherThanBefore() {
+		train((training) -> training.steps(1).warmup(0), nothing());
+		PrintStream before = System.err;
+		ByteArrayOutputStream told = new ByteArrayOutputStream();
+		System.setErr(new PrintStream(told, true, StandardCharsets.UTF_8));
+		try {
+			train((training) -> training.steps(2).warmup(0).learningRate(0.25), nothing());
+			train((training) -> training.steps(2).warmup(0).learningRate(0.25), nothing());
+		}
+		finally {
+			System.setErr(before);
+		}
+		assertThat(told.toString(StandardCharsets.UTF_8)).containsOnlyOnce(
+				"the training goes on after step 1 with other options: steps (1, now 2), learning rate (0.001, now 0.25)");
+	}
+
+	@Test
+	void listenersLearnOfErrorsToo() {
+		List<String> failures = new ArrayList<>();
+		assertThatExceptionOfType(OutOfMemoryError.class)
+			.isThrownBy(() -> train((training) -> training.steps(1), new TrainingListener() {
+				@Override
+				public void onStep(StepMetrics metrics) {
+					throw new OutOfMemoryError("Java heap space");
+				}
+
+				@Override
+				public void onFailure(String phase, RuntimeException failure) {
+					failures.add(String.valueOf(failure.getMessage()));
+				}
+			}));
+		assertThat(failures).singleElement().asString().contains("OutOfMemoryError: Java heap space");
 	}
 
 	@Test

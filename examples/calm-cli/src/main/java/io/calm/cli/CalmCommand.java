@@ -1,10 +1,14 @@
 package io.calm.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -43,40 +47,71 @@ public final class CalmCommand {
 	 * @param args the arguments, {@code --help} explains them
 	 */
 	public static void main(String[] args) {
+		CommandLine commandLine = commandLine();
 		// UTF-8 in every locale, because programs read it
-		int exitCode = commandLine().setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8))
-			.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8))
-			.execute(args);
-		System.exit(exitCode);
+		commandLine.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8))
+			.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
+		System.exit(areLost(commandLineBytes(), System.getProperty("sun.jnu.encoding", "")) ? fail(commandLine, 2,
+				"arguments: hold characters that the locale does not know, so that they are lost;"
+						+ " set LC_ALL=C.UTF-8",
+				null) : commandLine.execute(args));
+	}
+
+	/** As the operating system has them; Java has question marks in their place. */
+	private static byte[] commandLineBytes() {
+		try {
+			return Files.readAllBytes(Path.of("/proc/self/cmdline"));
+		}
+		catch (IOException ex) {
+			return new byte[0];
+		}
+	}
+
+	static boolean areLost(byte[] arguments, String encoding) {
+		boolean ascii = StandardCharsets.US_ASCII.name().equals(encoding)
+				|| StandardCharsets.US_ASCII.aliases().contains(encoding);
+		for (byte each : arguments) {
+			if (ascii && each < 0) {
+				return true;
+			}
+		}
+		return false;
 	}
 
 	static CommandLine commandLine() {
 		CalmCommand calm = new CalmCommand();
-		CommandLine commandLine = new CommandLine(calm).setCaseInsensitiveEnumValuesAllowed(true);
+		CommandLine commandLine = new CommandLine(calm).setCaseInsensitiveEnumValuesAllowed(true)
+			// a prompt may begin with @
+			.setExpandAtFiles(false);
 		commandLine.setParameterExceptionHandler((ex, args) -> {
 			String hint = "; see '" + ex.getCommandLine().getCommandSpec().qualifiedName() + " --help'";
-			return fail(ex.getCommandLine(), 2, ex.getMessage() + hint, ex, List.of(args).contains(STACKTRACE));
+			return fail(ex.getCommandLine(), 2, ex.getMessage() + hint, List.of(args).contains(STACKTRACE) ? ex : null);
 		});
 		commandLine.setExecutionExceptionHandler((ex, command, parsed) -> {
 			if (ex instanceof InvalidInputException) {
-				return fail(command, 2, String.valueOf(ex.getMessage()), ex, calm.stacktrace);
+				return fail(command, 2, String.valueOf(ex.getMessage()), calm.stacktrace ? ex : null);
 			}
-			return fail(command, 1, "failed: " + ex, ex, calm.stacktrace);
+			return fail(command, 1, "failed: " + ex, calm.stacktrace ? ex : null);
 		});
 		commandLine.setExecutionStrategy((parsed) -> {
 			if (calm.quiet) {
 				// before anything logs: slf4j-simple reads it once
 				System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
 			}
-			return new CommandLine.RunLast().execute(parsed);
+			try {
+				return new CommandLine.RunLast().execute(parsed);
+			}
+			catch (Error ex) {
+				return fail(parsed.commandSpec().commandLine(), 1, "failed: " + ex, calm.stacktrace ? ex : null);
+			}
 		});
 		return commandLine;
 	}
 
-	private static int fail(CommandLine command, int exitCode, String message, Exception ex, boolean stacktrace) {
+	private static int fail(CommandLine command, int exitCode, String message, @Nullable Throwable shown) {
 		command.getErr().println("calm: " + message.replaceAll("\\s*\\R\\s*", " "));
-		if (stacktrace) {
-			ex.printStackTrace(command.getErr());
+		if (shown != null) {
+			shown.printStackTrace(command.getErr());
 		}
 		return exitCode;
 	}

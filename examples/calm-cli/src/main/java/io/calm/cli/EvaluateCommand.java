@@ -1,5 +1,6 @@
 package io.calm.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -58,6 +59,12 @@ final class EvaluateCommand extends Subcommand {
 
 	@Override
 	Report run() {
+		Path last = this.corpus.get(this.corpus.size() - 1);
+		if (this.corpus.size() > 1 && Files.isRegularFile(last.resolve(ModelConfigs.FILE))) {
+			throw new InvalidInputException("--corpus",
+					"takes all that follows it, the model directory " + last + " too",
+					"write the model directory before --corpus");
+		}
 		ModelDirectory model = ModelDirectory.open(this.directory);
 		Path tokenizerFile = model.tokenizer()
 			.orElseThrow(() -> new InvalidInputException(this.directory.toString(), "has no tokenizer.json",

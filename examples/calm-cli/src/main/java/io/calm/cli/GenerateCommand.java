@@ -29,8 +29,8 @@ final class GenerateCommand extends Subcommand {
 			description = "Patches, or tokens of a baseline, of prompt and text together (default: ${DEFAULT-VALUE}).")
 	private int context;
 
-	@Option(names = "--stop", arity = "1..*", paramLabel = "TEXT",
-			description = "Strings that end the text (default: none).")
+	@Option(names = "--stop", paramLabel = "TEXT",
+			description = "A string that ends the text; may be given again (default: none).")
 	private String[] stop = {};
 
 	@Option(names = "--interactive", description = "Keep the model loaded and continue every line of standard input.")

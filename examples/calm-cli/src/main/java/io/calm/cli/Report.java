@@ -52,6 +52,10 @@ final class Report {
 		return this;
 	}
 
+	boolean isEmpty() {
+		return this.entries.isEmpty();
+	}
+
 	void print(PrintWriter out, boolean json) {
 		if (json) {
 			out.println(GSON.toJson(toJson(this)));

@@ -7,8 +7,8 @@ import picocli.CommandLine.Option;
 final class SamplingOptions {
 
 	@Option(names = "--temperature", defaultValue = "1",
-			description = "In (0, 1], for a baseline in [0, 2]; the lower, the likelier the text"
-					+ " (default: ${DEFAULT-VALUE}).")
+			description = "In (0, 1], for a baseline in [0, 2]; the lower, the likelier the text; begin with 0.5, for at 1"
+					+ " small models write word salad (default: ${DEFAULT-VALUE}).")
 	private double temperature;
 
 	@Option(names = "--candidates", defaultValue = "200",

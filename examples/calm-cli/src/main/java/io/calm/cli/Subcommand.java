@@ -19,14 +19,16 @@ abstract class Subcommand implements Callable<Integer> {
 
 	/**
 	 * Does the work. Errors are exceptions; {@link CalmCommand} tells the user.
-	 * @return the results; without entries, nothing is printed for people
+	 * @return the results; without entries, nothing is printed
 	 */
 	abstract Report run();
 
 	@Override
 	public final Integer call() {
 		Report report = run();
-		report.print(out(), json());
+		if (!report.isEmpty()) {
+			report.print(out(), json());
+		}
 		return 0;
 	}
 

@@ -178,6 +178,8 @@ class BadInputTest {
 				"--patch-size", "3");
 		assertRefused("--vocab 258: is less than the ids of the bytes and the special tokens; choose at least 259",
 				"benchmark", "generate", "--vocab", "258", "--layers", "1", "--hidden-size", "32", "--heads", "2");
+		assertRefused("--corpus: takes all that follows it", "evaluate", "--corpus", input("corpus.txt"),
+				input("model"));
 		assertRefused("--patch-size: has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
 				"--corpus", input("corpus.txt"));
 	}
@@ -189,7 +191,8 @@ class BadInputTest {
 			--temperature -0.5          | temperature: is -0.5; choose a number greater than 0 and at most 1
 			--temperature NaN           | temperature: is NaN; choose a number greater than 0 and at most 1
 			--temperature 2 --exact     | temperature: is 2.0; choose a value above 0 and up to 1
-			--candidates 0              | candidates: is 0; choose at least 1
+			--candidates 0              | candidates: is 0; choose from 1 to 10000
+			--candidates 500000000      | candidates: is 500000000; choose from 1 to 10000
 			--top-k 0                   | top-k: is 0; choose at least 1
 			""")
 	void generationNeverBegins(String options, String message) throws IOException {
@@ -256,6 +259,11 @@ class BadInputTest {
 										JsonParser.parseString(
 												"{'rope_type': 'yarn', 'factor': 4.0, 'rope_theta': 10000.0}"))),
 						"config.json: rope_parameters: scales the rotary embedding, which is not supported"),
+				arguments(json("another activation", CONFIG, (settings) -> settings.addProperty("hidden_act", "gelu")),
+						"config.json: hidden_act: is gelu, which is not supported"),
+				arguments(setting("embedding_multiplier", 12), "config.json: embedding_multiplier: is 12.0"),
+				arguments(setting("logits_scaling", 8), "config.json: logits_scaling: is 8.0"),
+				arguments(setting("sliding_window", 16), "config.json: sliding_window: is 16"),
 				arguments(setting("rms_norm_eps", -1), "config.json: model, rms_norm_eps: is -1.0; choose a positive"));
 	}
 

@@ -2,6 +2,7 @@ package io.calm.cli;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 import com.google.gson.JsonParser;
@@ -86,6 +87,40 @@ class CalmCommandTest {
 	}
 
 	@Test
+	void anErrorOfTheVirtualMachineIsOneLineToo() {
+		assertThat(run("probe", "--quiet", "--fail", "error")).isEqualTo(1);
+		assertThat(this.err.toString().lines())
+			.containsExactly("calm: failed: java.lang.OutOfMemoryError: Java heap space");
+	}
+
+	@Test
+	void whatBeginsWithAnAtSignIsNoFile() {
+		for (String text : new String[] { "@corpus.txt", "@@ -1 +1 @@", "@" }) {
+			this.out.getBuffer().setLength(0);
+			assertThat(run("probe", "--json", "--text", text)).isZero();
+			assertThat(JsonParser.parseString(this.out.toString()).getAsJsonObject().get("text").getAsString())
+				.isEqualTo(text);
+		}
+	}
+
+	@Test
+	void withoutResultsNothingIsPrinted() {
+		assertThat(run("probe", "--json", "--quiet", "--fail", "nothing")).isZero();
+		assertThat(this.out.toString()).isEmpty();
+	}
+
+	/** In a container without a locale Java has question marks where letters were. */
+	@Test
+	void argumentsThatTheLocaleLosesAreSeen() {
+		byte[] arguments = "calm\0generate\0--prompt\0Zürich\0".getBytes(StandardCharsets.UTF_8);
+		assertThat(CalmCommand.areLost(arguments, "ANSI_X3.4-1968")).isTrue();
+		assertThat(CalmCommand.areLost(arguments, "UTF-8")).isFalse();
+		assertThat(CalmCommand.areLost(arguments, "")).isFalse();
+		assertThat(CalmCommand.areLost("Why?".getBytes(StandardCharsets.UTF_8), "ANSI_X3.4-1968")).isFalse();
+		assertThat(CalmCommand.areLost(new byte[0], "ANSI_X3.4-1968")).isFalse();
+	}
+
+	@Test
 	void stacktraceOnRequest() {
 		assertThat(run("probe", "--quiet", "--stacktrace", "--fail", "state")).isEqualTo(1);
 		assertThat(this.err.toString()).startsWith("calm: failed").contains("\tat io.calm.cli");
@@ -130,6 +165,9 @@ class CalmCommandTest {
 		@Option(names = "--count", defaultValue = "1")
 		private int count;
 
+		@Option(names = "--text", defaultValue = "")
+		private String text = "";
+
 		@Override
 		Report run() {
 			try (ProgressBar progress = progress("probing", this.count)) {
@@ -139,8 +177,12 @@ class CalmCommandTest {
 				case "input" -> throw new InvalidInputException(Path.of("corpus.txt").toString(), "the file is empty",
 						"give a file with text");
 				case "state" -> throw new IllegalStateException("two\nlines");
+				case "error" -> throw new OutOfMemoryError("Java heap space");
+				case "nothing" -> {
+					return new Report();
+				}
 				default -> {
-					return new Report().put("answer", 42);
+					return this.text.isEmpty() ? new Report().put("answer", 42) : new Report().put("text", this.text);
 				}
 			}
 		}
