@@ -65,7 +65,9 @@ final class FlopsCommand extends Subcommand {
 			return new Row(model, TOKENS * flops.training(), flops.inference());
 		}
 		AutoencoderConfig autoencoder = AutoencoderConfig.builder(VOCABULARY).build();
-		Flops flops = Flops.of(CalmConfig.preset(model).build(autoencoder), autoencoder, CONTEXT);
+		// the paper's models do not copy and learn from the energy loss alone
+		Flops flops = Flops.of(CalmConfig.preset(model).copySize(0).tokenLoss(0).build(autoencoder), autoencoder,
+				CONTEXT);
 		return new Row(model, TOKENS * flops.training() + AUTOENCODER_TOKENS * Flops.of(autoencoder).training(),
 				flops.inference());
 	}
