@@ -2,7 +2,7 @@ package io.calm.spring;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.URISyntaxException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -56,9 +56,9 @@ final class ResourceModelResolver implements ModelResolver, AutoCloseable {
 					"write file: and the path, such as file:/models/stories or file:models/stories");
 		}
 		try {
-			return Path.of(ResourceUtils.toURI(location));
+			return Path.of(URI.create(location.replace(" ", "%20")));
 		}
-		catch (URISyntaxException | IllegalArgumentException ex) {
+		catch (IllegalArgumentException ex) {
 			return path(path);
 		}
 	}

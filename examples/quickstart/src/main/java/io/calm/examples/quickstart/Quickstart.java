@@ -61,7 +61,7 @@ public final class Quickstart implements Callable<Integer> {
 	private long steps;
 
 	@Option(names = "--prompt", description = "Beginnings to continue (default: three of stories).")
-	private String[] prompts = { "One day,", "Mia was a kind girl", "The baker said" };
+	private String[] prompts = { "Once upon a time,", "Mia was a kind girl", "Once there was a brave boy named Tom." };
 
 	@Option(names = "--mlflow", paramLabel = "URI",
 			description = "Follow the training on this MLflow server, such as http://localhost:5000.")
