@@ -56,7 +56,7 @@ final class ResourceModelResolver implements ModelResolver, AutoCloseable {
 					"write file: and the path, such as file:/models/stories or file:models/stories");
 		}
 		try {
-			return Path.of(URI.create(location.replace(" ", "%20")));
+			return path(URI.create(location.replace(" ", "%20")).getPath());
 		}
 		catch (IllegalArgumentException ex) {
 			return path(path);
