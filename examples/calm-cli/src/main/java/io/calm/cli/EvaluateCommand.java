@@ -18,6 +18,7 @@ import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -29,8 +30,8 @@ import picocli.CommandLine.Parameters;
 				+ " or the baseline's cross entropy and perplexity.")
 final class EvaluateCommand extends Subcommand {
 
-	@Parameters(paramLabel = "DIR", description = "The model directory.")
-	private Path directory = Path.of("model");
+	@Parameters(paramLabel = "DIR", arity = "0..1", description = "The model directory.")
+	private @Nullable Path directory;
 
 	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
 			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
@@ -59,54 +60,62 @@ final class EvaluateCommand extends Subcommand {
 
 	@Override
 	Report run() {
-		Path last = this.corpus.get(this.corpus.size() - 1);
-		if (this.corpus.size() > 1 && Files.isRegularFile(last.resolve(ModelConfigs.FILE))) {
-			throw new InvalidInputException("--corpus",
-					"takes all that follows it, the model directory " + last + " too",
-					"write the model directory before --corpus");
+		List<Path> texts = this.corpus;
+		Path directory = this.directory;
+		if (directory == null) {
+			// --corpus takes all that follows it, the model directory too
+			directory = texts.get(texts.size() - 1);
+			texts = texts.subList(0, texts.size() - 1);
+			if (texts.isEmpty() || !Files.isRegularFile(directory.resolve(ModelConfigs.FILE))) {
+				throw new InvalidInputException("DIR", "is missing", "name the model directory before --corpus");
+			}
 		}
-		ModelDirectory model = ModelDirectory.open(this.directory);
+		return evaluate(directory, texts);
+	}
+
+	private Report evaluate(Path directory, List<Path> texts) {
+		ModelDirectory model = ModelDirectory.open(directory);
 		Path tokenizerFile = model.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(this.directory.toString(), "has no tokenizer.json",
+			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
 					"copy the one that the model was trained with into the directory"));
 		ModelKind kind;
 		try (TensorFile weights = model.weights()) {
-			kind = ModelKind.of(this.directory, weights);
+			kind = ModelKind.of(directory, weights);
 		}
-		Corpus text = Corpus.of((options) -> options.paths(this.corpus.toArray(Path[]::new)).jsonField(this.jsonField));
+		Corpus text = Corpus.of((options) -> options.paths(texts.toArray(Path[]::new)).jsonField(this.jsonField));
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
 			ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
 			try (TokenStore data = TokenStore.of(text, tokenizer)) {
 				Report report = new Report().put("documents", data.documents()).put("tokens", data.tokens());
 				if (kind == ModelKind.BASELINE) {
-					evaluateBaseline(report, data);
+					evaluateBaseline(report, directory, data);
 				}
 				else {
 					refuse("this model, which has a patch size of its own,", "--patch-size");
-					evaluate(report, kind, model.config().integer("patch_size", 1, 1 << 24), data);
+					evaluateCalm(report, directory, kind, model.config().integer("patch_size", 1, 1 << 24), data);
 				}
 				return report;
 			}
 		}
 	}
 
-	private void evaluate(Report report, ModelKind kind, int patchSize, TokenStore data) {
+	private void evaluateCalm(Report report, Path directory, ModelKind kind, int patchSize, TokenStore data) {
 		ProgramOptions program = this.compute.evaluation();
-		AutoencoderScore reconstruction = AutoencoderScore.of(this.directory, data, program, this.seed);
+		AutoencoderScore reconstruction = AutoencoderScore.of(directory, data, program, this.seed);
 		report.put("autoencoderAccuracy", reconstruction.accuracy())
 			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
 		if (kind.isCalm()) {
 			BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
-				.score(this.directory, data, program);
+				.score(directory, data, program);
 			report.put("block", this.block);
 			put(report, score);
 		}
 	}
 
-	private void evaluateBaseline(Report report, TokenStore data) {
+	private void evaluateBaseline(Report report, Path directory, TokenStore data) {
 		LikelihoodScore score = new LikelihoodScoring(Math.max(2, this.block / Math.max(1, this.patchSize)),
 				this.patchSize, 2, this.limit, this.seed)
-			.score(this.directory, data, this.compute.evaluation());
+			.score(directory, data, this.compute.evaluation());
 		report.put("block", this.block)
 			.put("crossEntropy", score.crossEntropy())
 			.put("crossEntropyError", score.crossEntropyError())

@@ -45,7 +45,8 @@ class ModelsTest {
 		JsonObject inspected = run("inspect " + model);
 		assertThat(inspected.get("kind").getAsString()).isEqualTo(head);
 		assertThat(inspected.getAsJsonObject("languageModel").get(setting).getAsString()).isEqualTo(value);
-		JsonObject evaluated = run("evaluate " + model + " --limit 100 --quiet --corpus " + corpus);
+		// --corpus takes what follows it, and gives the model back
+		JsonObject evaluated = run("evaluate --limit 100 --quiet --corpus " + corpus + " " + model);
 		assertThat(evaluated.get("positions").getAsInt()).isPositive();
 		String generation = "generate " + model + " --quiet --max-new-tokens 9 --seed 3 --prompt The";
 		JsonObject generated = run(generation);
