@@ -32,8 +32,10 @@ final class Demo implements ApplicationContextInitializer<ConfigurableApplicatio
 			.addFirst(new MapPropertySource("calmDemoBroker",
 					Map.of("spring.kafka.bootstrap-servers", broker.address())));
 		environment.getPropertySources()
-			.addLast(new MapPropertySource("calmDemo", Map.of("calm.model.location", "file:quickstart-model",
-					"management.endpoint.health.show-details", "always")));
+			.addLast(new MapPropertySource("calmDemo",
+					// anyone who reaches it may use the model
+					Map.of("calm.model.location", "file:quickstart-model", "server.address", "127.0.0.1",
+							"management.endpoint.health.show-details", "always")));
 		if (context.getBeanFactory() instanceof DefaultListableBeanFactory beans) {
 			// the first is the last to be destroyed
 			beans.registerDisposableBean("calmDemoBroker", broker::close);
