@@ -15,7 +15,7 @@ import org.tensorflow.types.TInt32;
 
 /**
  * Guesses the tokens of the next patch, each for itself, from hidden state and copies, by
- * their likeness to the frozen autoencoder's vectors. Only training has it: its cross
+ * their likeness to the frozen autoencoder's vectors. Only training uses it: its cross
  * entropy tells the backbone, and copying, what the energy loss tells them slowly. What
  * the model writes is drawn by the generative head as before.
  */
