@@ -67,20 +67,6 @@ final class Backbone {
 	}
 
 	/**
-	 * Whole sequences.
-	 * @param x the embeddings {@code [B·P, d]}
-	 * @param documents {@code [B, P]}
-	 * @return the hidden states {@code [B·P, d]}
-	 */
-	Operand<TFloat32> apply(Operand<TFloat32> x, Operand<TInt32> documents) {
-		Operand<TFloat32> result = x;
-		for (BackboneLayer layer : layers(documents)) {
-			result = layer.function().apply(result);
-		}
-		return result;
-	}
-
-	/**
 	 * Whole sequences, each position of which can be continued on a path of its own.
 	 * @param x the embeddings {@code [B·P, d]}
 	 * @param documents {@code [B, P]}
