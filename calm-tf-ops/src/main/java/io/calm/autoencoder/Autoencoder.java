@@ -7,6 +7,7 @@ import io.calm.graph.Embedding;
 import io.calm.graph.Linear;
 import io.calm.graph.Network;
 import io.calm.graph.RmsNorm;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBool;
@@ -125,23 +126,48 @@ public final class Autoencoder {
 	}
 
 	/**
+	 * Decodes latent vectors of patches whose first tokens are known.
+	 * @param latents {@code [R, l]}
+	 * @param first {@code [R, A]}, the first A tokens of each, A below K
+	 * @return {@code [R, K]}: these tokens, and the most likely ones behind them
+	 */
+	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents, Operand<TInt32> first) {
+		Ops tf = this.network.tf();
+		long width = this.config.hiddenSize();
+		long known = first.shape().get(1);
+		long others = this.config.patchSize() - known;
+		Operand<TFloat32> perToken = this.network
+			.reshape(this.network.columns(expand(latents), known * width, others * width), -1, width);
+		return tf.concat(
+				List.of(first,
+						tf.reshape(mostLikely(logits(perToken)), tf.constant(new long[] { -1, others }))),
+				tf.constant(1));
+	}
+
+	/**
 	 * Decodes latent vectors to their most likely tokens, as far as somebody who counts
 	 * equal patches wants to know them: of a patch that is unlike all others of its owner
-	 * the first tokens may be left out.
+	 * some tokens may be left out.
 	 * @param latents {@code [R, l]}
+	 * @param first {@code [R, A]}, the first tokens of each where they are known
 	 * @param owners {@code [R]}, for what each was drawn
 	 * @param whole {@code [R]}, which are decoded in any case, at least one
 	 * @return {@code [R, K]}, with -1 for a token left out; a patch without some of its
 	 * tokens is still unlike all others of its owner
 	 */
-	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, Operand<TInt32> owners, Operand<TBool> whole) {
+	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, @Nullable Operand<TInt32> first,
+			Operand<TInt32> owners, Operand<TBool> whole) {
 		Ops tf = this.network.tf();
 		long width = this.config.hiddenSize();
+		int known = (first != null) ? (int) first.shape().get(1) : 0;
 		Operand<TFloat32> expanded = expand(latents);
-		return new RepeatedPatches(this.config.patchSize(), this.config.vocabularySize(),
-				(place, rows) -> mostLikely(
-						logits(tf.gather(this.network.columns(expanded, place * width, width), rows, tf.constant(0)))))
-			.decode(tf, owners, whole);
+		return new RepeatedPatches(this.config.patchSize(), known, this.config.vocabularySize(), (place, rows) -> {
+			if (first != null && place < known) {
+				return tf.gather(tf.gather(first, tf.constant(place), tf.constant(1)), rows, tf.constant(0));
+			}
+			return mostLikely(
+					logits(tf.gather(this.network.columns(expanded, place * width, width), rows, tf.constant(0))));
+		}).decode(tf, owners, whole);
 	}
 
 	/** {@code [R, l]} to {@code [R, K·D]}: a vector for each token of each patch. */

@@ -13,14 +13,16 @@ import org.tensorflow.types.TInt64;
 
 /**
  * Decodes draws for a sampler that counts them: a patch that is unlike all others of its
- * owner is left alone as soon as this is known. It begins at the end of the patches: the
- * last token is the least certain, and tells most of them apart.
+ * owner is left alone as soon as this is known. It begins with the tokens that are known
+ * already, and goes on at the end of the patches: the last token is the least certain,
+ * and tells most of them apart.
  *
  * @param patchSize K
+ * @param known how many of the first tokens are known, which cost nothing
  * @param vocabularySize V
  * @param decoder of the tokens at one place of the patches
  */
-record RepeatedPatches(int patchSize, long vocabularySize, PlaceDecoder decoder) {
+record RepeatedPatches(int patchSize, int known, long vocabularySize, PlaceDecoder decoder) {
 
 	/** Stands for a token that was not decoded. */
 	private static final int NONE = -1;
@@ -29,8 +31,8 @@ record RepeatedPatches(int patchSize, long vocabularySize, PlaceDecoder decoder)
 	 * Decodes R draws.
 	 * @param owners {@code [R]}, for what each was drawn: draws of one owner are compared
 	 * @param whole {@code [R]}, which are decoded in any case, at least one
-	 * @return {@code [R, K]}; in a patch unlike all others the tokens before the place
-	 * that told are -1, so that it is still unlike all others
+	 * @return {@code [R, K]}; in a patch unlike all others the tokens at places that were
+	 * not reached are -1, so that it is still unlike all others
 	 */
 	Operand<TInt32> decode(Ops tf, Operand<TInt32> owners, Operand<TBool> whole) {
 		Operand<TInt32> none = tf.fill(tf.shape(owners), tf.constant(NONE));
@@ -38,9 +40,11 @@ record RepeatedPatches(int patchSize, long vocabularySize, PlaceDecoder decoder)
 		Operand<TInt32> rows = tf.range(tf.constant(0), tf.size(owners), tf.constant(1));
 		Operand<TInt64> alike = tf.dtypes.cast(owners, TInt64.class);
 		List<Operand<TInt32>> tokens = new ArrayList<>();
-		for (int place = this.patchSize - 1; place >= 0; place--) {
+		for (int i = 0; i < this.patchSize; i++) {
+			int place = (i < this.known) ? i : this.patchSize - 1 - (i - this.known);
 			Operand<TInt32> decoded = this.decoder.decode(place, rows);
-			tokens.add(0, tf.tensorScatterNdUpdate(none, tf.expandDims(rows, tf.constant(1)), decoded));
+			tokens.add(Math.min(i, this.known),
+					tf.tensorScatterNdUpdate(none, tf.expandDims(rows, tf.constant(1)), decoded));
 			UniqueWithCounts<TInt64, TInt32> groups = tf.uniqueWithCounts(tf.math
 				.add(tf.math.mul(alike, tf.constant(this.vocabularySize)), tf.dtypes.cast(decoded, TInt64.class)),
 					tf.constant(new int[] { 0 }));

@@ -99,14 +99,14 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 		Rollout rollout = network.rollout(tokens, documents);
 		int size = network.config().patchSize();
 		List<Fetch<int[]>> drawn = new ArrayList<>();
-		Operand<TFloat32> hidden = rollout.hiddenStates();
+		Operand<TFloat32> states = rollout.states();
 		Operand<TInt32> path = tokens;
 		int patches = (int) tokens.shape().get(0);
 		for (int length = 0; length < BrierScore.LENGTH; length += size) {
 			if (!drawn.isEmpty()) {
-				hidden = rollout.proceed(path);
+				states = rollout.proceed(path);
 			}
-			Operand<TInt32> pairs = network.decodeTokens(network.head().sample(hidden, DRAWS, draws));
+			Operand<TInt32> pairs = network.draw(states, DRAWS, draws);
 			drawn.add(Fetch.ints(pairs));
 			Operand<TInt32> sideBySide = tf.reshape(pairs, tf.constant(new int[] { -1, DRAWS * size }));
 			path = tf.slice(sideBySide, tf.constant(new int[] { 0, 0 }), tf.constant(new int[] { patches, size }));

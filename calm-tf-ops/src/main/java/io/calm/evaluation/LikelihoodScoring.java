@@ -180,7 +180,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 			Ops tf = network.tf();
 			List<Fetch<float[]>> squares = new ArrayList<>();
 			List<Fetch<float[]>> agreement = new ArrayList<>();
-			Operand<TFloat32> hidden = rollout.hiddenStates();
+			Operand<TFloat32> hidden = rollout.states();
 			NextToken first = NextToken.of(network, baseline, hidden, next, draws);
 			NextToken step = first;
 			for (int n = 1; n <= N; n++) {

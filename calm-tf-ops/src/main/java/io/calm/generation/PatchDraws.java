@@ -52,7 +52,7 @@ final class PatchDraws implements PatchSource {
 	}
 
 	private float[] noise(int count) {
-		return this.config.head().noise().draw(this.random, count);
+		return this.config.noise().draw(this.random, count);
 	}
 
 	/** Chooses a patch, of which the first draws are given. */

@@ -80,26 +80,25 @@ final class PatchProgram implements ModelProgram {
 			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
 			this.inputs = CacheInputs.declare(builder, config.patchSize());
 			this.owners = builder.ints(-1);
-			this.noise = builder.floats(-1, config.head().noise().size());
+			this.noise = builder.floats(-1, config.noise().size());
 			this.whole = builder.ints(-1);
 
-			this.prefill = builder.entryPoint().changing(List.of(hiddenStates(tf, network, PREFILL)));
+			this.prefill = builder.entryPoint().changing(List.of(states(tf, network, PREFILL)));
 
-			Operand<TFloat32> hidden = hiddenStates(tf, network, 1); // [A, d]
+			Operand<TFloat32> states = states(tf, network, 1); // [A, state]
 			Variable last = builder.network()
 				.variables()
-				.declare(CalmNetwork.CACHE + "hidden", Initializer.ZEROS, cache.slots(),
-						config.backbone().hiddenSize());
-			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), hidden);
-			Operand<TFloat32> latents = latents(network, hidden); // [R, l]
-			this.advanced = Fetch.ints(network.decodeTokens(latents));
+				.declare(CalmNetwork.CACHE + "states", Initializer.ZEROS, cache.slots(), network.stateSize());
+			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), states);
+			this.advanced = Fetch.ints(network.draw(states, this.owners.value(), this.noise.value()));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
-			this.advancedRepeated = Fetch.ints(network.decodeRepeated(latents, this.owners.value(),
-					tf.math.greater(this.whole.value(), tf.constant(0))));
+			this.advancedRepeated = Fetch.ints(network.drawRepeated(states, this.owners.value(),
+					this.noise.value(), tf.math.greater(this.whole.value(), tf.constant(0))));
 			this.advanceRepeated = builder.entryPoint().fetching(this.advancedRepeated).changing(List.of(kept));
 
-			this.drawn = Fetch.ints(network.decodeTokens(
-					latents(network, tf.resourceGather(last.handle(), this.inputs.slots().value(), TFloat32.class))));
+			this.drawn = Fetch
+				.ints(network.draw(tf.resourceGather(last.handle(), this.inputs.slots().value(), TFloat32.class),
+						this.owners.value(), this.noise.value()));
 			this.drawMore = builder.entryPoint().fetching(this.drawn);
 			this.program = builder.build();
 		}
@@ -109,13 +108,9 @@ final class PatchProgram implements ModelProgram {
 		this.program.keepWeights();
 	}
 
-	private Operand<TFloat32> hiddenStates(Ops tf, CalmNetwork network, int queries) {
-		return network.hiddenStatesCached(this.inputs.tokens().value(), this.inputs.places(tf, queries, this.cache),
+	private Operand<TFloat32> states(Ops tf, CalmNetwork network, int queries) {
+		return network.statesCached(this.inputs.tokens().value(), this.inputs.places(tf, queries, this.cache),
 				this.cache);
-	}
-
-	private Operand<TFloat32> latents(CalmNetwork network, Operand<TFloat32> hidden) {
-		return network.head().sample(hidden, this.owners.value(), this.noise.value());
 	}
 
 	@Override
@@ -134,7 +129,7 @@ final class PatchProgram implements ModelProgram {
 	public void advance(List<Slot> slots) {
 		List<PatchDraws> draws = slots.stream().map((slot) -> new PatchDraws(slot, this.config, this)).toList();
 		List<float[]> noises = draws.stream().map(PatchDraws::firstNoise).toList();
-		int noiseSize = this.config.head().noise().size();
+		int noiseSize = this.config.noise().size();
 		int all = noises.stream().mapToInt((each) -> each.length).sum();
 		int[] owned = new int[all / noiseSize]; // the slot of each draw, in 0…A-1
 		int[] wanted = new int[owned.length];
@@ -187,7 +182,7 @@ final class PatchProgram implements ModelProgram {
 	int[] drawMore(int slot, float[] noise) {
 		try (Call call = this.program.call(this.drawMore)
 			.feed(this.inputs.slots(), new int[] { slot })
-			.feed(this.owners, new int[this.config.head().noise().count(noise)])
+			.feed(this.owners, new int[this.config.noise().count(noise)])
 			.feed(this.noise, noise)
 			.run()) {
 			return call.get(this.drawn);

@@ -44,4 +44,27 @@ public record Categorical(Operand<TFloat64> cumulative) {
 		return tf.sum(before, tf.constant(1));
 	}
 
+	/**
+	 * Some draws of each row.
+	 * @param tf where to build it
+	 * @param rows {@code [n]}, of which distribution each is
+	 * @param uniform {@code [n]}, uniform in [0, 1)
+	 * @return {@code [n]}, the index of an outcome whose weight is not 0
+	 */
+	public Operand<TInt32> draw(Ops tf, Operand<TInt32> rows, Operand<TFloat32> uniform) {
+		int outcomes = Math.toIntExact(this.cumulative.shape().get(1));
+		Operand<TFloat64> total = tf.gather(this.cumulative, tf.constant(new int[] { outcomes - 1 }), tf.constant(1));
+		// row r in (r, r + 1], one after the other: all draws are one binary search each
+		Operand<TInt32> count = tf.size(total);
+		Operand<TFloat64> before = tf.dtypes
+			.cast(tf.expandDims(tf.range(tf.constant(0), count, tf.constant(1)), tf.constant(1)), TFloat64.class);
+		Operand<TFloat64> sorted = tf.reshape(tf.math.add(tf.math.div(this.cumulative, total), before),
+				tf.constant(new int[] { 1, -1 }));
+		Operand<TFloat64> thresholds = tf.math.add(tf.dtypes.cast(rows, TFloat64.class),
+				tf.dtypes.cast(uniform, TFloat64.class));
+		Operand<TInt32> found = tf.reshape(tf.upperBound(sorted, tf.expandDims(thresholds, tf.constant(0))),
+				tf.constant(new int[] { -1 }));
+		return tf.math.sub(found, tf.math.mul(rows, tf.constant(outcomes)));
+	}
+
 }

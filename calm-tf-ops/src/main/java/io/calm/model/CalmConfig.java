@@ -22,12 +22,18 @@ import org.jspecify.annotations.Nullable;
  * copied; 0 for a model that does not copy, as the paper's
  * @param tokenLoss what the cross entropy of the next tokens counts in training, beside
  * the head's loss; 0 for the paper's objective
+ * @param guessedTokens m, how many of a patch's K tokens the token loss is about in each
+ * step of the training
+ * @param leadTokens A, how many of the next patch's first tokens are drawn before its
+ * vector, which is drawn given them; below K, and 0 for the paper's model
  * @param padId the id of PAD
  * @param bosId the id that begins a document
  * @param eosId the id that ends a document
  */
 public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, ModelInput input,
-		int copySize, double tokenLoss, int padId, int bosId, int eosId) implements LanguageModelConfig {
+		int copySize, double tokenLoss, int guessedTokens, int leadTokens, int padId, int bosId, int eosId) implements LanguageModelConfig {
+
+	private static final int FEW_IDS = 10_000;
 
 	/** Checks that the parts fit. */
 	public CalmConfig {
@@ -41,9 +47,27 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		if (!(tokenLoss >= 0 && tokenLoss < Double.POSITIVE_INFINITY)) {
 			throw new InvalidInputException("model, token_loss", "is " + tokenLoss, "choose 0 or a positive number");
 		}
+		if (guessedTokens < 1 || guessedTokens > patchSize) {
+			throw new InvalidInputException("model, guessed_tokens", "is " + guessedTokens,
+					"choose from 1 to " + patchSize + ", the tokens of a patch");
+		}
+		if (leadTokens < 0 || leadTokens >= patchSize) {
+			throw new InvalidInputException("model, lead_tokens", "is " + leadTokens,
+					"choose from 0 to " + (patchSize - 1) + ": a patch has " + patchSize
+							+ " tokens, and its vector stands for at least one of them");
+		}
+		if (leadTokens > 0 && tokenLoss == 0) {
+			throw new InvalidInputException("model, lead_tokens", "is " + leadTokens + " where token_loss is 0",
+					"choose a token_loss above 0, from which lead tokens are learned, or no lead tokens");
+		}
 		inVocabulary("pad_token_id", padId, vocabularySize);
 		inVocabulary("bos_token_id", bosId, vocabularySize);
 		inVocabulary("eos_token_id", eosId, vocabularySize);
+	}
+
+	/** All, as far as their logits are a small part of a step. */
+	static int guessedTokens(int vocabularySize, int patchSize) {
+		return (vocabularySize <= FEW_IDS) ? patchSize : 1;
 	}
 
 	static void inVocabulary(String name, int id, int vocabularySize) {
@@ -52,6 +76,14 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 					"is " + id + " where the vocabulary has " + vocabularySize + " ids",
 					"choose an id of the vocabulary");
 		}
+	}
+
+	/**
+	 * What one draw of a patch takes.
+	 * @return its random numbers
+	 */
+	public PatchNoise noise() {
+		return new PatchNoise(this.leadTokens, this.head.noise());
 	}
 
 	/**
@@ -88,6 +120,10 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		private int copySize = 64;
 
 		private double tokenLoss = 1;
+
+		private @Nullable Integer guessedTokens;
+
+		private @Nullable Integer leadTokens;
 
 		private Builder(BackboneConfig.Builder backbone) {
 			this.backbone = backbone;
@@ -188,13 +224,38 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 
 		/**
 		 * What the cross entropy of the next tokens counts in training, beside the head's
-		 * loss: it teaches the backbone what to know and copying what to copy. What the
-		 * model writes is drawn by the head in any case.
+		 * loss: it teaches the backbone what to know, copying what to copy, and to draw
+		 * lead tokens.
 		 * @param tokenLoss 1 by default; 0 for the paper's objective
 		 * @return this
 		 */
 		public Builder tokenLoss(double tokenLoss) {
 			this.tokenLoss = tokenLoss;
+			return this;
+		}
+
+		/**
+		 * m, how many of a patch's tokens the token loss is about in each step, others in
+		 * every step: more of them teach more and cost more.
+		 * @param guessedTokens all by default, or one where the vocabulary has more than
+		 * 10 000 ids
+		 * @return this
+		 */
+		public Builder guessedTokens(int guessedTokens) {
+			this.guessedTokens = guessedTokens;
+			return this;
+		}
+
+		/**
+		 * A, how many of the next patch's first tokens are drawn one after the other
+		 * before its vector, which is drawn given them. They name which of several
+		 * continuations it is to be, so that no vector lies between two.
+		 * @param leadTokens half of the patch by default; 0 without a token loss, as in
+		 * the paper's model
+		 * @return this
+		 */
+		public Builder leadTokens(int leadTokens) {
+			this.leadTokens = leadTokens;
 			return this;
 		}
 
@@ -284,8 +345,12 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			BackboneConfig backbone = this.backbone.build();
 			int blocks = (this.headBlocks != null) ? this.headBlocks : Math.max(2, (backbone.layers() + 3) / 4);
 			HeadConfig head = this.head.build(backbone.hiddenSize(), autoencoder.latentSize(), blocks);
+			int leads = (this.leadTokens != null) ? this.leadTokens
+					: (this.tokenLoss > 0) ? autoencoder.patchSize() / 2 : 0;
+			int guessed = (this.guessedTokens != null) ? this.guessedTokens
+					: CalmConfig.guessedTokens(autoencoder.vocabularySize(), autoencoder.patchSize());
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head, this.input,
-					this.copySize, this.tokenLoss, autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
+					this.copySize, this.tokenLoss, guessed, leads, autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
 		}
 
 	}

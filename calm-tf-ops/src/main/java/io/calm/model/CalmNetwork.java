@@ -2,6 +2,7 @@ package io.calm.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
@@ -46,6 +47,9 @@ public final class CalmNetwork {
 	/** None where the loss has no term of tokens. */
 	private final @Nullable TokenHead tokens;
 
+	/** None where the vector is all that is drawn of a patch. */
+	private final @Nullable LeadTokens leads;
+
 	private final GenerativeHead head;
 
 	/**
@@ -64,6 +68,8 @@ public final class CalmNetwork {
 		this.copying = (config.copySize() > 0) ? new CopyAttention(network, config, vectors) : null;
 		this.head = config.head().declare(network);
 		this.tokens = (config.tokenLoss() > 0) ? new TokenHead(network, config, vectors) : null;
+		this.leads = (config.leadTokens() > 0 && this.tokens != null)
+				? new LeadTokens(network, config, vectors, this.tokens) : null;
 	}
 
 	/**
@@ -87,14 +93,15 @@ public final class CalmNetwork {
 
 	/**
 	 * Whether a variable is a parameter of what computes the loss from the states of the
-	 * last layer: the generative head, and where they are, the joining of copies and the
-	 * guessing of tokens.
+	 * last layer: the generative head, and where they are, the joining of copies, the
+	 * guessing of tokens and the joining of lead tokens.
 	 * @param name of the variable
 	 * @return false for all others
 	 */
 	public static boolean isHeadParameter(String name) {
 		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.")
-				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name);
+				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name)
+				|| LeadTokens.isParameter(name);
 	}
 
 	/**
@@ -107,14 +114,23 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * The hidden states of whole sequences.
+	 * The states of whole sequences, from which {@link #draw} draws the next patches.
 	 * @param tokens {@code [B·P, K]}
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
-	 * @return {@code [B·P, d]}
+	 * @return {@code [B·P, d]}, and where the model copies, {@code K·D} numbers more
 	 */
-	public Operand<TFloat32> hiddenStates(Operand<TInt32> tokens, Operand<TInt32> documents) {
-		return rollout(tokens, documents).hiddenStates();
+	public Operand<TFloat32> states(Operand<TInt32> tokens, Operand<TInt32> documents) {
+		return rollout(tokens, documents).states();
+	}
+
+	/**
+	 * How many numbers the state of a patch has.
+	 * @return d, and where the model copies, {@code K·D} more
+	 */
+	public long stateSize() {
+		return this.config.backbone().hiddenSize()
+				+ ((this.copying != null) ? this.config.patchSize() * this.autoencoder.config().hiddenSize() : 0);
 	}
 
 	/**
@@ -146,45 +162,135 @@ public final class CalmNetwork {
 	 */
 	public Operand<TFloat32> loss(Operand<TFloat32> states, Posterior target, Operand<TInt32> next, Draws draws) {
 		Ops tf = this.network.tf();
-		long width = this.config.backbone().hiddenSize();
-		Operand<TFloat32> hidden = states;
-		Operand<TFloat32> copies = null;
-		Operand<TFloat32> joined = states;
-		if (this.copying != null) {
-			hidden = this.network.columns(states, 0, width);
-			copies = this.network.columns(states, width, states.shape().get(1) - width);
-			joined = this.copying.joined(hidden, copies);
+		Operand<TFloat32> given = given(states);
+		if (this.leads != null) {
+			given = this.leads.given(given, next);
 		}
-		Operand<TFloat32> loss = this.head.loss(joined, target, draws);
+		Operand<TFloat32> loss = this.head.loss(given, target, draws);
 		if (this.tokens != null) {
-			Operand<TFloat32> ofTokens = this.tokens.loss(hidden, copies, next, draws.uniform(states.shape().get(0)));
+			Operand<TFloat32> ofTokens = this.tokens.loss(hidden(states), copies(states), next, draws);
 			loss = tf.math.add(loss, tf.math.mul(ofTokens, tf.constant((float) this.config.tokenLoss())));
 		}
 		return loss;
 	}
 
+	private Operand<TFloat32> hidden(Operand<TFloat32> states) {
+		return (this.copying == null) ? states
+				: this.network.columns(states, 0, this.config.backbone().hiddenSize());
+	}
+
+	private @Nullable Operand<TFloat32> copies(Operand<TFloat32> states) {
+		long width = this.config.backbone().hiddenSize();
+		return (this.copying == null) ? null : this.network.columns(states, width, stateSize() - width);
+	}
+
+	/** What the head is given of states, {@code [R, d]}: what is copied is part of it. */
+	Operand<TFloat32> given(Operand<TFloat32> states) {
+		Operand<TFloat32> copies = copies(states);
+		return (this.copying == null || copies == null) ? states : this.copying.joined(hidden(states), copies);
+	}
+
 	/**
-	 * The hidden states of whole sequences, each patch of which can be continued.
+	 * Draws next patches, as many for every state.
+	 * @param states {@code [R, d]} or wider, see {@link #states}
+	 * @param samples N, how many for each
+	 * @param draws the source of random numbers
+	 * @return {@code [R·N, K]}, the draws for a state side by side
+	 */
+	public Operand<TInt32> draw(Operand<TFloat32> states, int samples, Draws draws) {
+		int rows = (int) states.shape().get(0);
+		Operand<TInt32> owners = this.network.tf()
+			.constant(IntStream.range(0, rows * samples).map((draw) -> draw / samples).toArray());
+		Operand<TFloat32> noise = this.config.noise().draw(this.network, draws, (long) rows * samples);
+		return draw(states, owners, noise, false);
+	}
+
+	/**
+	 * Turns noise into next patches, some for each state.
+	 * @param states {@code [R, d]} or wider, see {@link #states}
+	 * @param owners {@code [n]}, the row of {@code states} that each draw belongs to
+	 * @param noise as {@link CalmConfig#noise()} says, {@code [n, size]}
+	 * @return {@code [n, K]}
+	 */
+	public Operand<TInt32> draw(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise) {
+		return draw(states, owners, noise, true);
+	}
+
+	/** @param merged see {@link LeadTokens#draw} */
+	Operand<TInt32> draw(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
+			boolean merged) {
+		Latents latents = latents(states, owners, noise, merged);
+		Operand<TInt32> leads = latents.leads();
+		return (leads == null) ? this.autoencoder.decodeTokens(latents.vectors())
+				: this.autoencoder.decodeTokens(latents.vectors(), leads);
+	}
+
+	/**
+	 * The vectors of these patches.
+	 * @param states {@code [R, d]} or wider, see {@link #states}
+	 * @param owners {@code [n]}, the row of {@code states} that each draw belongs to
+	 * @param noise as {@link CalmConfig#noise()} says, {@code [n, size]}
+	 * @return {@code [n, l]}
+	 */
+	public Operand<TFloat32> latents(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise) {
+		return latents(states, owners, noise, true).vectors();
+	}
+
+	/**
+	 * The same without some tokens that do not matter to who counts equal patches.
+	 * @param states {@code [R, d]} or wider, see {@link #states}
+	 * @param owners {@code [n]}, the row of {@code states} that each draw belongs to
+	 * @param noise as {@link CalmConfig#noise()} says, {@code [n, size]}
+	 * @param whole {@code [n]}, which are decoded in any case, at least one
+	 * @return {@code [n, K]}, see {@link Autoencoder#decodeRepeated}
+	 */
+	public Operand<TInt32> drawRepeated(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
+			Operand<TBool> whole) {
+		Latents latents = latents(states, owners, noise, true);
+		return this.autoencoder.decodeRepeated(latents.vectors(), latents.leads(), owners, whole);
+	}
+
+	/** @param merged see {@link LeadTokens#draw} */
+	private Latents latents(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
+			boolean merged) {
+		Ops tf = this.network.tf();
+		PatchNoise parts = this.config.noise();
+		Operand<TFloat32> given = given(states);
+		Operand<TFloat32> ofHead = parts.ofHead(this.network, noise);
+		if (this.leads == null) {
+			return new Latents(this.head.sample(given, owners, ofHead), null);
+		}
+		LeadTokens.Drawn drawn = this.leads.draw(hidden(states), copies(states), owners,
+				parts.ofLeadTokens(this.network, noise), merged);
+		given = this.leads.given(tf.gather(given, drawn.rows(), tf.constant(0)), drawn.tokens());
+		return new Latents(this.head.sample(given, drawn.ofDraws(), ofHead),
+				tf.gather(drawn.tokens(), drawn.ofDraws(), tf.constant(0)));
+	}
+
+	/**
+	 * The states of whole sequences, each patch of which can be continued.
 	 * @param tokens {@code [B·P, K]}
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
 	 * @return the beginning of all paths
 	 */
 	public Rollout rollout(Operand<TInt32> tokens, Operand<TInt32> documents) {
-		return new Rollout(this.backbone, this::embed, this.copying, tokens, documents);
+		return new Rollout(this.backbone, this::embed,
+				(this.copying != null) ? this.copying.begin(tokens, documents) : null, tokens, documents);
 	}
 
 	/**
-	 * The hidden states of new patches of some slots, which join the slots' caches.
+	 * The states of new patches of some slots, which join the slots' caches.
 	 * @param tokens {@code [A·Q, K]}
 	 * @param places where the patches stand
 	 * @param cache how large the cache is
-	 * @return {@code [A·Q, d]}
+	 * @return {@code [A·Q, d]} or wider, see {@link #states}
 	 */
-	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
+	public Operand<TFloat32> statesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
+		Ops tf = this.network.tf();
 		Operand<TFloat32> hidden = this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
 		return (this.copying == null) ? hidden
-				: this.copying.joined(hidden, this.copying.copiesCached(hidden, tokens, places, cache));
+				: tf.concat(List.of(hidden, this.copying.copiesCached(hidden, tokens, places, cache)), tf.constant(1));
 	}
 
 	/**
@@ -205,18 +311,6 @@ public final class CalmNetwork {
 	 */
 	public Operand<TInt32> decodeTokens(Operand<TFloat32> latents) {
 		return this.autoencoder.decodeTokens(latents);
-	}
-
-	/**
-	 * The tokens of latent vectors, without some that do not matter to who counts equal
-	 * patches.
-	 * @param latents {@code [R, l]}
-	 * @param owners {@code [R]}, for what each was drawn
-	 * @param whole {@code [R]}, which are decoded in any case, at least one
-	 * @return {@code [R, K]}, see {@link Autoencoder#decodeRepeated}
-	 */
-	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, Operand<TInt32> owners, Operand<TBool> whole) {
-		return this.autoencoder.decodeRepeated(latents, owners, whole);
 	}
 
 	/**
@@ -242,6 +336,15 @@ public final class CalmNetwork {
 	 */
 	public CalmConfig config() {
 		return this.config;
+	}
+
+	/**
+	 * Drawn vectors.
+	 *
+	 * @param vectors {@code [n, l]}
+	 * @param leads {@code [n, A]}, the first tokens of their patches where they are known
+	 */
+	private record Latents(Operand<TFloat32> vectors, @Nullable Operand<TInt32> leads) {
 	}
 
 }

@@ -95,8 +95,7 @@ final class CopyAttention {
 	 */
 	BackboneLayer layer(Operand<TInt32> tokens, Operand<TInt32> documents) {
 		Path path = begin(tokens, documents);
-		Ops tf = this.network.tf();
-		return new BackboneLayer(NAME, (hidden) -> tf.concat(List.of(hidden, path.copies(hidden)), tf.constant(1)));
+		return new BackboneLayer(NAME, path::beside);
 	}
 
 	/** Copies {@code [R, K·D]} as a part of the hidden states {@code [R, d]}. */
@@ -285,11 +284,20 @@ final class CopyAttention {
 		}
 
 		/**
+		 * Hidden states and, beside them, what is copied: {@code [B·P, d]} to
+		 * {@code [B·P, d + K·D]}.
+		 */
+		Operand<TFloat32> beside(Operand<TFloat32> hidden) {
+			Ops tf = this.network.tf();
+			return tf.concat(List.of(hidden, copies(hidden)), tf.constant(1));
+		}
+
+		/**
 		 * What is copied behind each patch.
 		 * @param hidden {@code [B·P, d]}
 		 * @return {@code [B·P, K·D]}
 		 */
-		Operand<TFloat32> copies(Operand<TFloat32> hidden) {
+		private Operand<TFloat32> copies(Operand<TFloat32> hidden) {
 			Ops tf = this.network.tf();
 			long size = CopyAttention.this.patchSize;
 			long rows = (long) this.batch * this.patches;

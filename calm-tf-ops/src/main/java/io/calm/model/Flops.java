@@ -42,8 +42,9 @@ public record Flops(double training, double inference) {
 		double trunk = embedding + backbone(config.backbone(), context) + copying(config, autoencoder, context);
 		Head head = Head.of(config.head());
 		double training = TRAINED * (trunk + head.perPatch() + config.head().samples() * head.perEvaluation())
-				+ tokens(config, autoencoder) + encoder(autoencoder);
-		double inference = trunk + head.perPatch() + head.evaluations() * head.perEvaluation() + decoder(autoencoder)
+				+ tokenLoss(config, autoencoder) + encoder(autoencoder);
+		double inference = trunk + head.perPatch() + head.evaluations() * head.perEvaluation()
+				+ leadTokens(config, autoencoder) + decoder(autoencoder, config.patchSize() - config.leadTokens())
 				+ (input.hasLatent() ? encoder(autoencoder) : 0);
 		double perToken = (double) PER_PRODUCT / config.patchSize();
 		return new Flops(training * perToken, inference * perToken);
@@ -67,7 +68,7 @@ public record Flops(double training, double inference) {
 	 * @return the cost of its training, and of encoding and decoding
 	 */
 	public static Flops of(AutoencoderConfig config) {
-		double forward = PER_PRODUCT * (encoder(config) + decoder(config)) / config.patchSize();
+		double forward = PER_PRODUCT * (encoder(config) + decoder(config, config.patchSize())) / config.patchSize();
 		return new Flops(TRAINED * forward, forward);
 	}
 
@@ -96,16 +97,38 @@ public record Flops(double training, double inference) {
 	}
 
 	/**
-	 * Products per patch of a training step: guesses of K tokens, and the logits of one
-	 * of them, whose matrix is frozen and has no gradient.
+	 * Products per patch of a training step beside those of the head. The matrix of the
+	 * logits is frozen and has no gradient.
 	 */
-	private static double tokens(CalmConfig config, AutoencoderConfig autoencoder) {
+	private static double tokenLoss(CalmConfig config, AutoencoderConfig autoencoder) {
 		if (config.tokenLoss() == 0) {
 			return 0;
 		}
+		double logits = (double) autoencoder.hiddenSize() * config.vocabularySize();
+		return TRAINED * (guesses(config, autoencoder, config.patchSize()) + given(config, autoencoder))
+				+ 2 * config.guessedTokens() * logits;
+	}
+
+	/** Products per patch, the logits of the lead tokens included. */
+	private static double leadTokens(CalmConfig config, AutoencoderConfig autoencoder) {
+		return guesses(config, autoencoder, config.leadTokens()) + given(config, autoencoder)
+				+ (double) config.leadTokens() * autoencoder.hiddenSize() * config.vocabularySize();
+	}
+
+	/** Products per patch, of the guesses of its first tokens. */
+	private static double guesses(CalmConfig config, AutoencoderConfig autoencoder, int tokens) {
+		double width = config.backbone().hiddenSize();
 		double vector = autoencoder.hiddenSize();
-		return TRAINED * config.patchSize() * config.backbone().hiddenSize() * vector
-				+ 2 * vector * config.vocabularySize();
+		double following = 0;
+		for (int place = 1; place < config.leadTokens(); place++) {
+			following += (width + place * vector) * 2 * width + 2 * width * vector;
+		}
+		return tokens * width * vector + following;
+	}
+
+	/** Products per patch, of what the head is given of the lead tokens. */
+	private static double given(CalmConfig config, AutoencoderConfig autoencoder) {
+		return (double) config.leadTokens() * autoencoder.hiddenSize() * config.backbone().hiddenSize();
 	}
 
 	/** Products per patch. */
@@ -116,12 +139,12 @@ public record Flops(double training, double inference) {
 				+ width * 2 * config.latentSize();
 	}
 
-	/** Products per patch, the logits of its tokens included. */
-	private static double decoder(AutoencoderConfig config) {
+	/** Products per patch, the logits of some of its tokens included. */
+	private static double decoder(AutoencoderConfig config, int tokens) {
 		double width = config.hiddenSize();
 		double halfOfLayers = config.decoderLayers() / 2.0 * 3 * width * config.intermediateSize();
 		return config.latentSize() * width + halfOfLayers + config.patchSize() * width * width
-				+ config.patchSize() * (halfOfLayers + width * config.vocabularySize());
+				+ tokens * (halfOfLayers + width * config.vocabularySize());
 	}
 
 	/**

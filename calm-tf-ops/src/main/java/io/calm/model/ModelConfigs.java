@@ -48,6 +48,10 @@ public final class ModelConfigs {
 
 	private static final String TOKEN_LOSS = "token_loss";
 
+	private static final String GUESSED_TOKENS = "guessed_tokens";
+
+	private static final String LEAD_TOKENS = "lead_tokens";
+
 	private static final String SOLVER = "solver";
 
 	private static final int LARGEST = 1 << 24;
@@ -120,9 +124,13 @@ public final class ModelConfigs {
 		ConfigFile config = directory.config();
 		try {
 			BackboneConfig backbone = backbone(config);
-			return new CalmConfig(size(config, "vocab_size"), size(config, "patch_size"), backbone,
+			int vocabulary = size(config, "vocab_size");
+			int patch = size(config, "patch_size");
+			return new CalmConfig(vocabulary, patch, backbone,
 					head(kind, backbone, config), input(config), config.integer(COPY_SIZE, 0, 0, LARGEST),
-					config.number(TOKEN_LOSS, 0), config.integer("pad_token_id"), config.integer("bos_token_id"),
+					config.number(TOKEN_LOSS, 0),
+					config.integer(GUESSED_TOKENS, CalmConfig.guessedTokens(vocabulary, patch), 1, LARGEST),
+					config.integer(LEAD_TOKENS, 0, 0, LARGEST), config.integer("pad_token_id"), config.integer("bos_token_id"),
 					config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
@@ -336,6 +344,8 @@ public final class ModelConfigs {
 		settings.put(INPUT, config.input().name().toLowerCase(Locale.ROOT));
 		settings.put(COPY_SIZE, config.copySize());
 		settings.put(TOKEN_LOSS, config.tokenLoss());
+		settings.put(GUESSED_TOKENS, config.guessedTokens());
+		settings.put(LEAD_TOKENS, config.leadTokens());
 		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());
 		settings.put("num_mlp_layers", head.blocks());

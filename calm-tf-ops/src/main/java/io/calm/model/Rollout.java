@@ -27,34 +27,31 @@ public final class Rollout {
 
 	private final CopyAttention.@Nullable Path copies;
 
-	private final @Nullable CopyAttention copying;
-
 	private final Operand<TFloat32> first;
 
 	private int steps;
 
-	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding, @Nullable CopyAttention copying,
-			Operand<TInt32> tokens, Operand<TInt32> documents) {
+	Rollout(Backbone backbone, Function<Operand<TInt32>, Operand<TFloat32>> embedding,
+			CopyAttention.@Nullable Path copies, Operand<TInt32> tokens, Operand<TInt32> documents) {
 		this.backbone = backbone;
 		this.embedding = embedding;
 		this.documents = documents;
-		this.copying = copying;
-		this.copies = (copying != null) ? copying.begin(tokens, documents) : null;
+		this.copies = copies;
 		this.first = withCopies(backbone.begin(embedding.apply(tokens), documents, this.paths));
 	}
 
 	/**
-	 * The hidden states of the sequences, which predict the first element of each path.
-	 * @return {@code [B·P, d]}
+	 * The states of the sequences, which predict the first element of each path.
+	 * @return {@code [B·P, d]}, and where the model copies, what is copied beside it
 	 */
-	public Operand<TFloat32> hiddenStates() {
+	public Operand<TFloat32> states() {
 		return this.first;
 	}
 
 	/**
 	 * Goes one element further on all paths.
 	 * @param tokens {@code [B·P, K]}, the next element of each path
-	 * @return the hidden states {@code [B·P, d]}, which predict the one after it
+	 * @return the states, which predict the one after it
 	 */
 	public Operand<TFloat32> proceed(Operand<TInt32> tokens) {
 		this.steps++;
@@ -65,8 +62,7 @@ public final class Rollout {
 	}
 
 	private Operand<TFloat32> withCopies(Operand<TFloat32> hidden) {
-		return (this.copying != null && this.copies != null) ? this.copying.joined(hidden, this.copies.copies(hidden))
-				: hidden;
+		return (this.copies == null) ? hidden : this.copies.beside(hidden);
 	}
 
 }

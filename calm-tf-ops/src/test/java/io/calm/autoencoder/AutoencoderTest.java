@@ -1,7 +1,11 @@
 package io.calm.autoencoder;
 
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 import io.calm.graph.Call;
@@ -47,7 +51,7 @@ class AutoencoderTest {
 			Input<TInt32, int[]> owner = builder.ints(-1);
 			Input<TInt32, int[]> wanted = builder.ints(-1);
 			Fetch<int[]> all = Fetch.ints(autoencoder.decodeTokens(latent.value()));
-			Fetch<int[]> repeated = Fetch.ints(autoencoder.decodeRepeated(latent.value(), owner.value(),
+			Fetch<int[]> repeated = Fetch.ints(autoencoder.decodeRepeated(latent.value(), null, owner.value(),
 					builder.network().tf().dtypes.cast(wanted.value(), TBool.class)));
 			EntryPoint decode = builder.entryPoint().fetching(all).fetching(repeated);
 			try (Program program = builder.build()) {
@@ -61,6 +65,65 @@ class AutoencoderTest {
 				}
 			}
 		}
+	}
+
+	/** First tokens that are known stay, and tell patches apart before any is decoded. */
+	@Test
+	void knowsTheFirstTokens() {
+		AutoencoderConfig config = TinyModel.autoencoder().build();
+		int size = config.patchSize();
+		SplittableRandom random = new SplittableRandom(5);
+		float[] latents = new float[DRAWS * config.latentSize()];
+		for (int i = 0; i < latents.length; i++) {
+			latents[i] = (float) (0.4 * random.nextGaussian());
+		}
+		int[] first = random.ints(2L * DRAWS, 10, 13).toArray();
+		int[] owners = new int[DRAWS];
+		int[] whole = new int[DRAWS];
+		whole[7] = 1;
+		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
+			Autoencoder autoencoder = new Autoencoder(builder.network(), "", config);
+			Input<TFloat32, float[]> latent = builder.floats(-1, config.latentSize());
+			Input<TInt32, int[]> known = builder.ints(-1, 2);
+			Fetch<int[]> plain = Fetch.ints(autoencoder.decodeTokens(latent.value()));
+			Fetch<int[]> all = Fetch.ints(autoencoder.decodeTokens(latent.value(), known.value()));
+			Fetch<int[]> repeated = Fetch.ints(
+					autoencoder.decodeRepeated(latent.value(), known.value(), builder.network().tf().constant(owners),
+							builder.network().tf().dtypes.cast(builder.network().tf().constant(whole), TBool.class)));
+			EntryPoint decode = builder.entryPoint().fetching(plain, all).fetching(repeated);
+			try (Program program = builder.build()) {
+				program.initialize(program.variables((name) -> true), 4);
+				try (Call call = program.call(decode).feed(latent, latents).feed(known, first).run()) {
+					Map<List<Integer>, Integer> counts = new HashMap<>();
+					for (int draw = 0; draw < DRAWS; draw++) {
+						int[] patch = patch(call.get(all), draw, size);
+						assertThat(patch).startsWith(first[2 * draw], first[2 * draw + 1])
+							.endsWith(Arrays.copyOfRange(patch(call.get(plain), draw, size), 2, size));
+						counts.merge(Arrays.stream(patch).boxed().toList(), 1, Integer::sum);
+					}
+					int left = 0;
+					for (int draw = 0; draw < DRAWS; draw++) {
+						int[] patch = patch(call.get(all), draw, size);
+						int[] partial = patch(call.get(repeated), draw, size);
+						boolean again = counts.getOrDefault(Arrays.stream(patch).boxed().toList(), 0) > 1;
+						if (again || draw == 7) {
+							assertThat(partial).isEqualTo(patch);
+						}
+						else {
+							// the last place reached may be the one that tells
+							left += Arrays.stream(partial).anyMatch((token) -> token == NONE) ? 1 : 0;
+							Arrays.setAll(patch, (i) -> (partial[i] == NONE) ? NONE : patch[i]);
+							assertThat(partial).isEqualTo(patch);
+						}
+					}
+					assertThat(left).as("not decoded to the end").isPositive();
+				}
+			}
+		}
+	}
+
+	private static int[] patch(int[] all, int draw, int size) {
+		return Arrays.copyOfRange(all, draw * size, (draw + 1) * size);
 	}
 
 	private static void check(int[] all, int[] partial, int size, int[] owners, int[] whole) {

@@ -215,11 +215,11 @@ class BrierLmTest {
 						ModelConfigs.autoencoderOf(model, weights));
 				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
 				Input<TInt32, int[]> position = builder.ints(1);
-				Input<TFloat32, float[]> noise = builder.floats(1, config.head().noise().size());
+				Input<TFloat32, float[]> noise = builder.floats(1, config.noise().size());
 				Operand<TFloat32> hidden = tf.gather(
-						network.hiddenStates(tokens.value(), tf.constant(new int[1][patches])), position.value(),
+						network.states(tokens.value(), tf.constant(new int[1][patches])), position.value(),
 						tf.constant(0));
-				Fetch<int[]> drawn = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
+				Fetch<int[]> drawn = Fetch.ints(network.draw(hidden, tf.constant(new int[] { 0 }), noise.value()));
 				EntryPoint next = builder.entryPoint().fetching(drawn);
 				Program program = builder.build();
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
@@ -232,7 +232,7 @@ class BrierLmTest {
 			try (Call call = this.program.call(this.next)
 				.feed(this.tokens, fed)
 				.feed(this.position, new int[] { text.size() - 1 })
-				.feed(this.noise, this.config.head().noise().draw(random, 1))
+				.feed(this.noise, this.config.noise().draw(random, 1))
 				.run()) {
 				return call.get(this.drawn);
 			}

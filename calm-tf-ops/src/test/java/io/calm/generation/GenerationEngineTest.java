@@ -194,7 +194,7 @@ class GenerationEngineTest {
 
 	private static float[] noise(long seed, int position) {
 		SplittableRandom random = Slot.random(seed, position, Slot.NOISE);
-		float[] noise = new float[8];
+		float[] noise = new float[2 + 8]; // of lead tokens, and of the head
 		for (int i = 0; i < noise.length; i++) {
 			noise[i] = random.nextFloat();
 		}
@@ -224,13 +224,12 @@ class GenerationEngineTest {
 				CalmNetwork network = new CalmNetwork(builder.network(), config, AUTOENCODER);
 				this.tokens = builder.ints(CONTEXT, 4);
 				this.position = builder.ints(1);
-				this.noise = builder.floats(1, config.head().noise().size());
+				this.noise = builder.floats(1, config.noise().size());
 				int[][] oneDocument = new int[1][CONTEXT];
 				Arrays.fill(oneDocument[0], 1);
-				Operand<TFloat32> hidden = network.hiddenStates(this.tokens.value(), tf.constant(oneDocument));
+				Operand<TFloat32> hidden = network.states(this.tokens.value(), tf.constant(oneDocument));
 				Operand<TFloat32> last = tf.gather(hidden, this.position.value(), tf.constant(0));
-				this.next = Fetch.ints(network
-					.decodeTokens(network.head().sample(last, tf.constant(new int[] { 0 }), this.noise.value())));
+				this.next = Fetch.ints(network.draw(last, tf.constant(new int[] { 0 }), this.noise.value()));
 				this.predict = builder.entryPoint().fetching(this.next);
 				this.program = builder.build();
 				ModelFiles.load(this.program, this.program.variables((name) -> true), directory, weights);

@@ -1,8 +1,11 @@
 package io.calm.generation;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
@@ -16,6 +19,7 @@ import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
+import io.calm.model.PatchNoise;
 import io.calm.model.TinyModel;
 import io.calm.sampling.PatchSource;
 import org.tensorflow.Operand;
@@ -28,11 +32,15 @@ import org.tensorflow.types.TInt32;
  */
 final class NearestTie {
 
+	/** Draws of lead tokens nearer to another token than this are a tie. */
+	private static final float TIE = 1e-6f;
+
 	private NearestTie() {
 	}
 
 	/**
-	 * The smallest difference of the greatest two logits among all that decide a patch.
+	 * The smallest difference of the greatest two logits among all that decide a patch, or 0
+	 * where a lead token was nearly another.
 	 * @param directory of the model
 	 * @param request what the text was made for
 	 * @param prompt its tokens
@@ -50,15 +58,16 @@ final class NearestTie {
 			Input<TInt32, int[]> patches = builder.ints(length, size); // [P, K]
 			Input<TInt32, int[]> documents = builder.ints(1, length);
 			Input<TInt32, int[]> owners = builder.ints(-1); // [R]
-			Input<TFloat32, float[]> noise = builder.floats(-1, config.head().noise().size());
+			Input<TFloat32, float[]> noise = builder.floats(-1, config.noise().size());
 			CalmNetwork network = new CalmNetwork(builder.network(), config,
 					ModelConfigs.autoencoderOf(model, weights));
 			// [P, d]
-			Operand<TFloat32> hidden = network.hiddenStates(patches.value(), documents.value());
+			Operand<TFloat32> hidden = network.states(patches.value(), documents.value());
 			// [R·K, V]
 			Fetch<float[]> logits = Fetch
-				.floats(network.decode(network.head().sample(hidden, owners.value(), noise.value())));
-			EntryPoint draw = builder.entryPoint().fetching(logits);
+				.floats(network.decode(network.latents(hidden, owners.value(), noise.value())));
+			Fetch<int[]> patch = Fetch.ints(network.draw(hidden, owners.value(), noise.value()));
+			EntryPoint draw = builder.entryPoint().fetching(logits).fetching(patch);
 			SplittableRandom random = Slot.random(request.seed(), length - 1, Slot.NOISE);
 			float[] least = { Float.MAX_VALUE };
 			try (Program program = builder.build()) {
@@ -66,14 +75,25 @@ final class NearestTie {
 				PatchSource source = (count) -> {
 					int[] last = new int[count];
 					Arrays.fill(last, length - 1);
-					try (Call call = program.call(draw)
-						.feed(patches, all)
-						.feed(documents, new int[length])
-						.feed(owners, last)
-						.feed(noise, config.head().noise().draw(random, count))
-						.run()) {
-						return greatest(call.get(logits), count * size, least);
+					float[] drawn = config.noise().draw(random, count);
+					List<int[]> leads = new ArrayList<>();
+					int[] tokens = {};
+					for (float moved : new float[] { -TIE, TIE, 0 }) {
+						try (Call call = program.call(draw)
+							.feed(patches, all)
+							.feed(documents, new int[length])
+							.feed(owners, last)
+							.feed(noise, moved(drawn, config.noise(), moved))
+							.run()) {
+							tokens = call.get(patch);
+							leads.add(leads(tokens, size, config.leadTokens()));
+							differences(call.get(logits), config.vocabularySize(), size, config.leadTokens(), least);
+						}
 					}
+					if (!Arrays.equals(leads.get(0), leads.get(1))) {
+						least[0] = 0;
+					}
+					return tokens;
 				};
 				request.sampling().ofPatches().sample(source, Slot.random(request.seed(), length, Slot.CHOICE));
 			}
@@ -81,26 +101,35 @@ final class NearestTie {
 		}
 	}
 
-	private static int[] greatest(float[] logits, int rows, float[] least) {
-		int width = logits.length / rows;
-		int[] tokens = new int[rows];
-		for (int row = 0; row < rows; row++) {
+	/** The numbers of lead tokens, all moved a little. */
+	private static float[] moved(float[] noise, PatchNoise shape, float by) {
+		float[] moved = noise.clone();
+		for (int i = 0; i < moved.length; i++) {
+			if (i % shape.size() < shape.leadTokens()) {
+				moved[i] = Math.min(Math.max(moved[i] + by, 0), Math.nextDown(1f));
+			}
+		}
+		return moved;
+	}
+
+	private static int[] leads(int[] tokens, int size, int count) {
+		return IntStream.range(0, tokens.length).filter((i) -> i % size < count).map((i) -> tokens[i]).toArray();
+	}
+
+	/** Of the tokens behind the lead tokens. */
+	private static void differences(float[] logits, int width, int size, int leads, float[] least) {
+		for (int row = 0; row < logits.length / width; row++) {
 			float first = Float.NEGATIVE_INFINITY;
 			float second = Float.NEGATIVE_INFINITY;
 			for (int token = 0; token < width; token++) {
 				float logit = logits[row * width + token];
-				if (logit > first) {
-					second = first;
-					first = logit;
-					tokens[row] = token;
-				}
-				else {
-					second = Math.max(second, logit);
-				}
+				second = Math.max(second, Math.min(first, logit));
+				first = Math.max(first, logit);
 			}
-			least[0] = Math.min(least[0], first - second);
+			if (row % size >= leads) {
+				least[0] = Math.min(least[0], first - second);
+			}
 		}
-		return tokens;
 	}
 
 }

@@ -6,6 +6,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -52,6 +53,30 @@ class CategoricalTest {
 				assertThat(drawn[1]).isBetween(1, rare / 50);
 				assertThat(drawn[2]).isCloseTo(rare / 2, within(rare / 100));
 			});
+	}
+
+	/** Rows of different sums, drawn from in any order and number. */
+	@Test
+	void someDrawsOfEachRowAreThoseOfTheRowAlone() {
+		float[][] weights = { { 0, 2, 0, 6, 0 }, { 0.1f, 0, 0, 0, 0.3f }, { 0, 0, 1e-6f, 0, 0 } };
+		int[] rows = { 2, 0, 0, 1, 2, 1, 0, 1, 0 };
+		float greatest = Math.nextDown(1f);
+		float[] uniform = { 0, 0, greatest, 0, greatest, greatest, 0.2499f, 0.2501f, 0.2501f };
+		try (ProgramBuilder builder = new ProgramBuilder(OPTIONS)) {
+			Ops tf = builder.network().tf();
+			Input<TInt32, int[]> owners = builder.ints(-1);
+			Input<TFloat32, float[]> numbers = builder.floats(-1);
+			Fetch<int[]> drawn = Fetch
+				.ints(Categorical.of(tf, tf.constant(weights)).draw(tf, owners.value(), numbers.value()));
+			EntryPoint all = builder.entryPoint().fetching(drawn);
+			try (Program program = builder.build();
+					Call call = program.call(all).feed(owners, rows).feed(numbers, uniform).run()) {
+				assertThat(call.get(drawn)).containsExactly(2, 1, 3, 0, 2, 4, 1, 4, 3);
+				for (int i = 0; i < rows.length; i++) {
+					assertThat(call.get(drawn)[i]).isEqualTo(draw(weights[rows[i]], uniform[i])[0]);
+				}
+			}
+		}
 	}
 
 	@Test

@@ -49,6 +49,9 @@ class CopyAttentionTest {
 	/** s. */
 	private static final int SIZE = 4;
 
+	/** Hidden states and what is copied. */
+	private static final int STATE = WIDTH + K * VECTOR;
+
 	private static final AutoencoderConfig AUTOENCODER = AutoencoderConfig.builder(VOCABULARY)
 		.patchSize(K)
 		.hiddenSize(VECTOR)
@@ -60,6 +63,7 @@ class CopyAttentionTest {
 		.hiddenSize(WIDTH)
 		.heads(2)
 		.copySize(SIZE)
+		.leadTokens(2)
 		.noiseSize(5)
 		.samples(3)
 		.targets(4)
@@ -77,15 +81,18 @@ class CopyAttentionTest {
 		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
 			CalmNetwork network = new CalmNetwork(builder.network(), CONFIG, AUTOENCODER);
 			Input<TInt32, int[]> sequence = builder.ints(PATCHES, K);
-			Fetch<float[]> states = Fetch.floats(states(builder, network, sequence.value()));
-			Fetch<float[]> joined = Fetch.floats(
-					network.hiddenStates(sequence.value(), builder.network().tf().constant(new int[][] { DOCUMENTS })));
-			EntryPoint all = builder.entryPoint().fetching(states, joined);
+			Operand<TFloat32> layered = states(builder, network, sequence.value());
+			Fetch<float[]> states = Fetch.floats(layered);
+			Fetch<float[]> whole = Fetch.floats(
+					network.states(sequence.value(), builder.network().tf().constant(new int[][] { DOCUMENTS })));
+			Fetch<float[]> joined = Fetch.floats(network.given(layered));
+			EntryPoint all = builder.entryPoint().fetching(states, whole, joined);
 			try (Program program = builder.build()) {
 				initialize(program);
 				try (Call call = program.call(all).feed(sequence, this.tokens).run()) {
+					assertThat(call.get(whole)).containsExactly(call.get(states), within(1e-6f));
 					for (int patch = 0; patch < PATCHES; patch++) {
-						float[] row = row(call.get(states), patch, WIDTH + K * VECTOR);
+						float[] row = row(call.get(states), patch, STATE);
 						double[] copies = copies(Arrays.copyOf(row, WIDTH), patch);
 						assertThat(doubles(Arrays.copyOfRange(row, WIDTH, row.length))).containsExactly(copies,
 								within(1e-5));
@@ -110,7 +117,7 @@ class CopyAttentionTest {
 			CalmNetwork network = new CalmNetwork(builder.network(), CONFIG, AUTOENCODER);
 			Input<TInt32, int[]> sequence = builder.ints(PATCHES, K);
 			Rollout rollout = network.rollout(sequence.value(), tf.constant(new int[][] { DOCUMENTS }));
-			List<Fetch<float[]>> steps = new ArrayList<>(List.of(Fetch.floats(rollout.hiddenStates())));
+			List<Fetch<float[]>> steps = new ArrayList<>(List.of(Fetch.floats(rollout.states())));
 			for (int[] path : paths) {
 				Operand<TInt32> next = tf.reshape(tf.constant(path), tf.constant(new int[] { PATCHES, K }));
 				steps.add(Fetch.floats(rollout.proceed(next)));
@@ -118,7 +125,7 @@ class CopyAttentionTest {
 			EntryPoint all = builder.entryPoint().fetching(steps.toArray(Fetch<?>[]::new));
 			Input<TInt32, int[]> whole = builder.ints(length, K);
 			Input<TInt32, int[]> owners = builder.ints(1, length);
-			Fetch<float[]> plain = Fetch.floats(network.hiddenStates(whole.value(), owners.value()));
+			Fetch<float[]> plain = Fetch.floats(network.states(whole.value(), owners.value()));
 			EntryPoint forward = builder.entryPoint().fetching(plain);
 			try (Program program = builder.build()) {
 				initialize(program);
@@ -132,8 +139,8 @@ class CopyAttentionTest {
 						}
 						try (Call reference = program.call(forward).feed(whole, continued).feed(owners, owner).run()) {
 							for (int step = 0; step <= paths.length; step++) {
-								assertThat(row(call.get(steps.get(step)), i, WIDTH))
-									.containsExactly(row(reference.get(plain), i + step, WIDTH), within(1e-5f));
+								assertThat(row(call.get(steps.get(step)), i, STATE))
+									.containsExactly(row(reference.get(plain), i + step, STATE), within(1e-5f));
 							}
 						}
 					}
@@ -156,8 +163,8 @@ class CopyAttentionTest {
 					tf.constant(0));
 			List<Variable> parameters = builder.network()
 				.variables()
-				.select((name) -> name.matches("(copy_attention|copy_proj|token_head)[.].*"));
-			assertThat(parameters).hasSize(6);
+				.select((name) -> name.matches("(copy_attention|copy_proj|token_head|lead_proj)[.].*"));
+			assertThat(parameters).hasSize(11);
 			Fetch<float[]> value = Fetch.floats(loss);
 			List<Fetch<float[]>> gradients = builder.gradients(loss, Variables.values(parameters))
 				.stream()

@@ -103,13 +103,34 @@ class FlopsTest {
 			.noiseSize(17)
 			.samples(2)
 			.copySize(6)
+			.leadTokens(0)
 			.build(autoencoder);
 		// of each of 2 tokens: query 4·6, key 2·3·6, 20 tokens of 6 + 3, joined 3·4
 		double copies = 2 * (24 + 36 + 180 + 12);
-		// guesses 2·4·3, there and back; logits 3·7, whose matrix is frozen
-		double guesses = 3 * 24 + 2 * 21;
+		// guesses 2·4·3, there and back; logits 2·3·7, whose matrix is frozen
+		double guesses = 3 * 24 + 2 * 42;
 		assertThat(Flops.of(copying, autoencoder, 10)).isEqualTo(new Flops(
 				3 * (trunk + copies + 32 + 2 * head) + guesses + encoder, trunk + copies + 32 + head + decoder));
+
+		CalmConfig leading = CalmConfig.preset("nano")
+			.hiddenSize(4)
+			.intermediateSize(13)
+			.layers(1)
+			.heads(2)
+			.keyHeads(1)
+			.headBlocks(1)
+			.noiseSize(17)
+			.samples(2)
+			.copySize(0)
+			.leadTokens(1)
+			.guessedTokens(1)
+			.build(autoencoder);
+		// given as 3; logits 3·7; drawing guesses one of two, and the decoder has one less
+		// to do: a layer of 45 and 3·7
+		double given = 3 * 4;
+		assertThat(Flops.of(leading, autoencoder, 10))
+			.isEqualTo(new Flops(3 * (trunk + 32 + 2 * head + given + 24) + 2 * 21 + encoder,
+					trunk + 32 + head + given + 12 + 21 + decoder - 45 - 21));
 	}
 
 }

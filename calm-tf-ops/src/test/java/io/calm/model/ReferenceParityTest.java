@@ -477,7 +477,7 @@ class ReferenceParityTest {
 				Input<TInt32, int[]> tokens = builder.ints((long) batch() * patches(), this.config.patchSize());
 				Input<TInt32, int[]> documents = builder.ints(batch(), patches());
 				Fetch<float[]> embeddings = Fetch.floats(network.embed(tokens.value()));
-				Fetch<float[]> hidden = Fetch.floats(network.hiddenStates(tokens.value(), documents.value()));
+				Fetch<float[]> hidden = Fetch.floats(network.states(tokens.value(), documents.value()));
 				Input<TInt32, int[]> next = builder.ints((long) batch() * (patches() - 1), this.config.patchSize());
 				Posterior posterior = network.posterior(next.value());
 				Fetch<float[]> mean = Fetch.floats(posterior.mean());
@@ -586,7 +586,7 @@ class ReferenceParityTest {
 				CalmNetwork calm = new CalmNetwork(network, this.config, this.autoencoder);
 				Input<TInt32, int[]> tokens = builder.ints((long) batch() * patches(), this.config.patchSize());
 				Input<TInt32, int[]> next = builder.ints(rows, this.config.patchSize());
-				Operand<TFloat32> hidden = calm.hiddenStates(tokens.value(), tf.constant(new int[batch()][patches()]));
+				Operand<TFloat32> hidden = calm.states(tokens.value(), tf.constant(new int[batch()][patches()]));
 				Operand<TFloat32> before = network.reshape(tf.slice(network.reshape(hidden, batch(), patches(), width),
 						tf.constant(new int[3]), tf.constant(new int[] { batch(), patches() - 1, width })), rows,
 						width);
@@ -672,7 +672,7 @@ class ReferenceParityTest {
 				Operand<TInt32> pages = tf.constant(cache.pagesPerSlot());
 				CachePlaces places = CachePlaces.of(tf, 1, CacheConfig.PAGE, cache.pagesPerSlot(),
 						tf.constant(new int[] { 0 }), position.value(), pages);
-				Operand<TFloat32> hidden = network.hiddenStatesCached(tokens.value(), places, cache);
+				Operand<TFloat32> hidden = network.statesCached(tokens.value(), places, cache);
 				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
 				EntryPoint advance = builder.entryPoint().fetching(next);
 				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CalmNetwork.CACHE))) {
@@ -784,7 +784,7 @@ class ReferenceParityTest {
 				Input<TInt32, int[]> tokens = builder.ints(ids.length, 1);
 				BaselineTransformer baseline = new BaselineTransformer(builder.network(), this.config);
 				Operand<TInt32> documents = builder.network().tf().constant(new int[batch()][length()]);
-				Operand<TFloat32> logits = baseline.logits(baseline.rollout(tokens.value(), documents).hiddenStates());
+				Operand<TFloat32> logits = baseline.logits(baseline.rollout(tokens.value(), documents).states());
 				Fetch<float[]> crossEntropy = Fetch
 					.floats(CrossEntropy.of(builder.network(), logits, builder.network().tf().constant(following)));
 				EntryPoint predict = builder.entryPoint().fetching(crossEntropy);

@@ -43,7 +43,7 @@ class RolloutTest {
 			Input<TInt32, int[]> sequence = builder.ints(LENGTH, 1);
 			Rollout rollout = baseline.rollout(sequence.value(),
 					builder.network().tf().constant(new int[][] { documents }));
-			Fetch<float[]> begun = Fetch.floats(rollout.hiddenStates());
+			Fetch<float[]> begun = Fetch.floats(rollout.states());
 			EntryPoint all = builder.entryPoint().fetching(begun);
 			List<Fetch<float[]>> steps = Arrays.stream(paths)
 				.map((step) -> Fetch.floats(rollout.proceed(builder.network()

@@ -56,12 +56,13 @@ public final class TinyModel {
 	 * @param directory to write
 	 * @param autoencoder its autoencoder
 	 * @param scale of the head's last layer, which would begin at zero: how much the
-	 * model's draws differ
+	 * model's draws differ; 0 for a model that draws the same always
 	 * @param endScale what the embedding of EOS is multiplied with: how often it is the
 	 * most likely token
 	 */
 	public static void write(Path directory, AutoencoderConfig autoencoder, float scale, float endScale) {
-		CalmConfig config = calm().build(autoencoder);
+		// a lead token is drawn by chance whatever the head does
+		CalmConfig config = ((scale == 0) ? calm().leadTokens(0) : calm()).build(autoencoder);
 		try (Program program = Program.build(PROGRAM, (builder) -> {
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
 			// layers declare what they need when they are built

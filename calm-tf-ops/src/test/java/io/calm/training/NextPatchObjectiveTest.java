@@ -51,6 +51,8 @@ class NextPatchObjectiveTest {
 	static Stream<CalmConfig> models() {
 		return Stream.<UnaryOperator<CalmConfig.Builder>>of((shape) -> shape.energyHead((head) -> head.targets(5)),
 				(shape) -> shape.energyHead((head) -> head.targets(5)).copySize(0),
+				(shape) -> shape.energyHead((head) -> head.targets(5)).leadTokens(0),
+				(shape) -> shape.energyHead((head) -> head.targets(5)).leadTokens(1).guessedTokens(3),
 				(shape) -> shape.energyHead((head) -> head.targets(5)).copySize(0).tokenLoss(0),
 				(shape) -> shape.flowHead((head) -> {
 				}), (shape) -> shape.diffusionHead((head) -> {

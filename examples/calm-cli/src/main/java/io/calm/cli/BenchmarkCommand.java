@@ -34,6 +34,7 @@ import io.calm.training.LanguageModelTrainer;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -45,7 +46,7 @@ import picocli.CommandLine.Option;
 final class BenchmarkCommand {
 
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
-			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--samples",
+			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--guessed-tokens", "--lead-tokens", "--samples",
 			"--targets" };
 
 	private BenchmarkCommand() {
@@ -93,6 +94,14 @@ final class BenchmarkCommand {
 				description = "Weight of the tokens' cross entropy; 0 for the paper's objective (default: ${DEFAULT-VALUE}).")
 		private double tokenLoss;
 
+		@Option(names = "--guessed-tokens",
+				description = "Of a patch, by the token loss (default: all, or one where there are more than 10000 ids).")
+		private @Nullable Integer guessedTokens;
+
+		@Option(names = "--lead-tokens",
+				description = "Drawn before the vector; 0 for none, as in the paper (default: half of the patch).")
+		private @Nullable Integer leadTokens;
+
 		@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
 		private int samples;
 
@@ -122,7 +131,7 @@ final class BenchmarkCommand {
 		}
 
 		CalmConfig.Builder model() {
-			return CalmConfig.preset("small")
+			CalmConfig.Builder model = CalmConfig.preset("small")
 				.hiddenSize(this.hiddenSize)
 				.intermediateSize(this.intermediateSize)
 				.layers(this.layers)
@@ -132,6 +141,10 @@ final class BenchmarkCommand {
 				.tokenLoss(this.tokenLoss)
 				.samples(this.samples)
 				.targets(this.targets);
+			if (this.guessedTokens != null) {
+				model.guessedTokens(this.guessedTokens);
+			}
+			return (this.leadTokens != null) ? model.leadTokens(this.leadTokens) : model;
 		}
 
 		BaselineConfig baseline() {

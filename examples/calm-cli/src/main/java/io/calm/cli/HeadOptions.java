@@ -48,6 +48,16 @@ final class HeadOptions {
 					+ " (default: 1); 0 for the paper's objective.")
 	private @Nullable Double tokenLoss;
 
+	@Option(names = "--guessed-tokens", paramLabel = "N",
+			description = "How many of a patch's tokens the token loss is about in each step (default: all, or one where"
+					+ " the vocabulary has more than 10000 ids).")
+	private @Nullable Integer guessedTokens;
+
+	@Option(names = "--lead-tokens", paramLabel = "N",
+			description = "How many of a patch's first tokens are drawn before its vector (default: half of them); 0 for"
+					+ " a vector alone, as the paper's.")
+	private @Nullable Integer leadTokens;
+
 	@Option(names = "--sampling-steps",
 			description = "Of a draw from the flow head (default: 10) or the diffusion head (default: 100).")
 	private @Nullable Integer samplingSteps;
@@ -69,6 +79,12 @@ final class HeadOptions {
 		}
 		if (this.tokenLoss != null) {
 			model.tokenLoss(this.tokenLoss);
+		}
+		if (this.guessedTokens != null) {
+			model.guessedTokens(this.guessedTokens);
+		}
+		if (this.leadTokens != null) {
+			model.leadTokens(this.leadTokens);
 		}
 		CalmConfig.Builder headed = switch (this.head) {
 			case ENERGY -> {

@@ -113,14 +113,14 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 			Input<TInt32, int[]> tokens = builder.ints(patches, size);
 			Input<TInt32, int[]> documents = builder.ints(1, patches);
 			Input<TInt32, int[]> patch = builder.ints(1);
-			Input<TFloat32, float[]> noise = builder.floats(-1, config.head().noise().size());
-			Operand<TFloat32> hidden = builder.network()
+			Input<TFloat32, float[]> noise = builder.floats(-1, config.noise().size());
+			Operand<TFloat32> states = builder.network()
 				.tf()
-				.gather(network.hiddenStates(tokens.value(), documents.value()), patch.value(),
+				.gather(network.states(tokens.value(), documents.value()), patch.value(),
 						builder.network().tf().constant(0));
 			Input<TInt32, int[]> owners = builder.ints(-1);
 			Fetch<int[]> drawn = Fetch
-				.ints(network.decodeTokens(network.head().sample(hidden, owners.value(), noise.value())));
+				.ints(network.draw(states, owners.value(), noise.value()));
 			EntryPoint draw = builder.entryPoint().fetching(drawn);
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
@@ -132,7 +132,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 						.feed(documents, place.block().documents())
 						.feed(patch, new int[] { place.patch() })
 						.feed(owners, new int[2 * BUDGET])
-						.feed(noise, config.head().noise().draw(random, 2 * BUDGET))
+						.feed(noise, config.noise().draw(random, 2 * BUDGET))
 						.run()) {
 						all = call.get(drawn);
 					}
@@ -243,7 +243,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 	private static List<Fetch<int[]>> path(Ops tf, BaselineTransformer network, Rollout rollout,
 			Operand<TFloat32> inverse, Draws draws) {
 		List<Fetch<int[]>> path = new ArrayList<>();
-		Operand<TFloat32> hidden = rollout.hiddenStates();
+		Operand<TFloat32> hidden = rollout.states();
 		for (int n = 0; n < N; n++) {
 			Operand<TFloat32> weights = tf.nn.softmax(tf.math.mul(network.logits(hidden), inverse));
 			Operand<TInt32> token = Categorical.of(tf, weights).draw(tf, draws.uniform(hidden.shape().get(0)));
