@@ -139,8 +139,7 @@ public final class Autoencoder {
 		Operand<TFloat32> perToken = this.network
 			.reshape(this.network.columns(expand(latents), known * width, others * width), -1, width);
 		return tf.concat(
-				List.of(first,
-						tf.reshape(mostLikely(logits(perToken)), tf.constant(new long[] { -1, others }))),
+				List.of(first, tf.reshape(mostLikely(logits(perToken)), tf.constant(new long[] { -1, others }))),
 				tf.constant(1));
 	}
 

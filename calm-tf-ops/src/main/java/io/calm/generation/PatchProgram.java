@@ -92,8 +92,8 @@ final class PatchProgram implements ModelProgram {
 			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), states);
 			this.advanced = Fetch.ints(network.draw(states, this.owners.value(), this.noise.value()));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
-			this.advancedRepeated = Fetch.ints(network.drawRepeated(states, this.owners.value(),
-					this.noise.value(), tf.math.greater(this.whole.value(), tf.constant(0))));
+			this.advancedRepeated = Fetch.ints(network.drawRepeated(states, this.owners.value(), this.noise.value(),
+					tf.math.greater(this.whole.value(), tf.constant(0))));
 			this.advanceRepeated = builder.entryPoint().fetching(this.advancedRepeated).changing(List.of(kept));
 
 			this.drawn = Fetch

@@ -31,7 +31,8 @@ import org.jspecify.annotations.Nullable;
  * @param eosId the id that ends a document
  */
 public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, ModelInput input,
-		int copySize, double tokenLoss, int guessedTokens, int leadTokens, int padId, int bosId, int eosId) implements LanguageModelConfig {
+		int copySize, double tokenLoss, int guessedTokens, int leadTokens, int padId, int bosId,
+		int eosId) implements LanguageModelConfig {
 
 	private static final int FEW_IDS = 10_000;
 
@@ -350,7 +351,8 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			int guessed = (this.guessedTokens != null) ? this.guessedTokens
 					: CalmConfig.guessedTokens(autoencoder.vocabularySize(), autoencoder.patchSize());
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head, this.input,
-					this.copySize, this.tokenLoss, guessed, leads, autoencoder.padId(), autoencoder.bosId(), autoencoder.eosId());
+					this.copySize, this.tokenLoss, guessed, leads, autoencoder.padId(), autoencoder.bosId(),
+					autoencoder.eosId());
 		}
 
 	}

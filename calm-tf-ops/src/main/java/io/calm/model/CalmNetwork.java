@@ -100,8 +100,7 @@ public final class CalmNetwork {
 	 */
 	public static boolean isHeadParameter(String name) {
 		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.")
-				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name)
-				|| LeadTokens.isParameter(name);
+				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name) || LeadTokens.isParameter(name);
 	}
 
 	/**
@@ -175,8 +174,7 @@ public final class CalmNetwork {
 	}
 
 	private Operand<TFloat32> hidden(Operand<TFloat32> states) {
-		return (this.copying == null) ? states
-				: this.network.columns(states, 0, this.config.backbone().hiddenSize());
+		return (this.copying == null) ? states : this.network.columns(states, 0, this.config.backbone().hiddenSize());
 	}
 
 	private @Nullable Operand<TFloat32> copies(Operand<TFloat32> states) {
@@ -216,9 +214,10 @@ public final class CalmNetwork {
 		return draw(states, owners, noise, true);
 	}
 
-	/** @param merged see {@link LeadTokens#draw} */
-	Operand<TInt32> draw(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
-			boolean merged) {
+	/**
+	 * @param merged see {@link LeadTokens#draw}
+	 */
+	Operand<TInt32> draw(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise, boolean merged) {
 		Latents latents = latents(states, owners, noise, merged);
 		Operand<TInt32> leads = latents.leads();
 		return (leads == null) ? this.autoencoder.decodeTokens(latents.vectors())
@@ -250,9 +249,10 @@ public final class CalmNetwork {
 		return this.autoencoder.decodeRepeated(latents.vectors(), latents.leads(), owners, whole);
 	}
 
-	/** @param merged see {@link LeadTokens#draw} */
-	private Latents latents(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
-			boolean merged) {
+	/**
+	 * @param merged see {@link LeadTokens#draw}
+	 */
+	private Latents latents(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise, boolean merged) {
 		Ops tf = this.network.tf();
 		PatchNoise parts = this.config.noise();
 		Operand<TFloat32> given = given(states);

@@ -95,8 +95,7 @@ final class LeadTokens {
 		Operand<TInt32> ofDraws = owners;
 		for (int place = 0; place < this.count; place++) {
 			if (rows != null && beginnings != null) {
-				guess = this.head.following(
-						tf.gather(this.network.columns(guesses, place * size, size), rows, zero),
+				guess = this.head.following(tf.gather(this.network.columns(guesses, place * size, size), rows, zero),
 						tf.gather(hidden, rows, zero), beginnings);
 			}
 			Operand<TInt32> tokens = Categorical.of(tf, this.head.probabilities(guess))
@@ -104,9 +103,9 @@ final class LeadTokens {
 			Operand<TInt32> before = ofDraws;
 			if (merged) {
 				Operand<TInt64> vocabulary = tf.constant(this.vocabularySize);
-				Unique<TInt64, TInt32> unique = tf.unique(tf.math.add(
-						tf.math.mul(tf.dtypes.cast(ofDraws, TInt64.class), vocabulary),
-						tf.dtypes.cast(tokens, TInt64.class)), tf.constant(new int[] { 0 }));
+				Unique<TInt64, TInt32> unique = tf
+					.unique(tf.math.add(tf.math.mul(tf.dtypes.cast(ofDraws, TInt64.class), vocabulary),
+							tf.dtypes.cast(tokens, TInt64.class)), tf.constant(new int[] { 0 }));
 				before = tf.dtypes.cast(tf.math.floorDiv(unique.y(), vocabulary), TInt32.class);
 				tokens = tf.dtypes.cast(tf.math.floorMod(unique.y(), vocabulary), TInt32.class);
 				ofDraws = unique.idx();

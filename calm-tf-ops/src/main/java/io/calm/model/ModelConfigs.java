@@ -126,12 +126,11 @@ public final class ModelConfigs {
 			BackboneConfig backbone = backbone(config);
 			int vocabulary = size(config, "vocab_size");
 			int patch = size(config, "patch_size");
-			return new CalmConfig(vocabulary, patch, backbone,
-					head(kind, backbone, config), input(config), config.integer(COPY_SIZE, 0, 0, LARGEST),
-					config.number(TOKEN_LOSS, 0),
+			return new CalmConfig(vocabulary, patch, backbone, head(kind, backbone, config), input(config),
+					config.integer(COPY_SIZE, 0, 0, LARGEST), config.number(TOKEN_LOSS, 0),
 					config.integer(GUESSED_TOKENS, CalmConfig.guessedTokens(vocabulary, patch), 1, LARGEST),
-					config.integer(LEAD_TOKENS, 0, 0, LARGEST), config.integer("pad_token_id"), config.integer("bos_token_id"),
-					config.integer("eos_token_id"));
+					config.integer(LEAD_TOKENS, 0, 0, LARGEST), config.integer("pad_token_id"),
+					config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in(directory.path().resolve(FILE).toString());

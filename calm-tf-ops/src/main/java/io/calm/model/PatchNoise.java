@@ -57,8 +57,7 @@ public record PatchNoise(int leadTokens, Noise head) {
 	Operand<TFloat32> draw(Network network, Draws draws, long count) {
 		Operand<TFloat32> ofHead = this.head.draw(draws, count);
 		return (this.leadTokens == 0) ? ofHead
-				: network.tf()
-					.concat(List.of(draws.uniform(count, this.leadTokens), ofHead), network.tf().constant(1));
+				: network.tf().concat(List.of(draws.uniform(count, this.leadTokens), ofHead), network.tf().constant(1));
 	}
 
 	/** The part of the lead tokens, {@code [n, A]}. */

@@ -87,9 +87,9 @@ class AutoencoderTest {
 			Input<TInt32, int[]> known = builder.ints(-1, 2);
 			Fetch<int[]> plain = Fetch.ints(autoencoder.decodeTokens(latent.value()));
 			Fetch<int[]> all = Fetch.ints(autoencoder.decodeTokens(latent.value(), known.value()));
-			Fetch<int[]> repeated = Fetch.ints(
-					autoencoder.decodeRepeated(latent.value(), known.value(), builder.network().tf().constant(owners),
-							builder.network().tf().dtypes.cast(builder.network().tf().constant(whole), TBool.class)));
+			Fetch<int[]> repeated = Fetch
+				.ints(autoencoder.decodeRepeated(latent.value(), known.value(), builder.network().tf().constant(owners),
+						builder.network().tf().dtypes.cast(builder.network().tf().constant(whole), TBool.class)));
 			EntryPoint decode = builder.entryPoint().fetching(plain, all).fetching(repeated);
 			try (Program program = builder.build()) {
 				program.initialize(program.variables((name) -> true), 4);

@@ -216,9 +216,8 @@ class BrierLmTest {
 				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
 				Input<TInt32, int[]> position = builder.ints(1);
 				Input<TFloat32, float[]> noise = builder.floats(1, config.noise().size());
-				Operand<TFloat32> hidden = tf.gather(
-						network.states(tokens.value(), tf.constant(new int[1][patches])), position.value(),
-						tf.constant(0));
+				Operand<TFloat32> hidden = tf.gather(network.states(tokens.value(), tf.constant(new int[1][patches])),
+						position.value(), tf.constant(0));
 				Fetch<int[]> drawn = Fetch.ints(network.draw(hidden, tf.constant(new int[] { 0 }), noise.value()));
 				EntryPoint next = builder.entryPoint().fetching(drawn);
 				Program program = builder.build();

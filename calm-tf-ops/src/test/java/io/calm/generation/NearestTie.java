@@ -39,8 +39,8 @@ final class NearestTie {
 	}
 
 	/**
-	 * The smallest difference of the greatest two logits among all that decide a patch, or 0
-	 * where a lead token was nearly another.
+	 * The smallest difference of the greatest two logits among all that decide a patch,
+	 * or 0 where a lead token was nearly another.
 	 * @param directory of the model
 	 * @param request what the text was made for
 	 * @param prompt its tokens

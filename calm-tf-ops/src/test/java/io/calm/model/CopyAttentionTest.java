@@ -83,8 +83,8 @@ class CopyAttentionTest {
 			Input<TInt32, int[]> sequence = builder.ints(PATCHES, K);
 			Operand<TFloat32> layered = states(builder, network, sequence.value());
 			Fetch<float[]> states = Fetch.floats(layered);
-			Fetch<float[]> whole = Fetch.floats(
-					network.states(sequence.value(), builder.network().tf().constant(new int[][] { DOCUMENTS })));
+			Fetch<float[]> whole = Fetch
+				.floats(network.states(sequence.value(), builder.network().tf().constant(new int[][] { DOCUMENTS })));
 			Fetch<float[]> joined = Fetch.floats(network.given(layered));
 			EntryPoint all = builder.entryPoint().fetching(states, whole, joined);
 			try (Program program = builder.build()) {

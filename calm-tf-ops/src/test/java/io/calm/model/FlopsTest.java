@@ -125,7 +125,8 @@ class FlopsTest {
 			.leadTokens(1)
 			.guessedTokens(1)
 			.build(autoencoder);
-		// given as 3; logits 3·7; drawing guesses one of two, and the decoder has one less
+		// given as 3; logits 3·7; drawing guesses one of two, and the decoder has one
+		// less
 		// to do: a layer of 45 and 3·7
 		double given = 3 * 4;
 		assertThat(Flops.of(leading, autoencoder, 10))

@@ -2,8 +2,8 @@ package io.calm.model;
 
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.function.IntUnaryOperator;
 
@@ -239,9 +239,7 @@ class LeadTokensTest {
 	}
 
 	private float[] weight(String name) {
-		float[] weight = this.weights.get(name);
-		assertThat(weight).as(name).isNotNull();
-		return weight;
+		return Objects.requireNonNull(this.weights.get(name), name);
 	}
 
 	private static double chiSquare(double[] counts, double[] probabilities) {

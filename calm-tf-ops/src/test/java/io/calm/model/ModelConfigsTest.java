@@ -5,6 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 import io.calm.checkpoint.ConfigFile;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
 import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -51,6 +53,28 @@ class ModelConfigsTest {
 		ConfigFile config = config("\"num_attention_heads\": 5");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelConfigs.backbone(config))
 			.withMessage("num_attention_heads: 5 does not divide hidden_size 48; correct one of them");
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', textBlock = """
+			lead_tokens    | 4  | choose from 0 to 3
+			lead_tokens    | -1 | lead_tokens
+			guessed_tokens | 5  | choose from 1 to 4
+			token_loss     | 0  | choose a token_loss above 0
+			""")
+	void refusesLeadTokensThatCannotBe(String name, String value, String said) throws IOException {
+		Path model = this.directory.resolve("model");
+		TinyModel.write(model, TinyModel.autoencoder().build(), 1, 1);
+		Path file = model.resolve("config.json");
+		Files.writeString(file,
+				Files.readString(file).replaceFirst("(\"" + name + "\": *)[0-9.]+", "$1" + value));
+		ModelDirectory directory = ModelDirectory.open(model);
+		try (TensorFile weights = directory.weights()) {
+			assertThatExceptionOfType(InvalidInputException.class)
+				.isThrownBy(() -> ModelConfigs.calm(directory, weights))
+				.withMessageContaining("config.json")
+				.withMessageContaining(said);
+		}
 	}
 
 	private ConfigFile config(String settings) throws IOException {

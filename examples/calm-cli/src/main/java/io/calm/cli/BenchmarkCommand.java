@@ -46,8 +46,8 @@ import picocli.CommandLine.Option;
 final class BenchmarkCommand {
 
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
-			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--guessed-tokens", "--lead-tokens", "--samples",
-			"--targets" };
+			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--guessed-tokens",
+			"--lead-tokens", "--samples", "--targets" };
 
 	private BenchmarkCommand() {
 	}

@@ -137,13 +137,14 @@ final class TrainCommand extends Subcommand {
 	Report run() {
 		if (this.baseline) {
 			refuse("--baseline", "--patch-size", "--latent-size", "--autoencoder-size", "--autoencoder-steps",
-					"--autoencoder-learning-rate", "--input", "--head", "--copy-size", "--token-loss", "--guessed-tokens", "--lead-tokens", "--samples",
-					"--targets", "--alpha", "--sampling-steps", "--solver");
+					"--autoencoder-learning-rate", "--input", "--head", "--copy-size", "--token-loss",
+					"--guessed-tokens", "--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps",
+					"--solver");
 		}
 		if (this.base != null) {
 			refuse("--base", "--tokenizer", "--preset", "--baseline", "--patch-size", "--latent-size",
-					"--autoencoder-size", "--input", "--head", "--copy-size", "--token-loss", "--guessed-tokens", "--lead-tokens", "--samples", "--targets",
-					"--alpha", "--sampling-steps", "--solver");
+					"--autoencoder-size", "--input", "--head", "--copy-size", "--token-loss", "--guessed-tokens",
+					"--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps", "--solver");
 		}
 		if (this.patience > 0 && this.evaluationCorpus.isEmpty()) {
 			throw new InvalidInputException("--patience", "needs text to score the models on",

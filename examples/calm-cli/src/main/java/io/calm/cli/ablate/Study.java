@@ -53,11 +53,14 @@ public record Study(String name, String question, String axis, Measure measure, 
 				doubles((a) -> Arm.ofModel("" + a, (model) -> model.alpha(a)), 0.5, 0.75, 1, 1.25, 1.5, 1.75));
 		bars("input", "What of a patch should the model see (table 5)?", "input", Arrays.stream(ModelInput.values())
 			.map((input) -> Arm.ofModel(input.name().toLowerCase(Locale.ROOT), (model) -> model.input(input))));
-		bars("objective", "What should the language model learn from, and may it copy?", "objective",
+		bars("objective", "What should the language model learn from, may it copy, and do tokens lead?", "objective",
 				Stream.of(Arm.ofModel("energy (the paper's)", (model) -> model.copySize(0).tokenLoss(0)),
-						Arm.ofModel("energy + tokens", (model) -> model.copySize(0)),
+						Arm.ofModel("energy + tokens", (model) -> model.copySize(0).leadTokens(0)),
 						Arm.ofModel("energy, copying", (model) -> model.tokenLoss(0)),
-						Arm.ofModel("energy + tokens, copying", Arm::nothing), Arm.ofBaseline()));
+						Arm.ofModel("energy + tokens, copying", (model) -> model.leadTokens(0)),
+						Arm.ofModel("the same, lead tokens", Arm::nothing), Arm.ofBaseline()));
+		bars("lead-tokens", "How many tokens of a patch should be drawn before its vector?", "A",
+				ints((leads) -> Arm.ofModel("" + leads, (model) -> model.leadTokens(leads)), 0, 1, 2, 3));
 		bars("kl-weight", "How strongly to pull the posterior to the prior?", "weight of the KL term",
 				doubles((weight) -> Arm.ofAutoencoder("" + weight, (autoencoder) -> autoencoder.klWeight(weight)), 0,
 						1e-4, 1e-3, 1e-2, 1e-1));

@@ -119,8 +119,7 @@ record TemperatureCurves(Material material, Scale scale, ProgramOptions program)
 				.gather(network.states(tokens.value(), documents.value()), patch.value(),
 						builder.network().tf().constant(0));
 			Input<TInt32, int[]> owners = builder.ints(-1);
-			Fetch<int[]> drawn = Fetch
-				.ints(network.draw(states, owners.value(), noise.value()));
+			Fetch<int[]> drawn = Fetch.ints(network.draw(states, owners.value(), noise.value()));
 			EntryPoint draw = builder.entryPoint().fetching(drawn);
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
