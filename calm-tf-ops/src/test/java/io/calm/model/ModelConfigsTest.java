@@ -66,8 +66,7 @@ class ModelConfigsTest {
 		Path model = this.directory.resolve("model");
 		TinyModel.write(model, TinyModel.autoencoder().build(), 1, 1);
 		Path file = model.resolve("config.json");
-		Files.writeString(file,
-				Files.readString(file).replaceFirst("(\"" + name + "\": *)[0-9.]+", "$1" + value));
+		Files.writeString(file, Files.readString(file).replaceFirst("(\"" + name + "\": *)[0-9.]+", "$1" + value));
 		ModelDirectory directory = ModelDirectory.open(model);
 		try (TensorFile weights = directory.weights()) {
 			assertThatExceptionOfType(InvalidInputException.class)
