@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
@@ -32,7 +31,7 @@ import org.tensorflow.types.TInt32;
  */
 final class NearestTie {
 
-	/** Draws of lead tokens nearer to another token than this are a tie. */
+	/** How far the numbers that draw lead tokens are moved. */
 	private static final float TIE = 1e-6f;
 
 	private NearestTie() {
@@ -40,7 +39,8 @@ final class NearestTie {
 
 	/**
 	 * The smallest difference of the greatest two logits among all that decide a patch,
-	 * or 0 where a lead token was nearly another.
+	 * or 0 where another patch would have been chosen if all lead tokens were drawn a little
+	 * further up, or down.
 	 * @param directory of the model
 	 * @param request what the text was made for
 	 * @param prompt its tokens
@@ -55,47 +55,46 @@ final class NearestTie {
 			int[] all = Arrays.copyOf(known, known.length + text.length);
 			System.arraycopy(text, 0, all, known.length, text.length);
 			int length = all.length / size; // P
-			Input<TInt32, int[]> patches = builder.ints(length, size); // [P, K]
+			Input<TInt32, int[]> tokens = builder.ints(length, size); // [P, K]
 			Input<TInt32, int[]> documents = builder.ints(1, length);
 			Input<TInt32, int[]> owners = builder.ints(-1); // [R]
 			Input<TFloat32, float[]> noise = builder.floats(-1, config.noise().size());
 			CalmNetwork network = new CalmNetwork(builder.network(), config,
 					ModelConfigs.autoencoderOf(model, weights));
 			// [P, d]
-			Operand<TFloat32> hidden = network.states(patches.value(), documents.value());
+			Operand<TFloat32> hidden = network.states(tokens.value(), documents.value());
 			// [R·K, V]
 			Fetch<float[]> logits = Fetch
 				.floats(network.decode(network.latents(hidden, owners.value(), noise.value())));
 			Fetch<int[]> patch = Fetch.ints(network.draw(hidden, owners.value(), noise.value()));
 			EntryPoint draw = builder.entryPoint().fetching(logits).fetching(patch);
-			SplittableRandom random = Slot.random(request.seed(), length - 1, Slot.NOISE);
 			float[] least = { Float.MAX_VALUE };
+			List<int[]> patches = new ArrayList<>();
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
-				PatchSource source = (count) -> {
-					int[] last = new int[count];
-					Arrays.fill(last, length - 1);
-					float[] drawn = config.noise().draw(random, count);
-					List<int[]> leads = new ArrayList<>();
-					int[] tokens = {};
-					for (float moved : new float[] { -TIE, TIE, 0 }) {
+				for (float by : new float[] { -TIE, TIE, 0 }) {
+					SplittableRandom random = Slot.random(request.seed(), length - 1, Slot.NOISE);
+					PatchSource source = (count) -> {
+						int[] last = new int[count];
+						Arrays.fill(last, length - 1);
 						try (Call call = program.call(draw)
-							.feed(patches, all)
+							.feed(tokens, all)
 							.feed(documents, new int[length])
 							.feed(owners, last)
-							.feed(noise, moved(drawn, config.noise(), moved))
+							.feed(noise, moved(config.noise().draw(random, count), config.noise(), by))
 							.run()) {
-							tokens = call.get(patch);
-							leads.add(leads(tokens, size, config.leadTokens()));
 							differences(call.get(logits), config.vocabularySize(), size, config.leadTokens(), least);
+							return call.get(patch);
 						}
-					}
-					if (!Arrays.equals(leads.get(0), leads.get(1))) {
-						least[0] = 0;
-					}
-					return tokens;
-				};
-				request.sampling().ofPatches().sample(source, Slot.random(request.seed(), length, Slot.CHOICE));
+					};
+					patches.add(request.sampling()
+						.ofPatches()
+						.sample(source, Slot.random(request.seed(), length, Slot.CHOICE))
+						.tokens());
+				}
+			}
+			if (!Arrays.equals(patches.get(0), patches.get(1)) || !Arrays.equals(patches.get(0), patches.get(2))) {
+				return 0;
 			}
 			return least[0];
 		}
@@ -110,10 +109,6 @@ final class NearestTie {
 			}
 		}
 		return moved;
-	}
-
-	private static int[] leads(int[] tokens, int size, int count) {
-		return IntStream.range(0, tokens.length).filter((i) -> i % size < count).map((i) -> tokens[i]).toArray();
 	}
 
 	/** Of the tokens behind the lead tokens. */
