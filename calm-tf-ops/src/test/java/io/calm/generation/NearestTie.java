@@ -39,8 +39,8 @@ final class NearestTie {
 
 	/**
 	 * The smallest difference of the greatest two logits among all that decide a patch,
-	 * or 0 where another patch would have been chosen if all lead tokens were drawn a little
-	 * further up, or down.
+	 * or 0 where another patch would have been chosen if all lead tokens were drawn a
+	 * little further up, or down.
 	 * @param directory of the model
 	 * @param request what the text was made for
 	 * @param prompt its tokens

@@ -1,6 +1,7 @@
 package io.calm.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -30,9 +31,17 @@ final class AblateCommand extends Subcommand {
 
 	}
 
-	@Parameters(paramLabel = "STUDY",
-			description = "k, regularisation, samples, alpha, input, kl-weight, latent-size, head, temperature or"
-					+ " baseline.")
+	/** For the help. */
+	static final class Studies extends ArrayList<String> {
+
+		Studies() {
+			super(Study.names());
+		}
+
+	}
+
+	@Parameters(paramLabel = "STUDY", completionCandidates = Studies.class,
+			description = "One of ${COMPLETION-CANDIDATES}.")
 	private String study = "";
 
 	@Option(names = "--output", required = true, paramLabel = "DIR", description = "Where models and results go.")

@@ -92,17 +92,18 @@ public record Study(String name, String question, String axis, Measure measure, 
 	public static Study named(String name) {
 		Study study = ALL.get(name);
 		if (study == null) {
-			throw new InvalidInputException("study " + name, "is not known", "choose one of " + names());
+			throw new InvalidInputException("study " + name, "is not known",
+					"choose one of " + String.join(", ", ALL.keySet()));
 		}
 		return study;
 	}
 
 	/**
 	 * The names of all studies.
-	 * @return separated by commas
+	 * @return in the order of the help
 	 */
-	public static String names() {
-		return String.join(", ", ALL.keySet());
+	public static List<String> names() {
+		return List.copyOf(ALL.keySet());
 	}
 
 	/** The paper's: 0.05, 0.1, 0.15, 0.2 for a K of 1, 2, 4, 8. */
