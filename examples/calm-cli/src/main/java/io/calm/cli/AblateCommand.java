@@ -1,7 +1,7 @@
 package io.calm.cli;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 
@@ -32,10 +32,11 @@ final class AblateCommand extends Subcommand {
 	}
 
 	/** For the help. */
-	static final class Studies extends ArrayList<String> {
+	static final class Studies implements Iterable<String> {
 
-		Studies() {
-			super(Study.names());
+		@Override
+		public Iterator<String> iterator() {
+			return Study.names().iterator();
 		}
 
 	}
