@@ -32,6 +32,7 @@ import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.AutoencoderTrainer;
 import io.calm.training.BaselineTrainer;
+import io.calm.training.Checkpoint;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.Sample;
@@ -294,7 +295,7 @@ public final class CalmTraining {
 		else {
 			trained = (this.baseline != null) ? baseline(this.baseline) : calm();
 		}
-		Path work = target.resolveSibling(target.getFileName() + ".training");
+		Path work = Checkpoint.workOf(target);
 		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
 			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
 		try (TokenStore data = TokenStore.of(text, tokens);

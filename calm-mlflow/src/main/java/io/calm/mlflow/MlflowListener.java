@@ -17,6 +17,7 @@ import io.calm.mlflow.SpoolEntry.Metrics;
 import io.calm.mlflow.SpoolEntry.Start;
 import io.calm.mlflow.SpoolEntry.Text;
 import io.calm.training.AutoencoderTrainer;
+import io.calm.training.Checkpoint;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -45,9 +46,6 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	/** Before the names of the scores of an evaluation. */
 	public static final String EVALUATION = "evaluation/";
-
-	/** The directory of a training by CalmTraining, which is deleted at its end. */
-	private static final String WORK = ".training";
 
 	private static final String KILLED = "KILLED";
 
@@ -151,7 +149,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		return this.options.spool().orElseGet(() -> {
 			Path beside = Path.of(checkpoints.isEmpty() ? "." : checkpoints).toAbsolutePath().normalize();
 			Path parent = beside.getParent();
-			if (parent != null && String.valueOf(parent.getFileName()).endsWith(WORK)) {
+			if (parent != null && Checkpoint.isWork(parent)) {
 				beside = parent;
 			}
 			return beside.resolveSibling("mlflow-spool");

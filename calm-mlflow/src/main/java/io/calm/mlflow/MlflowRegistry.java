@@ -33,6 +33,7 @@ import java.util.stream.Stream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.input.InvalidInputException;
+import io.calm.training.Checkpoint;
 import org.jspecify.annotations.Nullable;
 import org.mlflow.api.proto.ModelRegistry;
 import org.mlflow.api.proto.ModelRegistry.CreateModelVersion;
@@ -66,10 +67,6 @@ public final class MlflowRegistry {
 	private static final String DIGEST_TAG = "calm.sha256";
 
 	private static final String MODEL = "model";
-
-	/** Only for a training to go on. */
-	private static final Set<String> NOT_OF_THE_MODEL = Set.of("optimizer.safetensors", "trainer_state.json",
-			"evaluated.json", "best.json", CHECKSUMS);
 
 	private static final int MOST_CHECKSUMS = 1 << 20;
 
@@ -487,12 +484,16 @@ public final class MlflowRegistry {
 		return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun().getInfo();
 	}
 
+	private static boolean isOfTheModel(String fileName) {
+		return !fileName.equals(CHECKSUMS) && !Checkpoint.isOfTraining(fileName);
+	}
+
 	/** The files of a model by their names; those that links lead to, too. */
 	private static Map<String, Path> files(Path model) throws IOException {
 		Map<String, Path> files = new TreeMap<>();
 		try (Stream<Path> walk = Files.walk(model, FileVisitOption.FOLLOW_LINKS)) {
 			for (Path file : walk.toList()) {
-				if (Files.isDirectory(file) || NOT_OF_THE_MODEL.contains(file.getFileName().toString())) {
+				if (Files.isDirectory(file) || !isOfTheModel(file.getFileName().toString())) {
 					continue;
 				}
 				String name = nameOf(model, file);

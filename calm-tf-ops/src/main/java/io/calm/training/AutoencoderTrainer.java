@@ -82,12 +82,12 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 			}
 			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
-			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
-					this.evaluation, base)
-				.run(directory, settings, (target) -> {
-					ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
-					files.accept(target);
-				}, List.of());
+			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
+				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
+				files.accept(target);
+			}, List.of());
+			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
+				.run(settings);
 		}
 	}
 

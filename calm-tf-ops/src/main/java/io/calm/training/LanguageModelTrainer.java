@@ -118,12 +118,12 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 			loadAutoencoder.accept(training.program(), frozen);
 			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(config));
 			settings.putAll(this.options.settings(this.program));
-			return new TrainingLoop(PHASE, training, this.options, blocks, data.digest(), this.listeners,
-					this.evaluation, base)
-				.run(directory, settings, (target) -> {
-					ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
-					files.accept(target);
-				}, frozen);
+			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
+				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
+				files.accept(target);
+			}, frozen);
+			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
+				.run(settings);
 		}
 	}
 

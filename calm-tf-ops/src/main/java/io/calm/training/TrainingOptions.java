@@ -15,9 +15,7 @@ import io.calm.input.InvalidInputException;
  * @param batch sequences per micro-batch, B
  * @param patches patches per sequence, P
  * @param accumulation micro-batches per step
- * @param learningRate the greatest
- * @param warmup steps over which the learning rate rises from 0
- * @param decay what it does afterwards
+ * @param learningRate how large they are
  * @param averaging decay of the running average of the weights, which is what is saved; 0
  * saves the weights themselves
  * @param checkpointEvery steps between checkpoints; 0 for none but the last
@@ -27,19 +25,9 @@ import io.calm.input.InvalidInputException;
  * @param seed of first weights, data order and draws
  * @param optimizer constants of AdamW
  */
-public record TrainingOptions(long steps, int batch, int patches, int accumulation, double learningRate, long warmup,
-		Decay decay, double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
+public record TrainingOptions(long steps, int batch, int patches, int accumulation, LearningRate learningRate,
+		double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
 		OptimizerConfig optimizer) {
-
-	/** What the learning rate does after the warm-up. */
-	public enum Decay {
-
-		/** It stays. */
-		CONSTANT,
-		/** It falls to a tenth along a half cosine. */
-		COSINE
-
-	}
 
 	/** Checks the numbers. */
 	public TrainingOptions {
@@ -47,17 +35,12 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		atLeast("batch", batch, 1);
 		atLeast("block", patches, 2);
 		atLeast("accumulation", accumulation, 1);
-		atLeast("warmup", warmup, 0);
 		atLeast("checkpoint interval", checkpointEvery, 0);
 		atLeast("evaluation interval", evaluateEvery, 0);
 		atLeast("patience", patience, 0);
 		if (patience > 0 && evaluateEvery == 0) {
 			throw new InvalidInputException("training, patience", "is " + patience + ", but nothing is evaluated",
 					"choose an evaluation interval too");
-		}
-		if (!(learningRate > 0 && learningRate < Double.POSITIVE_INFINITY)) {
-			throw new InvalidInputException("training, learning rate", "is " + learningRate,
-					"choose a positive number, such as 0.0003");
 		}
 		if (!(averaging >= 0 && averaging < 1)) {
 			throw new InvalidInputException("training, averaging", "is " + averaging,
@@ -77,22 +60,6 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		return builder.build();
 	}
 
-	/**
-	 * The learning rate of a step.
-	 * @param step counted from 1
-	 * @return the rate
-	 */
-	public double learningRateAt(long step) {
-		if (step <= this.warmup) {
-			return this.learningRate * step / this.warmup;
-		}
-		if (this.decay == Decay.CONSTANT || this.steps <= this.warmup) {
-			return this.learningRate;
-		}
-		double progress = (double) (step - this.warmup) / (this.steps - this.warmup);
-		return this.learningRate * (0.1 + 0.45 * (1 + Math.cos(Math.PI * Math.min(1, progress))));
-	}
-
 	/** What a listener is told of how the training is done. */
 	Map<String, Object> settings(ProgramOptions program) {
 		Map<String, Object> settings = new LinkedHashMap<>();
@@ -100,9 +67,9 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		settings.put("batch", this.batch);
 		settings.put("patches", this.patches);
 		settings.put("accumulation", this.accumulation);
-		settings.put("learning_rate", this.learningRate);
-		settings.put("warmup", this.warmup);
-		settings.put("decay", this.decay.name().toLowerCase(Locale.ROOT));
+		settings.put("learning_rate", this.learningRate.greatest());
+		settings.put("warmup", this.learningRate.warmup());
+		settings.put("decay", this.learningRate.decay().name().toLowerCase(Locale.ROOT));
 		settings.put("averaging", this.averaging);
 		settings.put("checkpoint_every", this.checkpointEvery);
 		settings.put("evaluate_every", this.evaluateEvery);
@@ -142,7 +109,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 
 		private long warmup = 100;
 
-		private Decay decay = Decay.COSINE;
+		private LearningRate.Decay decay = LearningRate.Decay.COSINE;
 
 		private double averaging;
 
@@ -224,7 +191,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		 * @param decay cosine by default
 		 * @return this
 		 */
-		public Builder decay(Decay decay) {
+		public Builder decay(LearningRate.Decay decay) {
 			this.decay = decay;
 			return this;
 		}
@@ -293,9 +260,9 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		private TrainingOptions build() {
-			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation, this.learningRate,
-					this.warmup, this.decay, this.averaging, this.checkpointEvery, this.evaluateEvery, this.patience,
-					this.seed, this.optimizer);
+			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation,
+					new LearningRate(this.learningRate, this.warmup, this.decay), this.averaging, this.checkpointEvery,
+					this.evaluateEvery, this.patience, this.seed, this.optimizer);
 		}
 
 	}

@@ -195,7 +195,7 @@ final class TrainingProgram implements AutoCloseable {
 	 */
 	StepMetrics step(String phase, long step, List<TokenBatch> batches) {
 		long start = System.nanoTime();
-		double rate = this.options.learningRateAt(step);
+		double rate = this.options.learningRate().at(step, this.options.steps());
 		boolean atOnce = this.forward == this.update;
 		double share = 1.0 / batches.size();
 		double loss = 0;

@@ -180,7 +180,7 @@ class ResumeTest {
 			.accumulation(accumulation)
 			.learningRate(3e-3)
 			.warmup(5)
-			.decay(TrainingOptions.Decay.CONSTANT)
+			.decay(LearningRate.Decay.CONSTANT)
 			.averaging(0.9)
 			.checkpointEvery(checkpointEvery)
 			.seed(7));

@@ -351,29 +351,6 @@ class TrainingLoopTest {
 	}
 
 	@Test
-	void learningRateFollowsTheSchedule() {
-		TrainingOptions cosine = options((training) -> training.steps(14).learningRate(2).warmup(4));
-		assertThat(cosine.decay()).isEqualTo(TrainingOptions.Decay.COSINE);
-		assertThat(cosine.learningRateAt(1)).isEqualTo(0.5);
-		assertThat(cosine.learningRateAt(4)).isEqualTo(2);
-		// halfway: 0.1 + 0.9 / 2
-		assertThat(cosine.learningRateAt(9)).isCloseTo(1.1, within(1e-12));
-		// four fifths: cos 0.8π = -0.809…
-		assertThat(cosine.learningRateAt(12)).isCloseTo(2 * (0.1 + 0.45 * (1 - 0.8090169943749475)), within(1e-12));
-		assertThat(cosine.learningRateAt(14)).isCloseTo(0.2, within(1e-12));
-		assertThat(cosine.learningRateAt(100)).isCloseTo(0.2, within(1e-12));
-
-		TrainingOptions constant = options(
-				(training) -> training.steps(14).learningRate(2).warmup(4).decay(TrainingOptions.Decay.CONSTANT));
-		assertThat(constant.learningRateAt(3)).isEqualTo(1.5);
-		assertThat(constant.learningRateAt(5)).isEqualTo(2);
-		assertThat(constant.learningRateAt(14)).isEqualTo(2);
-
-		TrainingOptions cold = options((training) -> training.steps(10).learningRate(2).warmup(0));
-		assertThat(cold.learningRateAt(5)).isCloseTo(1.1, within(1e-12));
-	}
-
-	@Test
 	void onlyMatricesDecay() {
 		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
 			Ops tf = builder.network().tf();
@@ -406,7 +383,7 @@ class TrainingLoopTest {
 				.accumulation(1)
 				.learningRate(1e-3)
 				.warmup(0)
-				.decay(TrainingOptions.Decay.COSINE)
+				.decay(LearningRate.Decay.COSINE)
 				.averaging(0)
 				.checkpointEvery(0)
 				.evaluateEvery(0)
@@ -428,7 +405,7 @@ class TrainingLoopTest {
 	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
 			Consumer<Path> files, Evaluation evaluation) {
 		TrainingOptions options = options((training) -> {
-			training.decay(TrainingOptions.Decay.CONSTANT);
+			training.decay(LearningRate.Decay.CONSTANT);
 			changes.accept(training);
 		});
 		try (TokenStore data = TinyModel.text(text)) {

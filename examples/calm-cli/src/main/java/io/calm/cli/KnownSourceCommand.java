@@ -23,6 +23,7 @@ import io.calm.training.AutoencoderTrainer;
 import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
+import io.calm.training.LearningRate;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import picocli.CommandLine.Command;
@@ -85,8 +86,8 @@ final class KnownSourceCommand extends Subcommand {
 	private double autoencoderLearningRate;
 
 	@Option(names = "--decay", defaultValue = "cosine",
-			description = "Of the learning rate: constant or cosine (default: ${DEFAULT-VALUE}).")
-	private TrainingOptions.Decay decay = TrainingOptions.Decay.COSINE;
+			description = "Of the learning rate: constant, linear, cosine or late (default: ${DEFAULT-VALUE}).")
+	private LearningRate.Decay decay = LearningRate.Decay.COSINE;
 
 	@Option(names = "--averaging", defaultValue = "0.995",
 			description = "Decay of the weights' average; 0 for none (default: ${DEFAULT-VALUE}).")

@@ -17,6 +17,7 @@ import io.calm.training.AutoencoderTrainer;
 import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
+import io.calm.training.LearningRate;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -110,7 +111,7 @@ record Bench(Scale scale, Material material, ProgramOptions program) {
 			.patches(patches)
 			.learningRate(this.scale.learningRate())
 			.warmup(Math.min(100, tenth))
-			.decay(TrainingOptions.Decay.COSINE)
+			.decay(LearningRate.Decay.COSINE)
 			.averaging(0.995)
 			.checkpointEvery(tenth)
 			.evaluateEvery(evaluated ? tenth : 0)
