@@ -99,7 +99,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The text.
+	 * Trains on the text of these files.
 	 * @param paths files ({@code .txt}, {@code .jsonl}, {@code .gz} of both) or
 	 * directories of them
 	 * @return this
@@ -109,7 +109,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The text.
+	 * Trains on this text.
 	 * @param corpus with options of its own
 	 * @return this
 	 */
@@ -144,7 +144,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The tokenizer.
+	 * Reads the tokenizer from a file.
 	 * @param path a {@code tokenizer.json}, or a directory with one
 	 * @return this
 	 */
@@ -154,7 +154,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The tokenizer.
+	 * Uses a tokenizer that is open already.
 	 * @param tokenizer stays the caller's, who closes it
 	 * @return this
 	 */
@@ -187,7 +187,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The autoencoder.
+	 * Sets the autoencoder's shape and training.
 	 * @param shape sets its sizes; the paper's by default
 	 * @param training sets how long and how it is trained
 	 * @return this
@@ -210,7 +210,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * The language model.
+	 * Sets the language model's shape and training.
 	 * @param preset its size, see {@link CalmConfig#preset(String)}
 	 * @param shape sets what differs from the preset
 	 * @param training sets how long and how it is trained
@@ -255,7 +255,7 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * Adds a listener.
+	 * Adds a listener that follows all phases of the training.
 	 * @param listener follows both trainings
 	 * @return this
 	 */

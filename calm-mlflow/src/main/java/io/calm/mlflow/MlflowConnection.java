@@ -55,7 +55,8 @@ public final class MlflowConnection {
 	}
 
 	/**
-	 * A connection.
+	 * Connects to the server at an address, with what the environment says of
+	 * credentials.
 	 * @param trackingUri such as {@code http://localhost:5000}
 	 * @return the connection; nothing is called yet
 	 */
@@ -64,7 +65,8 @@ public final class MlflowConnection {
 	}
 
 	/**
-	 * A connection.
+	 * Builds a connection from settings, with the environment's values where they say
+	 * nothing.
 	 * @param connection sets address and credentials
 	 * @return the connection; nothing is called yet
 	 * @throws InvalidInputException if there is no tracking URI, or it is not one of
@@ -79,7 +81,7 @@ public final class MlflowConnection {
 	}
 
 	/**
-	 * The server.
+	 * The address of the tracking server, without credentials.
 	 * @return its address, without credentials
 	 */
 	public URI trackingUri() {
@@ -155,7 +157,7 @@ public final class MlflowConnection {
 		}
 
 		/**
-		 * The server.
+		 * Sets the address of the tracking server.
 		 * @param trackingUri such as {@code http://localhost:5000}; may hold
 		 * {@code user:password@}, in which {@code /} is written {@code %2F} and {@code @}
 		 * is written {@code %40}
@@ -167,7 +169,7 @@ public final class MlflowConnection {
 		}
 
 		/**
-		 * Basic authentication.
+		 * Authenticates by user name and password.
 		 * @param username the user
 		 * @param password the user's
 		 * @return this
@@ -180,7 +182,7 @@ public final class MlflowConnection {
 		}
 
 		/**
-		 * Bearer authentication.
+		 * Authenticates by a bearer token.
 		 * @param token the token
 		 * @return this
 		 */

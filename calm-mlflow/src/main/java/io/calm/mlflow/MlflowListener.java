@@ -73,7 +73,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	}
 
 	/**
-	 * A listener.
+	 * Makes a listener that records trainings on the server at an address.
 	 * @param trackingUri such as {@code http://localhost:5000}
 	 * @return the listener; nothing is called before a training begins
 	 */
@@ -82,7 +82,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	}
 
 	/**
-	 * A listener.
+	 * Makes a listener from options.
 	 * @param options set server, experiment, run and more; without a tracking URI, here
 	 * and in {@code MLFLOW_TRACKING_URI}, everything stays in the spool
 	 * @return the listener; nothing is called before a training begins

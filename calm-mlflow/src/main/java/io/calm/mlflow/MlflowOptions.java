@@ -39,7 +39,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 	/** Which checkpoints are sent as artifacts. */
 	public enum Checkpoints {
 
-		/** None. */
+		/** Uploads no checkpoints. */
 		NONE,
 		/** The last one, as {@code checkpoints/last}. */
 		LAST,
@@ -140,7 +140,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		}
 
 		/**
-		 * The server.
+		 * Sets the address of the tracking server.
 		 * @param trackingUri such as {@code http://localhost:5000}
 		 * @return this
 		 */
@@ -160,7 +160,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		}
 
 		/**
-		 * The experiment.
+		 * Sets the experiment by its name.
 		 * @param name is made if it is not there; {@code Default} by default
 		 * @return this
 		 */
@@ -173,7 +173,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		}
 
 		/**
-		 * The experiment.
+		 * Sets the experiment by its id.
 		 * @param id of one that there is
 		 * @return this
 		 */

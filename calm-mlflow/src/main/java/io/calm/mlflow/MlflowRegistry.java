@@ -109,7 +109,8 @@ public final class MlflowRegistry {
 	public record Version(String name, int version, String runId, Set<String> aliases, Map<String, String> tags) {
 
 		/**
-		 * Its address.
+		 * The address under which MLflow and {@code calm.model.location} know this
+		 * version.
 		 * @return such as {@code models:/name/3}
 		 */
 		public String uri() {
@@ -646,7 +647,7 @@ public final class MlflowRegistry {
 		}
 
 		/**
-		 * Adds an alias.
+		 * Points an alias at the new version.
 		 * @param alias such as {@code champion}
 		 * @return this
 		 */

@@ -50,7 +50,7 @@ public final class CalmChatModel implements ChatModel {
 	private final Set<String> warned = ConcurrentHashMap.newKeySet();
 
 	/**
-	 * A chat model.
+	 * Makes a chat model that writes its answers with a text generator.
 	 * @param generator continues the prompt
 	 * @param format makes the prompt of the messages
 	 * @param options what requests without options get; names the model

@@ -16,7 +16,7 @@ public final class CalmTrainer {
 	private final List<TrainingListener> listeners;
 
 	/**
-	 * A trainer.
+	 * Makes a trainer whose trainings these listeners follow.
 	 * @param listeners follow every training
 	 */
 	public CalmTrainer(List<TrainingListener> listeners) {

@@ -22,7 +22,7 @@ public interface ChatPromptFormat {
 		.collect(Collectors.joining("\n"));
 
 	/**
-	 * Makes the prompt.
+	 * Turns a conversation into the prompt that the model continues.
 	 * @param messages of the chat, the last one last
 	 * @return the beginning of the text
 	 */

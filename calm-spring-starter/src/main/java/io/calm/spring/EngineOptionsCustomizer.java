@@ -10,7 +10,7 @@ import io.calm.generation.EngineOptions;
 public interface EngineOptionsCustomizer {
 
 	/**
-	 * Changes the options.
+	 * Changes the options of the engine before it is opened.
 	 * @param options as the properties set them
 	 */
 	void customize(EngineOptions.Builder options);

@@ -92,7 +92,7 @@ public final class GenerationObservationContext extends Observation.Context {
 	}
 
 	/**
-	 * The prompt.
+	 * The prompt of the observed request.
 	 * @return it, or {@code null} unless {@code calm.observations.include-prompt} is set
 	 */
 	public @Nullable String prompt() {
@@ -100,7 +100,7 @@ public final class GenerationObservationContext extends Observation.Context {
 	}
 
 	/**
-	 * The generated text.
+	 * The text that was generated, once it is complete.
 	 * @return it, or {@code null} unless {@code calm.observations.include-completion} is
 	 * set
 	 */

@@ -31,20 +31,20 @@ public record ModelStatus(State state, String name, @Nullable LanguageModelConfi
 		WAITING,
 		/** It is being opened for the first time. */
 		OPENING,
-		/** It takes requests. */
+		/** The model takes requests. */
 		USABLE,
 		/**
 		 * It could not be opened, and the next request tries again; or its engine has
 		 * failed, such as for want of memory, and takes no requests until it is reloaded.
 		 */
 		FAILED,
-		/** The application ends. */
+		/** The application ends, and the model takes no more requests. */
 		CLOSED
 
 	}
 
 	/**
-	 * Something that failed.
+	 * A failure of the model, and when it happened.
 	 *
 	 * @param at when
 	 * @param message what, without prompts and texts

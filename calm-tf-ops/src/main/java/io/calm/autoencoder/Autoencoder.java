@@ -46,7 +46,7 @@ public final class Autoencoder {
 	private final RmsNorm decoderNorm;
 
 	/**
-	 * Declares the network.
+	 * Declares the parameters of an autoencoder.
 	 * @param network where to build it
 	 * @param prefix of the parameters' names: empty, or {@code ae_model.} inside a
 	 * language model
@@ -71,7 +71,7 @@ public final class Autoencoder {
 	}
 
 	/**
-	 * Its shape.
+	 * The shape of this autoencoder.
 	 * @return the configuration
 	 */
 	public AutoencoderConfig config() {
@@ -87,7 +87,7 @@ public final class Autoencoder {
 	}
 
 	/**
-	 * Encodes patches.
+	 * Encodes patches into the posteriors of their latent vectors.
 	 * @param tokens {@code [R, K]}
 	 * @return the posterior of their latent vectors
 	 */

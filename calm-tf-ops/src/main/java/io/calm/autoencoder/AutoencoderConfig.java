@@ -116,7 +116,7 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 		}
 
 		/**
-		 * D, the width.
+		 * Sets D, the width of encoder and decoder.
 		 * @param hiddenSize 512 by default
 		 * @return this
 		 */
@@ -200,7 +200,7 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 		}
 
 		/**
-		 * Builds it.
+		 * Builds the configuration.
 		 * @return the configuration
 		 * @throws InvalidInputException if a number is out of its range
 		 */

@@ -15,7 +15,7 @@ import org.tensorflow.types.TInt32;
 public record Posterior(Operand<TFloat32> mean, Operand<TFloat32> logDeviation) {
 
 	/**
-	 * σ.
+	 * The standard deviation σ of each dimension.
 	 * @param tf where to build
 	 * @return {@code [R, l]}
 	 */

@@ -42,7 +42,7 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 	public record Noise(Operand<TInt32> tokenKeep, Operand<TFloat32> latentNoise, Operand<TFloat32> latentKeep) {
 
 		/**
-		 * Draws them.
+		 * Draws the random numbers of one training step.
 		 * @param tf where to build
 		 * @param draws the source
 		 * @param config of the autoencoder
@@ -61,7 +61,7 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 	}
 
 	/**
-	 * Builds the objective.
+	 * Builds the loss of patches and what is reported of it.
 	 * @param network where to build it
 	 * @param autoencoder what learns
 	 * @param tokens {@code [R, K]}

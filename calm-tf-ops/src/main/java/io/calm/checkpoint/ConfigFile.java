@@ -45,7 +45,7 @@ public final class ConfigFile {
 	}
 
 	/**
-	 * Reads a file.
+	 * Reads a JSON file of settings.
 	 * @param file the path of a {@code config.json}
 	 * @return its settings
 	 * @throws InvalidInputException if there is no such file, it is larger than 1 MiB, or
@@ -104,7 +104,7 @@ public final class ConfigFile {
 	}
 
 	/**
-	 * A whole number.
+	 * Reads a whole number that an {@code int} holds.
 	 * @param key its name
 	 * @return its value
 	 * @throws InvalidInputException if it is missing or no whole number of 32 bits
@@ -198,7 +198,7 @@ public final class ConfigFile {
 	}
 
 	/**
-	 * A number.
+	 * Reads a number.
 	 * @param key its name
 	 * @return its value, finite
 	 * @throws InvalidInputException if it is missing or no number that a {@code double}
@@ -224,7 +224,7 @@ public final class ConfigFile {
 	}
 
 	/**
-	 * A text.
+	 * Reads a text.
 	 * @param key its name
 	 * @return its value
 	 * @throws InvalidInputException if it is missing or no text

@@ -115,7 +115,7 @@ public final class ModelDirectory {
 	}
 
 	/**
-	 * Where it is.
+	 * The path of this directory.
 	 * @return the path, as it was given
 	 */
 	public Path path() {

@@ -41,7 +41,7 @@ public final class OutputLock implements AutoCloseable {
 	}
 
 	/**
-	 * Locks a place.
+	 * Locks an output, so that no other process writes it.
 	 * @param output what is going to be written; its parents are made
 	 * @return the lock, until it is closed
 	 * @throws InvalidInputException if somebody else is writing there

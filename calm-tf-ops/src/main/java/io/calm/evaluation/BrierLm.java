@@ -47,7 +47,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	private static final int DRAWS = 2;
 
 	/**
-	 * Scores a model.
+	 * Scores a language model on text, by its draws.
 	 * @param directory of a language model
 	 * @param data the text
 	 * @param options device and precision

@@ -64,7 +64,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	}
 
 	/**
-	 * Scores a model.
+	 * Scores a baseline on text, by its probabilities.
 	 * @param directory of a baseline Transformer
 	 * @param data the text
 	 * @param options device and precision

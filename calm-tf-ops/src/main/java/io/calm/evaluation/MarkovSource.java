@@ -53,7 +53,7 @@ public final class MarkovSource {
 	}
 
 	/**
-	 * Draws a source.
+	 * Draws a source with random successors and probabilities.
 	 * @param states the number of tokens, at least 2
 	 * @param successors how many tokens may follow each token, 1 to {@code states}
 	 * @param seed the same seed gives the same source, on every machine

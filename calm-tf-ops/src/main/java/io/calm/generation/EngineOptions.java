@@ -127,7 +127,7 @@ public record EngineOptions(int slots, int context, int queue, int buffer, Durat
 		}
 
 		/**
-		 * Device and precision.
+		 * Sets device and precision.
 		 * @param program on the device at hand by default, in bf16 on a CPU with
 		 * instructions for it, otherwise in fp32
 		 * @return this

@@ -161,7 +161,7 @@ public final class GenerationEngine implements AutoCloseable {
 	}
 
 	/**
-	 * Generates a continuation.
+	 * Continues a prompt.
 	 * @param prompt the beginning of the text; may be empty
 	 * @param options sets what differs from the defaults
 	 * @return the text to come
@@ -277,7 +277,7 @@ public final class GenerationEngine implements AutoCloseable {
 	}
 
 	/**
-	 * Where it computes.
+	 * The device that the model computes on.
 	 * @return CPU or GPU
 	 */
 	public Device device() {

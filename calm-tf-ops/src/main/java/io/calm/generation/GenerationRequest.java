@@ -158,7 +158,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 		}
 
 		/**
-		 * Of the draws.
+		 * Sets the seed of all random choices: the same request with the same seed has
+		 * the same text.
 		 * @param seed 1 by default
 		 * @return this
 		 */

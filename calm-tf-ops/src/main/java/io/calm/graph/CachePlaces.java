@@ -27,7 +27,7 @@ public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32
 	private static final float MASKED = -1e9f;
 
 	/**
-	 * Derives the places.
+	 * Derives the places of new patches in the cache.
 	 * @param tf where to build
 	 * @param queries Q
 	 * @param pageSize B

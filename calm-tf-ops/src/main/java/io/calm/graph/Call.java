@@ -29,7 +29,7 @@ public final class Call implements AutoCloseable {
 	}
 
 	/**
-	 * Feeds an input.
+	 * Gives an input its values.
 	 * @param <A> the Java array
 	 * @param input where
 	 * @param values row by row, as many as the input's shape has
@@ -43,7 +43,7 @@ public final class Call implements AutoCloseable {
 	}
 
 	/**
-	 * Runs it.
+	 * Runs the entry point with what was fed.
 	 * @return this
 	 */
 	public Call run() {

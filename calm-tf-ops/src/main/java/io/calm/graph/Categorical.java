@@ -19,7 +19,7 @@ public record Categorical(Operand<TFloat64> cumulative) {
 	private static final double BELOW_ONE = 1 - 1e-12;
 
 	/**
-	 * Distributions.
+	 * Makes a distribution of each row of weights.
 	 * @param tf where to build them
 	 * @param weights {@code [R, V]}, not negative; their sum need not be 1
 	 * @return one for each row

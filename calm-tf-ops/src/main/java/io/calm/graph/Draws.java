@@ -45,7 +45,7 @@ public final class Draws {
 	}
 
 	/**
-	 * Standard normal values.
+	 * Draws standard normal numbers.
 	 * @param shape how many
 	 * @return the draws
 	 */

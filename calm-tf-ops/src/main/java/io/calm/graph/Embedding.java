@@ -34,7 +34,7 @@ public final class Embedding {
 	}
 
 	/**
-	 * Looks tokens up.
+	 * Looks up the vectors of tokens.
 	 * @param tokens any shape
 	 * @return {@code [tokens, size]}, flat
 	 */

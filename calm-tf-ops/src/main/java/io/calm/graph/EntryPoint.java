@@ -20,7 +20,7 @@ public final class EntryPoint {
 	}
 
 	/**
-	 * Brings back values.
+	 * Adds values that a call brings back.
 	 * @param fetches the values
 	 * @return this
 	 */

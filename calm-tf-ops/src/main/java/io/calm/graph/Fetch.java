@@ -39,7 +39,7 @@ public final class Fetch<A> {
 	}
 
 	/**
-	 * Brings back integers.
+	 * Brings an operand back as integers.
 	 * @param operand any shape
 	 * @return its values, row by row
 	 */

@@ -11,14 +11,14 @@ import org.tensorflow.types.TInt64;
 @FunctionalInterface
 public interface Initializer {
 
-	/** Zeros. */
+	/** Begins with zeros. */
 	Initializer ZEROS = (tf, seed, shape) -> tf.fill(tf.constant(shape), tf.constant(0f));
 
-	/** Ones. */
+	/** Begins with ones. */
 	Initializer ONES = (tf, seed, shape) -> tf.fill(tf.constant(shape), tf.constant(1f));
 
 	/**
-	 * The first value.
+	 * Computes the first value of a variable.
 	 * @param tf where to build it
 	 * @param seed two numbers, different for every variable
 	 * @param shape the variable's shape

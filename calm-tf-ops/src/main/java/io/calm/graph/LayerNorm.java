@@ -18,7 +18,7 @@ public final class LayerNorm {
 	private final double epsilon;
 
 	/**
-	 * Declares the norm.
+	 * Declares the norm's scale and bias.
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param size of the last axis
@@ -32,7 +32,7 @@ public final class LayerNorm {
 	}
 
 	/**
-	 * Normalises.
+	 * Normalises each row to mean 0 and variance 1, then scales and shifts it.
 	 * @param x {@code [..., size]}
 	 * @return the same shape
 	 */

@@ -49,7 +49,7 @@ public final class Program implements AutoCloseable {
 	}
 
 	/**
-	 * Builds a program.
+	 * Builds a program in one go.
 	 * @param options device, precision and fusion
 	 * @param construction declares networks and entry points
 	 * @return the program, its variables not yet set
@@ -62,7 +62,7 @@ public final class Program implements AutoCloseable {
 	}
 
 	/**
-	 * Where it computes.
+	 * The device that the program computes on.
 	 * @return CPU or GPU
 	 */
 	public Device device() {
@@ -79,7 +79,7 @@ public final class Program implements AutoCloseable {
 	}
 
 	/**
-	 * Begins a call.
+	 * Begins a call of an entry point, to be fed and run.
 	 * @param entryPoint what to call
 	 * @return to be fed, run and closed
 	 */

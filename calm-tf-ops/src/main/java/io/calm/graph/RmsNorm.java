@@ -16,7 +16,7 @@ public final class RmsNorm {
 	private final float epsilon;
 
 	/**
-	 * Declares the norm.
+	 * Declares the norm's scale.
 	 * @param network where to build it
 	 * @param name the parameter's prefix
 	 * @param size of the last axis
@@ -29,7 +29,7 @@ public final class RmsNorm {
 	}
 
 	/**
-	 * Normalises.
+	 * Normalises each row to a mean square of 1, then scales it.
 	 * @param x {@code [..., size]}
 	 * @return the same shape
 	 */

@@ -27,7 +27,7 @@ public final class DiffusionHead implements GenerativeHead {
 	private final NoiseSchedule schedule = NoiseSchedule.cosine(AdaLayerNormNetwork.TIMES);
 
 	/**
-	 * Declares the head.
+	 * Declares the parameters of a diffusion head.
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param config its shape

@@ -49,7 +49,7 @@ public final class EnergyHead implements GenerativeHead {
 	private final Linear finalOutput;
 
 	/**
-	 * Declares the head.
+	 * Declares the parameters of an energy head.
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param config its shape

@@ -24,7 +24,7 @@ public final class FlowHead implements GenerativeHead {
 	private final AdaLayerNormNetwork velocity;
 
 	/**
-	 * Declares the head.
+	 * Declares the parameters of a flow head.
 	 * @param network where to build it
 	 * @param name the parameters' prefix
 	 * @param config its shape

@@ -40,13 +40,13 @@ public sealed interface GenerativeHead permits EnergyHead, FlowHead, DiffusionHe
 	Operand<TFloat32> sample(Operand<TFloat32> hidden, Operand<TInt32> owners, Operand<TFloat32> noise);
 
 	/**
-	 * Its shape.
+	 * The shape of this head.
 	 * @return the configuration
 	 */
 	HeadConfig config();
 
 	/**
-	 * Draws latent vectors.
+	 * Draws next latent vectors, as many for every hidden state.
 	 * @param hidden the hidden states {@code [R, d]}
 	 * @param samples N, how many for each
 	 * @param draws the source of random numbers

@@ -15,7 +15,7 @@ public sealed interface HeadConfig permits EnergyConfig, FlowConfig, DiffusionCo
 	int hiddenSize();
 
 	/**
-	 * l.
+	 * The size l of a latent vector.
 	 * @return the size of latent vectors
 	 */
 	int latentSize();
@@ -58,7 +58,7 @@ public sealed interface HeadConfig permits EnergyConfig, FlowConfig, DiffusionCo
 		Builder samples(int samples);
 
 		/**
-		 * Builds the configuration.
+		 * Builds the configuration for a model's sizes.
 		 * @param hiddenSize d, the width of the backbone
 		 * @param latentSize l, of the autoencoder
 		 * @param blocks residual blocks

@@ -39,7 +39,7 @@ public enum Solver {
 	interface Flow {
 
 		/**
-		 * The velocity.
+		 * The velocity of the flow at one point and time.
 		 * @param x where, {@code [n, l]}
 		 * @param evaluation when: an index into the times that the solver names
 		 * @return {@code [n, l]}

@@ -116,7 +116,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		}
 
 		/**
-		 * How many layers.
+		 * Sets the number of layers.
 		 * @param layers of the preset by default
 		 * @return this
 		 */
@@ -147,7 +147,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		}
 
 		/**
-		 * The longest context.
+		 * Sets the longest context, in patches.
 		 * @param positions in patches, or in tokens for the baseline; 2048 by default
 		 * @return this
 		 */
@@ -157,7 +157,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		}
 
 		/**
-		 * Builds it.
+		 * Builds the configuration.
 		 * @return the shape
 		 * @throws InvalidInputException if a number is out of its range
 		 */

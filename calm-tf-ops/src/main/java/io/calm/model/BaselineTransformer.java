@@ -31,7 +31,7 @@ public final class BaselineTransformer {
 	private final Linear output;
 
 	/**
-	 * Declares the network.
+	 * Declares the parameters of a baseline.
 	 * @param network where to build it
 	 * @param config its shape
 	 */
@@ -132,7 +132,7 @@ public final class BaselineTransformer {
 	}
 
 	/**
-	 * Its shape.
+	 * The shape of this baseline.
 	 * @return the configuration
 	 */
 	public BaselineConfig config() {

@@ -182,7 +182,7 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		}
 
 		/**
-		 * The longest context.
+		 * Sets the longest context, in patches.
 		 * @param positions in patches, 2048 by default
 		 * @return this
 		 */

@@ -53,7 +53,7 @@ public final class CalmNetwork {
 	private final GenerativeHead head;
 
 	/**
-	 * Declares the network.
+	 * Declares the parameters of a language model and of its frozen autoencoder.
 	 * @param network where to build it
 	 * @param config its shape
 	 * @param autoencoder the frozen autoencoder's shape
@@ -323,7 +323,7 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * The generative head.
+	 * The head that draws latent vectors.
 	 * @return the head
 	 */
 	public GenerativeHead head() {
@@ -331,7 +331,7 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * Its shape.
+	 * The shape of this model.
 	 * @return the configuration
 	 */
 	public CalmConfig config() {

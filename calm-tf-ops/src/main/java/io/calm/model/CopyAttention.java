@@ -46,10 +46,10 @@ final class CopyAttention {
 
 	private final TokenVectors vectors;
 
-	/** K. */
+	/** K, the tokens of a patch. */
 	private final int patchSize;
 
-	/** s. */
+	/** The features of a query and of a key. */
 	private final int size;
 
 	private final int padId;

@@ -51,7 +51,7 @@ public record Flops(double training, double inference) {
 	}
 
 	/**
-	 * A baseline Transformer.
+	 * Counts a baseline Transformer.
 	 * @param config its shape
 	 * @param context how many tokens attention sees
 	 * @return the cost
@@ -63,7 +63,7 @@ public record Flops(double training, double inference) {
 	}
 
 	/**
-	 * An autoencoder alone.
+	 * Counts an autoencoder alone.
 	 * @param config its shape
 	 * @return the cost of its training, and of encoding and decoding
 	 */

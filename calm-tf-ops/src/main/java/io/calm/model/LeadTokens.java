@@ -30,7 +30,7 @@ final class LeadTokens {
 
 	private final Network network;
 
-	/** A. */
+	/** A, how many tokens lead. */
 	private final int count;
 
 	private final int patchSize;
@@ -73,7 +73,7 @@ final class LeadTokens {
 	}
 
 	/**
-	 * Draws lead tokens.
+	 * Draws the lead tokens of next patches, one after the other.
 	 * @param hidden {@code [R, d]}
 	 * @param copies {@code [R, K·D]}, or none
 	 * @param owners {@code [n]}, the row of {@code hidden} that each draw belongs to
@@ -126,7 +126,7 @@ final class LeadTokens {
 	}
 
 	/**
-	 * Beginnings of patches.
+	 * Beginnings of patches that were drawn, each different one of a state once.
 	 *
 	 * @param rows {@code [U]}, whose they are
 	 * @param tokens {@code [U, A]}

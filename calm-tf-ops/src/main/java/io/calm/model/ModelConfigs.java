@@ -27,7 +27,7 @@ import io.calm.input.InvalidInputException;
  */
 public final class ModelConfigs {
 
-	/** The configuration's file. */
+	/** The name of the configuration's file. */
 	public static final String FILE = "config.json";
 
 	private static final String END = "eos_token_id";

@@ -24,7 +24,7 @@ import io.calm.input.InvalidInputException;
  */
 public final class ModelFiles {
 
-	/** The weights' file. */
+	/** The name of the weights' file. */
 	public static final String WEIGHTS = "model.safetensors";
 
 	/** The subdirectory of a language model's autoencoder. */

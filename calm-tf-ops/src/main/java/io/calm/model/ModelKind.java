@@ -13,7 +13,7 @@ import io.calm.input.InvalidInputException;
  */
 public enum ModelKind {
 
-	/** An autoencoder. */
+	/** An autoencoder of patches. */
 	AUTOENCODER,
 	/** A CALM language model with an energy head. */
 	ENERGY,
@@ -21,13 +21,13 @@ public enum ModelKind {
 	FLOW,
 	/** A CALM language model with a diffusion head. */
 	DIFFUSION,
-	/** A baseline Transformer. */
+	/** A baseline Transformer, which predicts one token at a time. */
 	BASELINE;
 
 	private static final String NETWORK = "generative_head.net.";
 
 	/**
-	 * Recognises a model.
+	 * Recognises a model by the names of its weights.
 	 * @param where it came from, for the error
 	 * @param weights its tensors
 	 * @return the kind

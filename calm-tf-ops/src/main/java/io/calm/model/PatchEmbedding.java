@@ -26,7 +26,7 @@ final class PatchEmbedding {
 	/** None where the input is the latent vector alone. */
 	private final @Nullable Embedding embedding;
 
-	/** K·d. */
+	/** K·d, the size of a patch's token embeddings side by side. */
 	private final long tokensSize;
 
 	private final boolean latent;

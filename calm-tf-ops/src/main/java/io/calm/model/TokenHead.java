@@ -43,7 +43,7 @@ final class TokenHead {
 	/** How much of a copy counts, {@code [1]}; none where nothing is copied. */
 	private final @Nullable Variable share;
 
-	/** Of the lead tokens but the first. */
+	/** What lead tokens say of the ones behind them, for each but the first. */
 	private final List<Following> following;
 
 	TokenHead(Network network, CalmConfig config, TokenVectors vectors) {

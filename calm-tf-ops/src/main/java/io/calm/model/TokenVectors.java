@@ -24,7 +24,7 @@ final class TokenVectors {
 		this.table = network.tf().stopGradient(table);
 	}
 
-	/** D. */
+	/** The size D of a vector. */
 	long size() {
 		return this.table.shape().get(1);
 	}

@@ -10,7 +10,7 @@ import java.util.random.RandomGenerator;
 public sealed interface PatchSampler permits ExactSampler, BatchSampler {
 
 	/**
-	 * The temperature.
+	 * The temperature that this sampler draws at.
 	 * @return T, in (0, 1]
 	 */
 	double temperature();
@@ -32,7 +32,7 @@ public sealed interface PatchSampler permits ExactSampler, BatchSampler {
 	boolean ignoresUnrepeated();
 
 	/**
-	 * Samples one patch.
+	 * Chooses one patch from draws of a source.
 	 * @param source draws patches at temperature 1; asked again and again for the same
 	 * context
 	 * @param random makes the sampler's own choices; independent of the source

@@ -16,7 +16,7 @@ package io.calm.text;
 public record TokenBatch(int size, int patches, int patchSize, int[] tokens, int[] documents, int[] sources) {
 
 	/**
-	 * A batch.
+	 * Checks that all parts belong to one batch.
 	 * @throws IllegalArgumentException if an array has another length than its shape says
 	 */
 	public TokenBatch {

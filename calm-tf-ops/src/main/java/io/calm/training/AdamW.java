@@ -35,7 +35,7 @@ public final class AdamW {
 	private final Input<TFloat32, float[]> schedule;
 
 	/**
-	 * Declares the optimiser.
+	 * Declares the optimiser's moments and what else it remembers.
 	 * @param builder of the program
 	 * @param config its constants
 	 */
@@ -77,7 +77,7 @@ public final class AdamW {
 	}
 
 	/**
-	 * One step.
+	 * Builds one update of all parameters.
 	 * @param parameters to change
 	 * @param gradients of each
 	 * @param squaredNorms of each gradient

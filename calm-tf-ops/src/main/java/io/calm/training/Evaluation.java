@@ -34,7 +34,7 @@ public interface Evaluation {
 	Evaluation NONE = (checkpoint) -> Map.of();
 
 	/**
-	 * Scores a model.
+	 * Scores the model in a directory.
 	 * @param checkpoint the model's directory
 	 * @return the scores, by name
 	 */

@@ -21,7 +21,7 @@ public record LearningRate(double greatest, long warmup, Decay decay) {
 	/** What the learning rate does after the warm-up. */
 	public enum Decay {
 
-		/** It stays. */
+		/** The rate stays the greatest. */
 		CONSTANT {
 			@Override
 			double at(double progress) {

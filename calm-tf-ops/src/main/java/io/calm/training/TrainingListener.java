@@ -21,7 +21,7 @@ public interface TrainingListener {
 
 	/**
 	 * Before the first step.
-	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
 	 * @param firstStep 1, or the one after the checkpoint that is resumed
 	 * @param settings configuration, options, {@link #DATA} and {@link #DIRECTORY}, flat
 	 */
@@ -29,7 +29,7 @@ public interface TrainingListener {
 	}
 
 	/**
-	 * After every step.
+	 * Called after every step.
 	 * @param metrics of the step
 	 */
 	default void onStep(StepMetrics metrics) {
@@ -37,7 +37,7 @@ public interface TrainingListener {
 
 	/**
 	 * After an evaluation. That of step 0 is of the model that a fine-tuning began with.
-	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
 	 * @param step evaluated
 	 * @param metrics by name
 	 */
@@ -55,7 +55,7 @@ public interface TrainingListener {
 
 	/**
 	 * After a checkpoint was written.
-	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
 	 * @param step saved
 	 * @param directory the checkpoint
 	 */
@@ -74,7 +74,7 @@ public interface TrainingListener {
 
 	/**
 	 * After the last step, or when the training was interrupted and its state saved.
-	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
 	 * @param step the last one
 	 */
 	default void onEnd(String phase, long step) {
@@ -82,7 +82,7 @@ public interface TrainingListener {
 
 	/**
 	 * When the training fails.
-	 * @param phase {@code autoencoder} or {@code language-model}
+	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
 	 * @param failure the reason
 	 */
 	default void onFailure(String phase, RuntimeException failure) {

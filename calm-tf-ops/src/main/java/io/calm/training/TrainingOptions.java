@@ -137,7 +137,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Sequences per micro-batch.
+		 * Sets the sequences of a micro-batch.
 		 * @param batch 16 by default
 		 * @return this
 		 */
@@ -147,7 +147,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Patches per sequence.
+		 * Sets the patches of a sequence.
 		 * @param patches 64 by default
 		 * @return this
 		 */
@@ -157,7 +157,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Micro-batches per step.
+		 * Sets the micro-batches of a step, whose gradients are added up.
 		 * @param accumulation 1 by default
 		 * @return this
 		 */
@@ -207,7 +207,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Steps between checkpoints.
+		 * Sets the steps between checkpoints.
 		 * @param steps 0 by default: none but the last
 		 * @return this
 		 */
@@ -217,7 +217,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Steps between evaluations.
+		 * Sets the steps between evaluations.
 		 * @param steps 0 by default: none
 		 * @return this
 		 */
@@ -240,7 +240,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Of first weights, data order and draws.
+		 * Sets the seed of first weights, data order and draws.
 		 * @param seed 1 by default
 		 * @return this
 		 */
@@ -250,7 +250,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
-		 * Constants of AdamW.
+		 * Sets the constants of AdamW.
 		 * @param optimizer the paper's by default
 		 * @return this
 		 */

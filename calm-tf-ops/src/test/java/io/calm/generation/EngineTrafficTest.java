@@ -109,7 +109,7 @@ class EngineTrafficTest {
 	@Test
 	@Timeout(300)
 	void everyRequestEndsOnceWhateverHappensToIt() throws InterruptedException {
-		int count = 1000;
+		int count = Boolean.getBoolean("calm.long") ? 1000 : 200;
 		List<MixedTraffic.Outcome> outcomes = new ArrayList<>();
 		try (GenerationEngine engine = engine((options) -> options.slots(8))) {
 			MixedTraffic.through(engine, count, outcomes::add);
@@ -152,7 +152,7 @@ class EngineTrafficTest {
 				}
 			}
 		}
-		assertThat(rounded).as("texts that rounding changed").isLessThan(count / 100);
+		assertThat(rounded).as("texts that rounding changed").isLessThan(count / 50);
 		// or a tie would explain anything
 		assertThat(outcomes.stream()
 			.filter((outcome) -> outcome.request().sampling().exact())

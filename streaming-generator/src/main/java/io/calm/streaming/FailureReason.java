@@ -19,7 +19,7 @@ public enum FailureReason {
 	DEADLINE_PASSED,
 	/** Another request with the same key has not ended. */
 	TOO_MANY_REQUESTS,
-	/** The model failed. */
+	/** The model failed while it wrote the text. */
 	MODEL_FAILED,
 	/** The chunks could not be written. */
 	NOT_DELIVERED,

@@ -12,7 +12,7 @@ public final class InvalidMessageException extends RuntimeException {
 	private final FailureReason reason;
 
 	/**
-	 * An error.
+	 * Makes an error for a message that cannot be read or served.
 	 * @param reason for programs
 	 * @param message for people: what is wrong, without the content of the message
 	 */
@@ -32,7 +32,7 @@ public final class InvalidMessageException extends RuntimeException {
 	}
 
 	/**
-	 * What is wrong.
+	 * What is wrong, for programs.
 	 * @return it, for programs
 	 */
 	public FailureReason reason() {

@@ -56,7 +56,7 @@ public interface MessageFormat {
 	byte[] write(CancelRequest cancel);
 
 	/**
-	 * Reads a cancellation.
+	 * Reads the value of a cancellation.
 	 * @param value of the record
 	 * @return the cancellation
 	 * @throws InvalidMessageException if it is none, or one of another version

@@ -57,7 +57,7 @@ public record TextChunk(String requestId, long attempt, int seq, String text, in
 	}
 
 	/**
-	 * What failed.
+	 * What failed, for programs and for people.
 	 *
 	 * @param reason for programs
 	 * @param message for people, without prompts and texts

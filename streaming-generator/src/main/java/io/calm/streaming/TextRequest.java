@@ -77,7 +77,7 @@ public record TextRequest(String id, String prompt, @Nullable Integer maxNewToke
 		}
 
 		/**
-		 * Names the request.
+		 * Names the request, so that its chunks can be told from others.
 		 * @param id a random UUID by default
 		 * @return this
 		 */
@@ -128,7 +128,8 @@ public record TextRequest(String id, String prompt, @Nullable Integer maxNewToke
 		}
 
 		/**
-		 * Of the draws.
+		 * Sets the seed of all random choices: the same request with the same seed has
+		 * the same text.
 		 * @param seed any
 		 * @return this
 		 */

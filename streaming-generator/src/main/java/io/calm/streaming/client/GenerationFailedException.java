@@ -18,7 +18,7 @@ public final class GenerationFailedException extends RuntimeException {
 	}
 
 	/**
-	 * Why.
+	 * Why the text could not be generated.
 	 * @return the reason that the service gives
 	 */
 	public FailureReason reason() {
