@@ -198,6 +198,10 @@ async function showState() {
 	try {
 		const response = await fetch('state');
 		const state = await response.json();
+		showTraining(state);
+		if (!state.models.length) {
+			return;
+		}
 		chooseModel(state.models);
 		const model = state.models.find((each) => each.model === at('model').value) || state.models[0];
 		const known = at('path').textContent;
@@ -208,6 +212,7 @@ async function showState() {
 		service([
 			['Model', model.model],
 			['K', model.patchSize === null ? '–' : model.patchSize + ' tokens in a patch'],
+			...scores(state.training),
 			['Head', model.head || '–'],
 			['Slots in use', model.slotsInUse + ' of ' + model.slots],
 			['Queue', model.waiting < 0 ? 'not known' : model.waiting + ' waiting'],
@@ -219,6 +224,71 @@ async function showState() {
 	catch (failure) {
 		health('bad', 'the application does not answer');
 	}
+}
+
+/* The training, where there is no model yet */
+
+const PHASES = {
+	'autoencoder': 'the autoencoder learns to turn a patch of K tokens into one vector and back',
+	'language-model': 'the language model learns to predict the next vector',
+};
+
+function showTraining({ models, training, broker, ownBroker }) {
+	const trained = models.length > 0;
+	at('training').hidden = trained;
+	at('write').hidden = !trained;
+	if (trained) {
+		return;
+	}
+	service([['Model', 'not there yet'], ['Broker', broker + (ownBroker ? ', in this process' : '')]]);
+	health(training && training.failure ? 'bad' : 'busy', training && training.failure ? 'the training failed' : 'training');
+	if (!training) {
+		return;
+	}
+	at('training-phase').textContent = 'Phase ' + training.number + ' of ' + training.phases + ': ' + (PHASES[training.phase] || training.phase);
+	at('training-progress').value = training.steps ? training.step / training.steps : 0;
+	at('training-step').textContent = training.steps ? training.step + ' of ' + training.steps : '–';
+	at('training-speed').textContent = training.tokensPerSecond ? Math.round(training.tokensPerSecond).toLocaleString('en') : '–';
+	at('training-left').textContent = training.secondsLeft < 0 ? '–' : time(training.secondsLeft);
+	curve(training);
+	at('training-error').hidden = !training.failure;
+	at('training-error').textContent = training.failure || '';
+	at('training-samples').replaceChildren(...training.samples.map((sample) => {
+		const item = document.createElement('li');
+		const text = element('p', '', 'text');
+		text.append(element('span', sample.prompt, 'prompt'), element('span', sample.text));
+		item.append(text, element('p', 'after step ' + sample.step, 'facts'));
+		return item;
+	}).reverse());
+}
+
+function time(seconds) {
+	return Math.floor(seconds / 60) + ':' + String(seconds % 60).padStart(2, '0');
+}
+
+function curve({ losses, steps }) {
+	const values = losses.map((each) => each.loss);
+	at('training-loss').textContent = values.length ? values[values.length - 1].toFixed(2) : '–';
+	const most = Math.max(...values);
+	const least = Math.min(...values);
+	const range = most - least || 1;
+	at('curve-line').setAttribute('points', losses.map((each) => (44 + 588 * each.step / steps).toFixed(1) + ','
+		+ (10 + 136 * (most - each.loss) / range).toFixed(1)).join(' '));
+	at('curve-most').textContent = values.length ? most.toFixed(1) : '';
+	at('curve-least').textContent = values.length ? least.toFixed(1) : '';
+	at('curve-last').textContent = steps || '';
+}
+
+/** What was measured when this process trained the model. */
+function scores(training) {
+	const rows = [];
+	if (training && training.scores.accuracy !== undefined) {
+		rows.push(['Accuracy', (100 * training.scores.accuracy).toFixed(1) + ' % of tokens come back from their vector']);
+	}
+	if (training && training.scores.brier_lm !== undefined) {
+		rows.push(['BrierLM', training.scores.brier_lm.toFixed(1) + ' ± ' + training.scores.brier_lm_error.toFixed(1) + ' of 100, on unseen stories']);
+	}
+	return rows;
 }
 
 function chooseModel(models) {
@@ -311,7 +381,7 @@ async function watch() {
 	if (!document.hidden) {
 		await showState();
 	}
-	setTimeout(watch, 2000);
+	setTimeout(watch, at('training').hidden ? 2000 : 1000);
 }
 
 watch();

@@ -15,7 +15,8 @@ import org.springframework.util.FileSystemUtils;
 
 /**
  * A real model of the smallest sizes, trained for a few steps: what it says is noise, but
- * everything around it is as with a large one.
+ * everything around it is as with a large one. No token leads: drawn from noise, one
+ * would soon be EOS, and no text long enough to cancel it.
  */
 final class TinyModel {
 
@@ -52,7 +53,8 @@ final class TinyModel {
 			.tokenizer(new ByteTokenizer())
 			.autoencoder((shape) -> shape.patchSize(PATCH_SIZE).hiddenSize(16).latentSize(8).layers(2),
 					(options) -> options.steps(2).batch(2).patches(8))
-			.languageModel("nano", (shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4),
+			.languageModel("nano",
+					(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
 					(options) -> options.steps(2).batch(2).patches(8))
 			// without fusion, whose compilation takes longer than all the rest
 			.program(ProgramOptions.DEFAULT)

@@ -13,7 +13,8 @@ import org.springframework.util.FileSystemUtils;
 
 /**
  * A real model of the smallest sizes, trained for a few steps: what it says is noise, but
- * everything around it is as with a large one. A patch has 4 tokens of one byte.
+ * everything around it is as with a large one. A patch has 4 tokens of one byte. No token
+ * leads: drawn from noise, one would soon be EOS, and no text long enough to cancel it.
  */
 public final class TinyModel {
 
@@ -38,7 +39,8 @@ public final class TinyModel {
 				.tokenizer(new ByteTokenizer())
 				.autoencoder((shape) -> shape.patchSize(4).hiddenSize(16).latentSize(8).layers(2),
 						(options) -> options.steps(2).batch(2).patches(8))
-				.languageModel("nano", (shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4),
+				.languageModel("nano",
+						(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
 						(options) -> options.steps(2).batch(2).patches(8))
 				// without fusion, whose compilation takes longer than all the rest
 				.program(ProgramOptions.DEFAULT)

@@ -29,6 +29,9 @@ final class Enrichment {
 	 */
 	private static final int LARGEST_PRODUCT = 100_000;
 
+	/** Of the consumer, and of its group. */
+	static final String ID = "calm-pipeline";
+
 	private static final Logger LOG = LoggerFactory.getLogger(Enrichment.class);
 
 	private final ModelServices services;
@@ -47,9 +50,9 @@ final class Enrichment {
 		this.properties = properties;
 	}
 
-	/** Two at once, which leaves slots for the page. */
-	@KafkaListener(id = "calm-pipeline", topics = "${calm.pipeline.products}", concurrency = "2",
-			properties = "max.poll.records=1")
+	/** Two at once, which leaves slots for the page. Begins when there is a model. */
+	@KafkaListener(id = ID, topics = "${calm.pipeline.products}", concurrency = "2", properties = "max.poll.records=1",
+			autoStartup = "false")
 	void enrich(ConsumerRecord<String, @Nullable String> record) throws ExecutionException, InterruptedException {
 		Product product = (record.serializedValueSize() <= LARGEST_PRODUCT) ? read(record.value()) : null;
 		if (product == null) {

@@ -18,17 +18,33 @@ import org.springframework.stereotype.Component;
 @Component
 final class ModelServices implements AutoCloseable {
 
-	private final Map<String, ModelService> services = new TreeMap<>();
+	private final PipelineProperties properties;
+
+	private final ConfigurableEnvironment environment;
+
+	/** None until all are started. */
+	private volatile Map<String, ModelService> services = Map.of();
 
 	ModelServices(PipelineProperties properties, ConfigurableEnvironment environment) {
-		boolean several = properties.models().size() > 1;
+		this.properties = properties;
+		this.environment = environment;
+		if (!properties.untrained()) {
+			start();
+		}
+	}
+
+	/** Opens the models and serves them. */
+	void start() {
+		boolean several = this.properties.models().size() > 1;
+		Map<String, ModelService> started = new TreeMap<>();
 		try {
-			properties.models()
-				.forEach((name, location) -> this.services.put(name,
-						ModelService.start(name, location, several ? suffix(name) : "", environment)));
+			this.properties.models()
+				.forEach((name, location) -> started.put(name,
+						ModelService.start(name, location, several ? suffix(name) : "", this.environment)));
+			this.services = started;
 		}
 		catch (RuntimeException ex) {
-			close();
+			started.values().forEach(ModelService::close);
 			throw ex;
 		}
 	}
@@ -45,8 +61,15 @@ final class ModelServices implements AutoCloseable {
 		return Collections.unmodifiableCollection(this.services.values());
 	}
 
-	/** The one that is meant where none is named: by its name, the first. */
+	/**
+	 * The one that is meant where none is named: by its name, the first.
+	 * @throws InvalidInputException if the model has yet to be trained
+	 */
 	ModelService first() {
+		if (this.services.isEmpty()) {
+			throw new InvalidInputException("model", "is still being trained",
+					"wait until the page says that it is ready");
+		}
 		return this.services.values().iterator().next();
 	}
 
@@ -55,7 +78,7 @@ final class ModelServices implements AutoCloseable {
 	 * @throws InvalidInputException if there is no model of this name
 	 */
 	ModelService of(@Nullable String name) {
-		if (name == null || name.isEmpty()) {
+		if (name == null || name.isEmpty() || this.services.isEmpty()) {
 			return first();
 		}
 		ModelService service = this.services.get(name);

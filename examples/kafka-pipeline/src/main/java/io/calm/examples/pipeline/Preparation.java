@@ -1,5 +1,6 @@
 package io.calm.examples.pipeline;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -15,7 +16,8 @@ import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.MapPropertySource;
 
 /**
- * Before the application starts: a model and a broker, where none is configured.
+ * Before the application starts: where its model is, and a broker where none is
+ * configured.
  */
 final class Preparation implements ApplicationContextInitializer<ConfigurableApplicationContext> {
 
@@ -28,7 +30,9 @@ final class Preparation implements ApplicationContextInitializer<ConfigurableApp
 			.isBound()) {
 			String location = environment.getProperty("calm.model.location", "");
 			if (location.isBlank()) {
-				location = "file:" + StoryModel.findOrTrain(Path.of(""));
+				Path model = StoryModel.find(Path.of(environment.getProperty("calm.pipeline.directory", "")));
+				location = "file:" + model;
+				found.put("calm.pipeline.untrained", !Files.exists(model));
 			}
 			found.put("calm.pipeline.models[" + lastPart(location) + "]", location);
 		}

@@ -9,10 +9,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.json.JsonMapper;
 
-import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
-import org.springframework.context.event.EventListener;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.http.HttpStatus;
@@ -79,13 +77,6 @@ final class Products {
 			return TopicBuilder.name(name).partitions(2).build();
 		}
 
-	}
-
-	@EventListener(ApplicationReadyEvent.class)
-	void begin() {
-		if (this.properties.ownBroker()) {
-			send();
-		}
 	}
 
 	@PostMapping("/products")

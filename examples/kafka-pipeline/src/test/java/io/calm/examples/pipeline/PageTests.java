@@ -17,6 +17,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.io.TempDir;
 
 import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
 import static com.microsoft.playwright.assertions.PlaywrightAssertions.setDefaultAssertionTimeout;
@@ -44,7 +45,7 @@ class PageTests {
 		Assumptions.assumeTrue(executable.isPresent(),
 				"There is no chromium, chromium-browser or google-chrome on the PATH: the page is not tested");
 		chromium = Chromium.open(executable.orElseThrow());
-		setDefaultAssertionTimeout(30_000);
+		setDefaultAssertionTimeout(60_000);
 	}
 
 	@AfterAll
@@ -57,6 +58,7 @@ class PageTests {
 	@BeforeEach
 	void openPage() {
 		open(this.pipeline, new Browser.NewContextOptions().setViewportSize(1280, 800));
+		assertThat(this.page.locator("#health")).hasText("ready");
 	}
 
 	private void open(RunningPipeline pipeline, Browser.NewContextOptions options) {
@@ -66,7 +68,6 @@ class PageTests {
 		this.page.onConsoleMessage((message) -> this.complaints.add(message.text()));
 		this.page.onPageError(this.complaints::add);
 		this.page.navigate(pipeline.url("/"));
-		assertThat(this.page.locator("#health")).hasText("ready");
 	}
 
 	@AfterEach
@@ -138,6 +139,7 @@ class PageTests {
 		try (other) {
 			this.session.close();
 			open(other, new Browser.NewContextOptions());
+			assertThat(this.page.locator("#health")).hasText("ready");
 		}
 		button("Write").click();
 		assertThat(this.page.getByRole(AriaRole.ALERT))
@@ -146,9 +148,34 @@ class PageTests {
 	}
 
 	@Test
+	void aTrainingIsShownUntilThereIsAModel(@TempDir Path directory) {
+		this.session.close();
+		try (RunningPipeline training = RunningPipeline.withoutAModel(directory)) {
+			open(training, new Browser.NewContextOptions());
+			assertThat(this.page.locator("#health")).hasText("training");
+			assertThat(this.page.locator("#training")).isVisible();
+			assertThat(this.page.locator("#write")).isHidden();
+			assertThat(this.page.locator("#training-phase")).containsText("Phase 1 of 2");
+			assertThat(this.page.locator("#training-phase")).containsText("Phase 2 of 2");
+			assertThat(this.page.locator("#training-step")).containsText(" of 12");
+
+			// without a reload
+			assertThat(this.page.locator("#health")).hasText("ready");
+			assertThat(this.page.locator("#training")).isHidden();
+			assertThat(this.page.locator("#service")).containsText("BrierLM");
+			assertThat(this.page.locator("#stories li").first()).isVisible();
+			fill("One day,", 8);
+			this.page.getByLabel("Draws N").fill("20");
+			button("Write").click();
+			assertThat(this.page.locator("#outcome")).containsText("finished");
+			assertThat(this.complaints).isEmpty();
+		}
+	}
+
+	@Test
 	void theModelIsChosenAndTheServiceShown() {
 		assertThat(this.page.locator("#service")).containsText("4 tokens in a patch");
-		this.page.getByLabel("Model").selectOption("k8");
+		this.page.getByLabel("Model", new Page.GetByLabelOptions().setExact(true)).selectOption("k8");
 		assertThat(this.page.locator("#service")).containsText("8 tokens in a patch");
 		assertThat(this.page.locator("#service")).containsText("0 of 4");
 		assertThat(this.page.locator("#service")).containsText("in this process");

@@ -8,6 +8,7 @@ import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -21,6 +22,7 @@ import java.util.stream.Stream;
 import io.calm.examples.pipeline.RunningPipeline.Event;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
 import org.springframework.kafka.core.KafkaTemplate;
@@ -285,6 +287,27 @@ class PipelineTests {
 
 	private static int tokens(List<JsonNode> patches) {
 		return patches.stream().mapToInt((each) -> each.at("/tokens").asInt()).sum();
+	}
+
+	@Test
+	void aTrainingThatTheEndInterruptsGoesOn(@TempDir Path directory) {
+		try (RunningPipeline first = RunningPipeline.withoutAModel(directory)) {
+			await().atMost(Duration.ofMinutes(1)).until(() -> first.state().at("/training/step").asLong() > 0);
+			List<Event> refused = first.write("{\"prompt\": \"One day,\"}");
+			assertThat(refused).extracting(Event::name).containsExactly("failure");
+			assertThat(refused.get(0).data().at("/message").asString()).contains("is still being trained");
+		}
+		assertThat(directory.resolve("pipeline-model")).doesNotExist();
+		assertThat(directory.resolve("pipeline-model.training")).isDirectory();
+		try (RunningPipeline second = RunningPipeline.withoutAModel(directory)) {
+			await().atMost(Duration.ofMinutes(1)).until(() -> !second.state().at("/models").isEmpty());
+			assertThat(second.state().at("/training/scores/brier_lm").isNumber()).isTrue();
+		}
+		assertThat(directory.resolve("pipeline-model.training")).doesNotExist();
+		try (RunningPipeline third = RunningPipeline.withoutAModel(directory)) {
+			assertThat(third.state().at("/training").isNull()).isTrue();
+			assertThat(third.state().at("/models/0/model").asString()).isEqualTo("pipeline-model");
+		}
 	}
 
 }

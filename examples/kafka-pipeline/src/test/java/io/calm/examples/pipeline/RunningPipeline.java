@@ -65,6 +65,13 @@ final class RunningPipeline implements AutoCloseable {
 		return start(all);
 	}
 
+	/** One that has to train its model first, for some steps. */
+	static RunningPipeline withoutAModel(Path directory) {
+		return start(List.of("--calm.pipeline.directory=" + directory, "--calm.pipeline.training.corpus-bytes=65536",
+				"--calm.pipeline.training.vocabulary=300", "--calm.pipeline.training.autoencoder-steps=12",
+				"--calm.pipeline.training.steps=12", "--calm.pipeline.training.fused=false"));
+	}
+
 	static RunningPipeline start(List<String> arguments) {
 		List<String> all = new ArrayList<>(arguments);
 		all.add("--server.port=0");

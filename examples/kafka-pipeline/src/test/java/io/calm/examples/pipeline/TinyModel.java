@@ -17,7 +17,10 @@ final class TinyModel {
 	private TinyModel() {
 	}
 
-	/** A model whose patches have K tokens of one byte. */
+	/**
+	 * A model whose patches have K tokens of one byte. No token leads: drawn from noise,
+	 * one would soon be EOS, and no text long enough to cancel it.
+	 */
 	static Path train(Path parent, int patchSize) {
 		try {
 			Path corpus = Files.writeString(parent.resolve("corpus.txt"),
@@ -27,7 +30,8 @@ final class TinyModel {
 				.tokenizer(new ByteTokenizer())
 				.autoencoder((shape) -> shape.patchSize(patchSize).hiddenSize(16).latentSize(8).layers(2),
 						(options) -> options.steps(2).batch(2).patches(8))
-				.languageModel("nano", (shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4),
+				.languageModel("nano",
+						(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
 						(options) -> options.steps(2).batch(2).patches(8))
 				// without fusion, whose compilation takes longer than all the rest
 				.program(ProgramOptions.DEFAULT)
