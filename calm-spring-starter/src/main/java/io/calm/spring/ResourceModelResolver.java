@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
@@ -24,8 +25,6 @@ import org.springframework.util.ResourceUtils;
  * temporary directory, because weights are read from files.
  */
 final class ResourceModelResolver implements ModelResolver, AutoCloseable {
-
-	private static final String CONFIG = "config.json";
 
 	private final ResourcePatternResolver resources;
 
@@ -74,9 +73,10 @@ final class ResourceModelResolver implements ModelResolver, AutoCloseable {
 	}
 
 	private Path ofClassPath(String location) {
-		Resource config = this.resources.getResource(location + CONFIG);
+		Resource config = this.resources.getResource(location + ModelDirectory.CONFIG);
 		if (!config.exists()) {
-			throw new InvalidInputException(location, "holds no " + CONFIG, "give the directory of a model");
+			throw new InvalidInputException(location, "holds no " + ModelDirectory.CONFIG,
+					"give the directory of a model");
 		}
 		try {
 			return config.isFile() ? config.getFile().toPath().resolveSibling("") : copy(location, config);
@@ -89,7 +89,7 @@ final class ResourceModelResolver implements ModelResolver, AutoCloseable {
 
 	private Path copy(String location, Resource config) throws IOException {
 		String url = config.getURL().toString();
-		int rootLength = url.length() - CONFIG.length();
+		int rootLength = url.length() - ModelDirectory.CONFIG.length();
 		Path copy = Files.createTempDirectory("calm-model-");
 		this.copies.add(copy);
 		for (Resource resource : this.resources.getResources(location + "**")) {

@@ -25,6 +25,15 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 		int encoderLayers, int decoderLayers, double dropout, double klWeight, double klClamp, double normEpsilon,
 		double initializerRange, int padId, int bosId, int eosId) {
 
+	/** The paper's dropout for K = 4. */
+	public static final double DROPOUT = 0.15;
+
+	/** The paper's weight of the KL term. */
+	public static final double KL_WEIGHT = 1e-3;
+
+	/** The paper's least KL of a dimension that counts. */
+	public static final double KL_CLAMP = 0.5;
+
 	/** Products of larger sizes overflow in TensorFlow, which then ends the process. */
 	private static final int LARGEST = 1 << 24;
 
@@ -89,11 +98,11 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 
 		private int layers = 2;
 
-		private double dropout = 0.15;
+		private double dropout = DROPOUT;
 
-		private double klWeight = 1e-3;
+		private double klWeight = KL_WEIGHT;
 
-		private double klClamp = 0.5;
+		private double klClamp = KL_CLAMP;
 
 		private int padId;
 

@@ -34,7 +34,8 @@ public final class ModelDirectory {
 
 	private static final Logger logger = LoggerFactory.getLogger(ModelDirectory.class);
 
-	private static final String CONFIG = "config.json";
+	/** The name of the configuration's file. */
+	public static final String CONFIG = "config.json";
 
 	private static final String INDEX = ".index.json";
 

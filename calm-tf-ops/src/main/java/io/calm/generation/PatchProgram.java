@@ -88,7 +88,7 @@ final class PatchProgram implements ModelProgram {
 			Operand<TFloat32> states = states(tf, network, 1); // [A, state]
 			Variable last = builder.network()
 				.variables()
-				.declare(CalmNetwork.CACHE + "states", Initializer.ZEROS, cache.slots(), network.stateSize());
+				.declare(CacheConfig.PREFIX + "states", Initializer.ZEROS, cache.slots(), network.stateSize());
 			Op kept = tf.resourceScatterUpdate(last.handle(), this.inputs.slots().value(), states);
 			this.advanced = Fetch.ints(network.draw(states, this.owners.value(), this.noise.value()));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
@@ -102,8 +102,8 @@ final class PatchProgram implements ModelProgram {
 			this.drawMore = builder.entryPoint().fetching(this.drawn);
 			this.program = builder.build();
 		}
-		this.program.initialize(this.program.variables((name) -> name.startsWith(CalmNetwork.CACHE)), 0);
-		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CalmNetwork.CACHE)), directory,
+		this.program.initialize(this.program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
+		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
 				weights);
 		this.program.keepWeights();
 	}

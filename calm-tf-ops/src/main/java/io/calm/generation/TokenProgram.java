@@ -16,7 +16,6 @@ import io.calm.graph.ProgramOptions;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import io.calm.model.CacheConfig;
-import io.calm.model.CalmNetwork;
 import io.calm.model.ModelFiles;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -95,8 +94,8 @@ final class TokenProgram implements ModelProgram {
 			this.advanceRestricted = builder.entryPoint().fetching(this.drawnRestricted);
 			this.program = builder.build();
 		}
-		this.program.initialize(this.program.variables((name) -> name.startsWith(CalmNetwork.CACHE)), 0);
-		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CalmNetwork.CACHE)), directory,
+		this.program.initialize(this.program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
+		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
 				weights);
 		this.program.keepWeights();
 	}

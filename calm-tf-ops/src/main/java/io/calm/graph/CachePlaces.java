@@ -24,8 +24,6 @@ import org.tensorflow.types.TInt32;
 public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32> writes, Operand<TInt32> pages,
 		Operand<TFloat32> mask) {
 
-	private static final float MASKED = -1e9f;
-
 	/**
 	 * Derives the places of new patches in the cache.
 	 * @param tf where to build
@@ -54,7 +52,8 @@ public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32
 		Operand<TFloat32> future = tf.dtypes.cast(
 				tf.math.greater(seen, tf.reshape(perSlot, tf.constant(new int[] { -1, 1, queries, 1 }))),
 				TFloat32.class);
-		return new CachePlaces(queries, positions, writes, pages, tf.math.mul(future, tf.constant(MASKED)));
+		return new CachePlaces(queries, positions, writes, pages,
+				tf.math.mul(future, tf.constant(CausalAttention.MASKED)));
 	}
 
 	/**

@@ -17,8 +17,8 @@ import org.tensorflow.types.TInt32;
  */
 public final class CausalAttention {
 
-	/** What a masked score is set to: far below any score, far above -∞. */
-	private static final float MASKED = -1e9f;
+	/** Added to the score of what must not be seen: far below any score, far above -∞. */
+	public static final float MASKED = -1e9f;
 
 	private final Network network;
 

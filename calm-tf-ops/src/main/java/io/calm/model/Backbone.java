@@ -134,9 +134,9 @@ final class Backbone {
 			.at(tf, places.positions());
 		return through(x, (layer, input) -> {
 			Variable keys = this.network.variables()
-				.declare(CalmNetwork.CACHE + "keys." + layer, Initializer.ZEROS, shape);
+				.declare(CacheConfig.PREFIX + "keys." + layer, Initializer.ZEROS, shape);
 			Variable values = this.network.variables()
-				.declare(CalmNetwork.CACHE + "values." + layer, Initializer.ZEROS, shape);
+				.declare(CacheConfig.PREFIX + "values." + layer, Initializer.ZEROS, shape);
 			return this.blocks.get(layer).attention().applyCached(input, rotary, places, keys, values);
 		});
 	}

@@ -8,6 +8,9 @@ package io.calm.model;
  */
 public record CacheConfig(int slots, int pagesPerSlot) {
 
+	/** The prefix of the cache's variables. */
+	public static final String PREFIX = "cache.";
+
 	/** B, positions of a page. */
 	public static final int PAGE = 16;
 

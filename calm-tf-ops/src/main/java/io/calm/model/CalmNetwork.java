@@ -28,9 +28,6 @@ public final class CalmNetwork {
 	/** The prefix of the frozen autoencoder's parameters. */
 	public static final String AUTOENCODER = "ae_model.";
 
-	/** The prefix of the key/value cache's variables. */
-	public static final String CACHE = "cache.";
-
 	private final Network network;
 
 	private final CalmConfig config;

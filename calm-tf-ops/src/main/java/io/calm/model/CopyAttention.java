@@ -40,8 +40,6 @@ final class CopyAttention {
 
 	private static final String OUTPUT = "copy_proj";
 
-	private static final float MASKED = -1e9f;
-
 	private final Network network;
 
 	private final TokenVectors vectors;
@@ -125,9 +123,9 @@ final class CopyAttention {
 		long pages = (long) cache.slots() * cache.pagesPerSlot();
 		int keysSize = this.patchSize * this.size;
 		Variable tokenCache = this.network.variables()
-			.declare(CalmNetwork.CACHE + "copy.tokens", Initializer.ZEROS, pages, CacheConfig.PAGE, this.patchSize);
+			.declare(CacheConfig.PREFIX + "copy.tokens", Initializer.ZEROS, pages, CacheConfig.PAGE, this.patchSize);
 		Variable keyCache = this.network.variables()
-			.declare(CalmNetwork.CACHE + "copy.keys", Initializer.ZEROS, pages, CacheConfig.PAGE, keysSize);
+			.declare(CacheConfig.PREFIX + "copy.keys", Initializer.ZEROS, pages, CacheConfig.PAGE, keysSize);
 		RotaryEmbedding rotary = rotary(cache.context() * this.patchSize);
 
 		// caches hold floats, which are exact for every id
@@ -176,7 +174,8 @@ final class CopyAttention {
 				tf.constant(new int[] { 1, this.patchSize }));
 		Operand<TInt32> perQuery = tf.reshape(ends,
 				tf.constant(new int[] { -1, places.queries() * this.patchSize, 1 }));
-		return tf.math.mul(tf.dtypes.cast(tf.math.greater(each, perQuery), TFloat32.class), tf.constant(MASKED));
+		return tf.math.mul(tf.dtypes.cast(tf.math.greater(each, perQuery), TFloat32.class),
+				tf.constant(CausalAttention.MASKED));
 	}
 
 	/**

@@ -27,9 +27,6 @@ import io.calm.input.InvalidInputException;
  */
 public final class ModelConfigs {
 
-	/** The name of the configuration's file. */
-	public static final String FILE = "config.json";
-
 	private static final String END = "eos_token_id";
 
 	private static final String TIED = "tie_word_embeddings";
@@ -75,12 +72,14 @@ public final class ModelConfigs {
 			return new AutoencoderConfig(size(config, "vocab_size"), size(config, "patch_size"),
 					size(config, "hidden_size"), size(config, "intermediate_size"), size(config, "latent_size"),
 					config.integer("num_encoder_layers", 1, DEEPEST), config.integer("num_decoder_layers", 1, DEEPEST),
-					config.number("ae_dropout", 0.15), config.number("kl_weight", 1e-3), config.number("kl_clamp", 0.5),
-					config.number("rms_norm_eps", 1e-6), config.number("initializer_range", 0.02),
-					config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
+					config.number("ae_dropout", AutoencoderConfig.DROPOUT),
+					config.number("kl_weight", AutoencoderConfig.KL_WEIGHT),
+					config.number("kl_clamp", AutoencoderConfig.KL_CLAMP), config.number("rms_norm_eps", 1e-6),
+					config.number("initializer_range", 0.02), config.integer("pad_token_id"),
+					config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
-			throw ex.in(directory.path().resolve(FILE).toString());
+			throw ex.in(directory.path().resolve(ModelDirectory.CONFIG).toString());
 		}
 	}
 
@@ -104,8 +103,9 @@ public final class ModelConfigs {
 		return new AutoencoderConfig(size(directory, weights, embedding, 0), size(config, "patch_size"),
 				size(directory, weights, embedding, 1), size(directory, weights, gate, 0),
 				size(directory, weights, latent, 1), layers(weights, prefix + "encoder.encoder_layers."),
-				layers(weights, prefix + "decoder.decoder_layers."), 0.15, 1e-3, 0.5, 1e-6, 0.02,
-				config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
+				layers(weights, prefix + "decoder.decoder_layers."), AutoencoderConfig.DROPOUT,
+				AutoencoderConfig.KL_WEIGHT, AutoencoderConfig.KL_CLAMP, 1e-6, 0.02, config.integer("pad_token_id"),
+				config.integer("bos_token_id"), config.integer("eos_token_id"));
 	}
 
 	/**
@@ -133,7 +133,7 @@ public final class ModelConfigs {
 					config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
-			throw ex.in(directory.path().resolve(FILE).toString());
+			throw ex.in(directory.path().resolve(ModelDirectory.CONFIG).toString());
 		}
 	}
 
@@ -161,7 +161,7 @@ public final class ModelConfigs {
 					config.integer("bos_token_id"), end);
 		}
 		catch (InvalidInputException ex) {
-			throw ex.in(directory.path().resolve(FILE).toString());
+			throw ex.in(directory.path().resolve(ModelDirectory.CONFIG).toString());
 		}
 	}
 

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.ElementType;
 import io.calm.checkpoint.SafetensorsWriter;
 import io.calm.checkpoint.TensorEntry;
@@ -79,8 +80,9 @@ public final class ModelFiles {
 		// fewer layers than were trained would compute something, but nothing of use
 		for (String name : weights.entries().keySet()) {
 			if (parts.contains(part(name)) && name.matches(".*\\.(weight|bias)") && !known.contains(name)) {
-				throw new InvalidInputException(where.toString(),
-						"the tensor " + name + " has no place in the model that " + ModelConfigs.FILE + " describes",
+				throw new InvalidInputException(
+						where.toString(), "the tensor " + name + " has no place in the model that "
+								+ ModelDirectory.CONFIG + " describes",
 						"give weights and configuration of the same model");
 			}
 		}
@@ -157,7 +159,7 @@ public final class ModelFiles {
 				if (!entry.shape().equals(shape)) {
 					throw new InvalidInputException(
 							where.toString(), "the tensor " + name + " has the shape " + entry.shape() + " where "
-									+ ModelConfigs.FILE + " asks for " + shape,
+									+ ModelDirectory.CONFIG + " asks for " + shape,
 							"give weights and configuration of the same model");
 				}
 				return name;

@@ -10,6 +10,7 @@ import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
 import io.calm.checkpoint.ConfigFile;
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.graph.Network;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variables;
@@ -83,7 +84,7 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
-				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
+				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(this.config));
 				files.accept(target);
 			}, List.of());
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 
 import io.calm.checkpoint.ConfigFile;
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
@@ -60,7 +61,7 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
 			settings.putAll(this.options.settings(this.program));
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), null, (target) -> {
-				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(this.config));
+				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(this.config));
 				files.accept(target);
 			}, List.of());
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)

@@ -119,7 +119,7 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(config));
 			settings.putAll(this.options.settings(this.program));
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
-				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
+				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(config));
 				files.accept(target);
 			}, frozen);
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)

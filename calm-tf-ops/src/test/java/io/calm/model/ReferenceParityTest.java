@@ -675,8 +675,8 @@ class ReferenceParityTest {
 				Operand<TFloat32> hidden = network.statesCached(tokens.value(), places, cache);
 				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
 				EntryPoint advance = builder.entryPoint().fetching(next);
-				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CalmNetwork.CACHE))) {
-					program.initialize(program.variables((name) -> name.startsWith(CalmNetwork.CACHE)), 0);
+				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CacheConfig.PREFIX))) {
+					program.initialize(program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
 					int[] text = Arrays.copyOf(prompt, expected.length);
 					for (int patch = 0; patch + 1 < expected.length / size; patch++) {
 						int drawn = patch + 1 - prompt.length / size;

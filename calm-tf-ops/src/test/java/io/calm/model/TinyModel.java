@@ -92,7 +92,7 @@ public final class TinyModel {
 				Map<String, Variable> files = new LinkedHashMap<>();
 				variables.forEach((variable) -> ModelFiles.add(files, variable.name(), variable));
 				ModelFiles.save(program, files, target.resolve(ModelFiles.WEIGHTS));
-				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
+				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(config));
 				new ByteTokenizer().save(target);
 			});
 		}
@@ -139,7 +139,7 @@ public final class TinyModel {
 				Map<String, Variable> files = new LinkedHashMap<>();
 				variables.forEach((variable) -> ModelFiles.add(files, variable.name(), variable));
 				ModelFiles.save(program, files, target.resolve(ModelFiles.WEIGHTS));
-				ConfigFile.write(target.resolve(ModelConfigs.FILE), ModelConfigs.settings(config));
+				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(config));
 				new ByteTokenizer().save(target);
 			});
 		}

@@ -66,7 +66,7 @@ final class EvaluateCommand extends Subcommand {
 			// --corpus takes all that follows it, the model directory too
 			directory = texts.get(texts.size() - 1);
 			texts = texts.subList(0, texts.size() - 1);
-			if (texts.isEmpty() || !Files.isRegularFile(directory.resolve(ModelConfigs.FILE))) {
+			if (texts.isEmpty() || !Files.isRegularFile(directory.resolve(ModelDirectory.CONFIG))) {
 				throw new InvalidInputException("DIR", "is missing", "name the model directory before --corpus");
 			}
 		}
