@@ -7,8 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
+import io.calm.model.CalmConfig;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
@@ -63,15 +65,18 @@ class ResumeTest {
 		assertSame(parts, whole);
 	}
 
-	@Test
-	void languageModelGoesOnExactly() {
+	@ParameterizedTest
+	@ValueSource(booleans = { true, false })
+	void languageModelGoesOnExactly(boolean ofThePaper) {
+		Consumer<CalmConfig.Builder> objective = ofThePaper ? (model) -> model.tokenLoss(0).copySize(0) : (model) -> {
+		};
 		Path autoencoder = shared.resolve("autoencoder");
 		Path whole = this.directory.resolve("whole");
 		Path parts = this.directory.resolve("parts");
-		languageModel(autoencoder, whole, STEPS, 2, new FirstStep());
-		languageModel(autoencoder, parts, STEPS / 2, 2, new FirstStep());
+		languageModel(autoencoder, whole, objective, options(STEPS, 2, 0), new FirstStep());
+		languageModel(autoencoder, parts, objective, options(STEPS / 2, 2, 0), new FirstStep());
 		FirstStep second = new FirstStep();
-		languageModel(autoencoder, parts, STEPS, 2, second);
+		languageModel(autoencoder, parts, objective, options(STEPS, 2, 0), second);
 		assertThat(second.step).isEqualTo(STEPS / 2 + 1);
 		assertSame(parts, whole);
 	}
@@ -165,10 +170,17 @@ class ResumeTest {
 
 	private static void languageModel(Path autoencoder, Path directory, TrainingOptions options,
 			TrainingListener listener) {
+		languageModel(autoencoder, directory, (model) -> {
+		}, options, listener);
+	}
+
+	private static void languageModel(Path autoencoder, Path directory, Consumer<CalmConfig.Builder> objective,
+			TrainingOptions options, TrainingListener listener) {
+		CalmConfig.Builder model = TinyModel.calm().layers(1).headBlocks(1);
+		objective.accept(model);
 		try (TokenStore text = TinyModel.text(1)) {
-			new LanguageModelTrainer(TinyModel.calm().layers(1).headBlocks(1)::build, options, TinyModel.PROGRAM,
-					List.of(listener))
-				.train(autoencoder, text, directory, new ByteTokenizer()::save);
+			new LanguageModelTrainer(model::build, options, TinyModel.PROGRAM, List.of(listener)).train(autoencoder,
+					text, directory, new ByteTokenizer()::save);
 		}
 	}
 
