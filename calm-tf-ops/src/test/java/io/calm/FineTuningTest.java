@@ -188,17 +188,17 @@ class FineTuningTest {
 
 	@Test
 	void refusesWhatTheBaseDecides() {
-		assertRefused((training) -> training.tokenizer(new ByteTokenizer()), "base: is given, and so is the tokenizer");
+		assertRefused((training) -> training.tokenizer(new ByteTokenizer()), "base is given, and so is the tokenizer");
 		assertRefused((training) -> training.autoencoder((shape) -> {
-		}, length(1)), "base: is given, and so is the autoencoder's shape");
+		}, length(1)), "base is given, and so is the autoencoder's shape");
 		assertRefused((training) -> training.languageModel("nano", (shape) -> {
-		}, length(1)), "base: is given, and so is the language model's shape");
+		}, length(1)), "base is given, and so is the language model's shape");
 		assertRefused((training) -> training.languageModel(length(1).andThen((options) -> options.patience(1))),
-				"training, patience: is 1, but nothing is evaluated");
+				"training, patience is 1, but nothing is evaluated");
 		assertRefused(
 				(training) -> training
 					.languageModel(length(1).andThen((options) -> options.patience(1).evaluateEvery(1))),
-				"training, patience: is 1, but there is no text to evaluate on");
+				"training, patience is 1, but there is no text to evaluate on");
 	}
 
 	@Test

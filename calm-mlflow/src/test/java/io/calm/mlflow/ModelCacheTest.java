@@ -117,7 +117,7 @@ class ModelCacheTest {
 		Path model = model();
 		Files.createSymbolicLink(model.resolve("tokenizer.json"), Path.of("nothing"));
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> register(model))
-			.withMessageContaining("tokenizer.json: is a link to nothing");
+			.withMessageContaining("tokenizer.json is a link to nothing");
 		assertThat(this.server.calls()).isEmpty();
 	}
 

@@ -514,7 +514,7 @@ class AutoConfigurationTests {
 	void missingOnTheClassPath() {
 		this.bare.withPropertyValues("calm.model.location=classpath:nowhere")
 			.run((context) -> assertThat(context.getStartupFailure()).rootCause()
-				.hasMessageContaining("classpath:nowhere/: holds no config.json"));
+				.hasMessageContaining("classpath:nowhere/ holds no config.json"));
 	}
 
 	@Test

@@ -63,7 +63,7 @@ class StartupTests {
 
 	@Test
 	void noLocation(CapturedOutput output) {
-		assertFails(output, "calm.model.location: is not set, so that there is no model to open.",
+		assertFails(output, "calm.model.location is not set, so that there is no model to open.",
 				"Set it to a model directory (file:… or classpath:…), define a GenerationEngine bean,");
 	}
 
@@ -79,7 +79,7 @@ class StartupTests {
 	@Test
 	void aHostInALocation(CapturedOutput output) {
 		assertFails(output,
-				"calm.model.location=file://models/stories: file://models/stories: names a host between its two slashes",
+				"calm.model.location=file://models/stories: file://models/stories names a host between its two slashes",
 				"Write file: and the path, such as file:/models/stories or file:models/stories.",
 				"calm.model.location=file://models/stories");
 	}

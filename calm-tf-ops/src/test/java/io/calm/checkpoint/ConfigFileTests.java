@@ -54,7 +54,7 @@ class ConfigFileTests {
 				{"half": 0.5, "quoted": "48", "large": 2147483648, "huge": 1e99999, "list": [1], "number": 4}""");
 		String path = this.directory.resolve("config.json").toString();
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> config.integer("missing"))
-			.withMessageStartingWith(path + ": has no 'missing'");
+			.withMessageStartingWith(path + " has no 'missing'");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> config.integer("half"))
 			.withMessageStartingWith(path + ": 'half' = '0.5' is no whole number");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> config.integer("quoted", 1))

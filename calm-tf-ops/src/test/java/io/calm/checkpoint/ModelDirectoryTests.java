@@ -210,7 +210,7 @@ class ModelDirectoryTests {
 	@Test
 	void tellsWhatIsMissing() throws IOException {
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelDirectory.open(this.model))
-			.withMessageContaining(this.model + ": does not exist");
+			.withMessageContaining(this.model + " does not exist");
 		Files.createDirectory(this.model);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelDirectory.open(this.model))
 			.withMessageContaining("holds no config.json");

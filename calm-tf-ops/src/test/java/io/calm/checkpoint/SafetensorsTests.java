@@ -325,7 +325,7 @@ class SafetensorsTests {
 		Path path = fullDisk(this.directory.resolve("w.safetensors"));
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
-			.withMessageContaining("w.safetensors: cannot be written: No space left on device");
+			.withMessageContaining("w.safetensors cannot be written: No space left on device");
 		assertThat(Path.of("/dev/full")).exists();
 		Files.delete(path);
 	}
@@ -335,7 +335,7 @@ class SafetensorsTests {
 		Path path = this.directory.resolve("missing/w.safetensors");
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> SafetensorsWriter.create(path, List.of()))
-			.withMessageContaining(path + ": cannot be written: NoSuchFileException");
+			.withMessageContaining(path + " cannot be written: NoSuchFileException");
 	}
 
 	/** A link to the device on which every write fails as on a full disk. */

@@ -368,7 +368,7 @@ class EngineTrafficTest {
 	void manyCandidatesAreRefusedBeforeTheyTakeMemory() {
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> GenerationRequest.of("", (request) -> request.candidates(500_000_000)))
-			.withMessageContaining("candidates: is 500000000");
+			.withMessageContaining("candidates is 500000000");
 	}
 
 	@Test

@@ -244,8 +244,8 @@ class BatchSamplerTest {
 
 	@Test
 	void badArguments() {
-		assertInvalid("candidates: is 0", () -> new BatchSampler(0.5, 0));
-		assertInvalid("top-k: is 0", () -> new BatchSampler(0.5, 200, 0));
+		assertInvalid("candidates is 0", () -> new BatchSampler(0.5, 0));
+		assertInvalid("top-k is 0", () -> new BatchSampler(0.5, 200, 0));
 		assertThatIllegalStateException()
 			.isThrownBy(() -> new BatchSampler(0.5).sample((count) -> new int[count / 2], new SplittableRandom(1)))
 			.withMessageContaining("100 tokens for 200 patches");

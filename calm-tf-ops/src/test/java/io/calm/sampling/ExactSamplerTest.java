@@ -219,17 +219,17 @@ class ExactSamplerTest {
 	@Test
 	void badArguments() {
 		for (double temperature : new double[] { 0, -0.5, 1.0000001, Double.NaN, Double.POSITIVE_INFINITY }) {
-			assertInvalid("temperature: is " + temperature, () -> new ExactSampler(temperature));
-			assertInvalid("temperature: is " + temperature, () -> new BatchSampler(temperature));
-			assertInvalid("temperature: is ", () -> ExactSampler.expectedDraws(new double[] { 1 }, temperature));
+			assertInvalid("temperature is " + temperature, () -> new ExactSampler(temperature));
+			assertInvalid("temperature is " + temperature, () -> new BatchSampler(temperature));
+			assertInvalid("temperature is ", () -> ExactSampler.expectedDraws(new double[] { 1 }, temperature));
 		}
-		assertInvalid("budget of draws: is 0", () -> new ExactSampler(0.5, 0));
+		assertInvalid("budget of draws is 0", () -> new ExactSampler(0.5, 0));
 		assertInvalid("probabilities: one of them is -0.5",
 				() -> ExactSampler.expectedDraws(new double[] { -0.5, 1.5 }, 0.5));
 		assertInvalid("probabilities: one of them is NaN",
 				() -> ExactSampler.expectedDraws(new double[] { Double.NaN }, 0.5));
-		assertInvalid("probabilities: sum to 0.0", () -> ExactSampler.expectedDraws(new double[0], 0.5));
-		assertInvalid("probabilities: sum to 3.0", () -> ExactSampler.expectedDraws(new double[] { 1, 2 }, 0.5));
+		assertInvalid("probabilities sum to 0.0", () -> ExactSampler.expectedDraws(new double[0], 0.5));
+		assertInvalid("probabilities sum to 3.0", () -> ExactSampler.expectedDraws(new double[] { 1, 2 }, 0.5));
 	}
 
 	@Test

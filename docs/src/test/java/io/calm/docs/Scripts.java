@@ -145,7 +145,7 @@ final class Scripts {
 			for (String option : options.split(" (?=--)")) {
 				String name = option.replaceFirst(" .*", "");
 				StringBuilder changed = new StringBuilder();
-				Matcher command = Pattern.compile("(\\S+\\.jar)((?:[^\\n|;&]|\\\\\\n)*)").matcher(script);
+				Matcher command = Pattern.compile("(\\S+\\.jar)((?:\\\\\\n|[^\\n|;&])*)").matcher(script);
 				boolean used = false;
 				while (command.find()) {
 					String arguments = command.group(2);

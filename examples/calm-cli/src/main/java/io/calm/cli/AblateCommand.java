@@ -20,8 +20,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Repeats a comparison of the paper. */
-@Command(name = "ablate", description = "Train and score models that differ in one thing, and write results.csv,"
-		+ " chart.png and report.md. The same command goes on where it was interrupted.")
+@Command(name = "ablate",
+		description = "Train and score models that differ in one setting, and write results.csv, chart.png and "
+				+ "report.md. The same command resumes an interrupted study.")
 final class AblateCommand extends Subcommand {
 
 	/** What is held equal between the arms. */
@@ -45,59 +46,64 @@ final class AblateCommand extends Subcommand {
 			description = "One of ${COMPLETION-CANDIDATES}.")
 	private String study = "";
 
-	@Option(names = "--output", required = true, paramLabel = "DIR", description = "Where models and results go.")
+	@Option(names = "--output", required = true, paramLabel = "DIR", description = "Directory for models and results.")
 	private Path output = Path.of("study");
 
 	@Option(names = "--known-source",
-			description = "Train on a random source whose ideal score is known (the default" + " without --corpus).")
+			description = "Train on a random source whose best possible score is known (the default without --corpus).")
 	private boolean knownSource;
 
-	@Option(names = "--states", defaultValue = "64", description = "Of the source (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--states", defaultValue = "64", description = "States of the source (default: ${DEFAULT-VALUE}).")
 	private int states;
 
-	@Option(names = "--successors", defaultValue = "3", description = "Of each state (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--successors", defaultValue = "3",
+			description = "Successors of each state (default: ${DEFAULT-VALUE}).")
 	private int successors;
 
 	@Option(names = "--corpus", arity = "1..*", paramLabel = "PATH",
-			description = "Text to train on: .txt, .jsonl, .gz of both, or directories of them.")
+			description = "Training text: .txt, .jsonl, .gz of both, or directories of them.")
 	private List<Path> corpus = List.of();
 
 	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
-			description = "Text that is not trained on, to score the models on.")
+			description = "Text to score the models on, not used for training.")
 	private List<Path> evaluationCorpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--json-field", defaultValue = "text",
+			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
 
 	@Option(names = "--minutes", defaultValue = "5",
-			description = "For the whole study; some steps of every model tell how many fit (default:"
-					+ " ${DEFAULT-VALUE}).")
+			description = "Time for the whole study. Some steps of every model tell how many fit (default: "
+					+ "${DEFAULT-VALUE}).")
 	private double minutes;
 
 	@Option(names = "--steps", defaultValue = "0",
-			description = "Of the first model, in place of what fits into the minutes.")
+			description = "Steps of the first model, instead of the number that fits into --minutes.")
 	private long steps;
 
 	@Option(names = "--equal", defaultValue = "steps",
-			description = "What the models train equally long for: steps or flops (default: ${DEFAULT-VALUE}).")
+			description = "What all models get equally: steps or flops (default: ${DEFAULT-VALUE}).")
 	private Equal equal = Equal.STEPS;
 
 	@Option(names = "--preset", defaultValue = "nano",
-			description = "Of the language models (default: ${DEFAULT-VALUE}).")
+			description = "Size of the language models (default: ${DEFAULT-VALUE}).")
 	private String preset = "nano";
 
-	@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--patch-size", defaultValue = "4",
+			description = "K, tokens per patch (default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
-	@Option(names = "--latent-size", defaultValue = "32", description = "l (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--latent-size", defaultValue = "32",
+			description = "l, size of the latent vector (default: ${DEFAULT-VALUE}).")
 	private int latentSize;
 
-	@Option(names = "--autoencoder-size", defaultValue = "128", description = "D (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--autoencoder-size", defaultValue = "128",
+			description = "D, width of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private int autoencoderSize;
 
 	@Option(names = "--autoencoder-share", defaultValue = "1",
-			description = "Steps of the autoencoder for each step of the language model; large vocabularies want more"
-					+ " (default: ${DEFAULT-VALUE}).")
+			description = "Steps of the autoencoder per step of the language model. Large vocabularies need more "
+					+ "(default: ${DEFAULT-VALUE}).")
 	private double autoencoderShare;
 
 	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
@@ -107,17 +113,18 @@ final class AblateCommand extends Subcommand {
 	private int block;
 
 	@Option(names = "--learning-rate", defaultValue = "0.001",
-			description = "The greatest, of all trainings (default: ${DEFAULT-VALUE}).")
+			description = "Maximum learning rate of all trainings (default: ${DEFAULT-VALUE}).")
 	private double learningRate;
 
 	@Option(names = "--positions", defaultValue = "20000",
-			description = "The most positions to score (default: ${DEFAULT-VALUE}).")
+			description = "Maximum number of positions to score (default: ${DEFAULT-VALUE}).")
 	private long positions;
 
-	@Option(names = "--seed", defaultValue = "1", description = "Of everything random (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--seed", defaultValue = "1",
+			description = "Seed of all random numbers (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
-	@Option(names = "--mlflow", paramLabel = "URI", description = "Follow every model on this MLflow server.")
+	@Option(names = "--mlflow", paramLabel = "URI", description = "Track every model on this MLflow server.")
 	private @Nullable String mlflow;
 
 	@Mixin

@@ -55,67 +55,81 @@ final class BenchmarkCommand {
 	/** The sizes; the defaults are those of the published PyTorch figures. */
 	static final class Sizes {
 
-		@Option(names = "--vocab", defaultValue = "8192", description = "V (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--vocab", defaultValue = "8192",
+				description = "V, size of the vocabulary (default: ${DEFAULT-VALUE}).")
 		private int vocab;
 
-		@Option(names = "--patch-size", defaultValue = "4", description = "K (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--patch-size", defaultValue = "4",
+				description = "K, tokens per patch (default: ${DEFAULT-VALUE}).")
 		private int patchSize;
 
-		@Option(names = "--latent-size", defaultValue = "128", description = "l (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--latent-size", defaultValue = "128",
+				description = "l, size of the latent vector (default: ${DEFAULT-VALUE}).")
 		private int latentSize;
 
-		@Option(names = "--autoencoder-size", defaultValue = "512", description = "D (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--autoencoder-size", defaultValue = "512",
+				description = "D, width of the autoencoder (default: ${DEFAULT-VALUE}).")
 		private int autoencoderSize;
 
 		@Option(names = "--autoencoder-intermediate-size", defaultValue = "1280",
-				description = "F (default: ${DEFAULT-VALUE}).")
+				description = "F, intermediate size of the autoencoder (default: ${DEFAULT-VALUE}).")
 		private int autoencoderIntermediateSize;
 
-		@Option(names = "--hidden-size", defaultValue = "512", description = "d (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--hidden-size", defaultValue = "512",
+				description = "d, width of the backbone (default: ${DEFAULT-VALUE}).")
 		private int hiddenSize;
 
-		@Option(names = "--intermediate-size", defaultValue = "1376", description = "f (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--intermediate-size", defaultValue = "1376",
+				description = "f, intermediate size of the backbone (default: ${DEFAULT-VALUE}).")
 		private int intermediateSize;
 
-		@Option(names = "--layers", defaultValue = "6", description = "Of the backbone (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--layers", defaultValue = "6",
+				description = "Layers of the backbone (default: ${DEFAULT-VALUE}).")
 		private int layers;
 
-		@Option(names = "--heads", defaultValue = "8", description = "Of attention (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--heads", defaultValue = "8", description = "Attention heads (default: ${DEFAULT-VALUE}).")
 		private int heads;
 
-		@Option(names = "--head-blocks", defaultValue = "4", description = "Of the head (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--head-blocks", defaultValue = "4",
+				description = "Blocks of the generative head (default: ${DEFAULT-VALUE}).")
 		private int headBlocks;
 
 		@Option(names = "--copy-size", defaultValue = "64",
-				description = "Of the attention that copies tokens; 0 for none, as in the paper (default: ${DEFAULT-VALUE}).")
+				description = "Size of the attention that copies tokens. 0 disables it, as in the paper (default: "
+						+ "${DEFAULT-VALUE}).")
 		private int copySize;
 
 		@Option(names = "--token-loss", defaultValue = "1",
-				description = "Weight of the tokens' cross entropy; 0 for the paper's objective (default: ${DEFAULT-VALUE}).")
+				description = "Weight of the cross entropy of the tokens. 0 is the paper's objective (default: "
+						+ "${DEFAULT-VALUE}).")
 		private double tokenLoss;
 
 		@Option(names = "--guessed-tokens",
-				description = "Of a patch, by the token loss (default: all, or one where there are more than 10000 ids).")
+				description = "Tokens of a patch that the token loss predicts (default: all, or one if there are more than "
+						+ "10000 ids).")
 		private @Nullable Integer guessedTokens;
 
 		@Option(names = "--lead-tokens",
-				description = "Drawn before the vector; 0 for none, as in the paper (default: half of the patch).")
+				description = "Tokens drawn before the vector. 0 for none, as in the paper (default: half of the patch).")
 		private @Nullable Integer leadTokens;
 
-		@Option(names = "--samples", defaultValue = "8", description = "N (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--samples", defaultValue = "8",
+				description = "N, samples of the model (default: ${DEFAULT-VALUE}).")
 		private int samples;
 
-		@Option(names = "--targets", defaultValue = "100", description = "M (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--targets", defaultValue = "100",
+				description = "M, samples of the target (default: ${DEFAULT-VALUE}).")
 		private int targets;
 
-		@Option(names = "--batch", defaultValue = "4", description = "Sequences (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--batch", defaultValue = "4", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
 		private int batch;
 
 		@Option(names = "--block", defaultValue = "512",
 				description = "Tokens per sequence (default: ${DEFAULT-VALUE}).")
 		private int block;
 
-		@Option(names = "--runs", defaultValue = "10", description = "Timed, after two (default: ${DEFAULT-VALUE}).")
+		@Option(names = "--runs", defaultValue = "10",
+				description = "Timed runs, after two that are not timed (default: ${DEFAULT-VALUE}).")
 		private int runs;
 
 		@Mixin
@@ -245,7 +259,7 @@ final class BenchmarkCommand {
 	}
 
 	/** Times a training step of the autoencoder. */
-	@Command(name = "autoencoder-step", description = "A training step of the autoencoder.")
+	@Command(name = "autoencoder-step", description = "Time a training step of the autoencoder.")
 	static final class AutoencoderStep extends Subcommand {
 
 		@Mixin
@@ -266,7 +280,7 @@ final class BenchmarkCommand {
 	}
 
 	/** Times a training step of the language model. */
-	@Command(name = "energy-step", description = "A training step of the language model with the energy head.")
+	@Command(name = "energy-step", description = "Time a training step of the language model with the energy head.")
 	static final class EnergyStep extends Subcommand {
 
 		@Mixin
@@ -288,7 +302,7 @@ final class BenchmarkCommand {
 	}
 
 	/** Times a training step of the baseline. */
-	@Command(name = "baseline-step", description = "A training step of the baseline Transformer.")
+	@Command(name = "baseline-step", description = "Time a training step of the baseline Transformer.")
 	static final class BaselineStep extends Subcommand {
 
 		@Mixin
@@ -311,7 +325,7 @@ final class BenchmarkCommand {
 	}
 
 	/** Times generation. */
-	@Command(name = "generate", description = "Generation of texts.")
+	@Command(name = "generate", description = "Time the generation of texts.")
 	static final class Generate extends Subcommand {
 
 		/** Runs for each one that is timed, at the most. */
@@ -324,14 +338,16 @@ final class BenchmarkCommand {
 				description = "Tokens of the prompt (default: ${DEFAULT-VALUE}).")
 		private int prompt;
 
-		@Option(names = "--new-tokens", defaultValue = "128", description = "Default: ${DEFAULT-VALUE}.")
+		@Option(names = "--new-tokens", defaultValue = "128",
+				description = "Tokens to generate (default: ${DEFAULT-VALUE}).")
 		private int newTokens;
 
 		@Option(names = "--streams", defaultValue = "1",
-				description = "Texts side by side (default: ${DEFAULT-VALUE}).")
+				description = "Texts generated in parallel (default: ${DEFAULT-VALUE}).")
 		private int streams;
 
-		@Option(names = "--baseline", description = "By the baseline Transformer, one token at a time.")
+		@Option(names = "--baseline",
+				description = "Use the baseline Transformer, which generates one token at a time.")
 		private boolean baseline;
 
 		@Mixin

@@ -8,12 +8,13 @@ import picocli.CommandLine.Option;
 /** The options of everything that computes. */
 final class ComputeOptions {
 
-	@Option(names = "--device", defaultValue = "auto", description = "auto, cpu or gpu (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--device", defaultValue = "auto",
+			description = "Device: auto, cpu or gpu (default: ${DEFAULT-VALUE}).")
 	private Device device = Device.AUTO;
 
 	@Option(names = "--precision", defaultValue = "auto",
-			description = "Of matrix products: fp32, bf16, or auto, which is bf16 where texts are generated on a CPU with "
-					+ "instructions for it, otherwise fp32 (default: ${DEFAULT-VALUE}).")
+			description = "Number format of matrix products: fp32, bf16, or auto, which is bf16 if texts are generated "
+					+ "on a CPU with instructions for it, otherwise fp32 (default: ${DEFAULT-VALUE}).")
 	private Precision precision = Precision.AUTO;
 
 	@Option(names = "--no-fusion",

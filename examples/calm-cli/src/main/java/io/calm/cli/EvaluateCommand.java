@@ -37,22 +37,23 @@ final class EvaluateCommand extends Subcommand {
 			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
 	private List<Path> corpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--json-field", defaultValue = "text",
+			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
 
 	@Option(names = "--block", defaultValue = "512",
-			description = "Tokens per block, which shifts the score (default: ${DEFAULT-VALUE}).")
+			description = "Tokens per block. The score depends on it (default: ${DEFAULT-VALUE}).")
 	private int block;
 
 	@Option(names = "--patch-size", defaultValue = "4",
-			description = "Of a baseline: K of the CALM model that it is compared with, for scores at the same positions"
-					+ " (default: ${DEFAULT-VALUE}).")
+			description = "For a baseline: K of the CALM model to compare with, for scores at the same positions "
+					+ "(default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
-	@Option(names = "--limit", defaultValue = "0", description = "The most positions to score (default: all).")
+	@Option(names = "--limit", defaultValue = "0", description = "Maximum number of positions to score (default: all).")
 	private long limit;
 
-	@Option(names = "--seed", defaultValue = "1", description = "Of the draws (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--seed", defaultValue = "1", description = "Seed of the draws (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
 	@Mixin

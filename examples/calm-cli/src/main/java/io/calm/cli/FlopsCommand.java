@@ -11,8 +11,9 @@ import io.calm.model.Flops;
 import picocli.CommandLine.Command;
 
 /** Sets the costs that are computed here beside those of the paper. */
-@Command(name = "flops", description = "Print what the paper's six models cost: as computed here and as table 1 of the"
-		+ " paper has it.")
+@Command(name = "flops",
+		description = "Print the operations that the paper's six models cost, as computed here and as in table 1 of "
+				+ "the paper.")
 final class FlopsCommand extends Subcommand {
 
 	private static final int VOCABULARY = 128_257;

@@ -22,21 +22,23 @@ final class GenerateCommand extends Subcommand {
 	@Option(names = "--prompt", defaultValue = "", description = "The beginning of the text (default: none).")
 	private String prompt = "";
 
-	@Option(names = "--max-new-tokens", defaultValue = "128", description = "The most (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--max-new-tokens", defaultValue = "128",
+			description = "Maximum number of new tokens (default: ${DEFAULT-VALUE}).")
 	private int maxNewTokens;
 
 	@Option(names = "--context", defaultValue = "512",
-			description = "Patches, or tokens of a baseline, of prompt and text together (default: ${DEFAULT-VALUE}).")
+			description = "Maximum length of prompt and text together, in patches, or in tokens for a baseline "
+					+ "(default: ${DEFAULT-VALUE}).")
 	private int context;
 
 	@Option(names = "--stop", paramLabel = "TEXT",
-			description = "A string that ends the text; may be given again (default: none).")
+			description = "String that ends the text. May be given several times (default: none).")
 	private String[] stop = {};
 
 	@Option(names = "--interactive", description = "Keep the model loaded and continue every line of standard input.")
 	private boolean interactive;
 
-	@Option(names = "--seed", defaultValue = "1", description = "Of the draws (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--seed", defaultValue = "1", description = "Seed of the draws (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
 	@Mixin

@@ -18,17 +18,17 @@ final class HeadOptions {
 	}
 
 	@Option(names = "--input", defaultValue = "discrete",
-			description = "What of a patch the backbone is given: discrete (its tokens), continuous (its latent vector)"
-					+ " or both (default: ${DEFAULT-VALUE}).")
+			description = "Input of the backbone for each patch: discrete (its tokens), continuous (its latent vector) "
+					+ "or both (default: ${DEFAULT-VALUE}).")
 	private ModelInput input = ModelInput.DISCRETE;
 
 	@Option(names = "--head", defaultValue = "energy",
-			description = "energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
+			description = "Generative head: energy, flow or diffusion (default: ${DEFAULT-VALUE}).")
 	private Head head = Head.ENERGY;
 
 	@Option(names = "--samples",
-			description = "N, samples of the model (of the posterior with flow and diffusion) per patch in training"
-					+ " (default: 8).")
+			description = "N, samples of the model (with flow and diffusion: of the posterior) per patch in training "
+					+ "(default: 8).")
 	private @Nullable Integer samples;
 
 	@Option(names = "--targets",
@@ -39,30 +39,30 @@ final class HeadOptions {
 	private @Nullable Double alpha;
 
 	@Option(names = "--copy-size", paramLabel = "N",
-			description = "Features of the attention that copies single tokens of the text (default: 64); 0 for a model"
-					+ " that does not copy, as the paper's.")
+			description = "Size of the attention that copies single tokens of the text. 0 disables copying, as in the "
+					+ "paper (default: 64).")
 	private @Nullable Integer copySize;
 
 	@Option(names = "--token-loss", paramLabel = "WEIGHT",
-			description = "What the cross entropy of the next tokens counts in training, beside the head's loss"
-					+ " (default: 1); 0 for the paper's objective.")
+			description = "Weight of the cross entropy of the next tokens, which is added to the head's loss. 0 is the "
+					+ "paper's objective (default: 1).")
 	private @Nullable Double tokenLoss;
 
 	@Option(names = "--guessed-tokens", paramLabel = "N",
-			description = "How many of a patch's tokens the token loss is about in each step (default: all, or one where"
-					+ " the vocabulary has more than 10000 ids).")
+			description = "Tokens of a patch that the token loss predicts in each step (default: all, or one if the "
+					+ "vocabulary has more than 10000 ids).")
 	private @Nullable Integer guessedTokens;
 
 	@Option(names = "--lead-tokens", paramLabel = "N",
-			description = "How many of a patch's first tokens are drawn before its vector (default: half of them); 0 for"
-					+ " a vector alone, as the paper's.")
+			description = "First tokens of a patch that are drawn before its vector. 0 for none, as in the paper (default: "
+					+ "half of the patch).")
 	private @Nullable Integer leadTokens;
 
 	@Option(names = "--sampling-steps",
-			description = "Of a draw from the flow head (default: 10) or the diffusion head (default: 100).")
+			description = "Sampling steps per draw of the flow head (default: 10) or the diffusion head (default: 100).")
 	private @Nullable Integer samplingSteps;
 
-	@Option(names = "--solver", description = "Of the flow head: euler or midpoint (default: midpoint).")
+	@Option(names = "--solver", description = "Solver of the flow head: euler or midpoint (default: midpoint).")
 	private @Nullable Solver solver;
 
 	CalmConfig.Builder applyTo(CalmConfig.Builder model) {

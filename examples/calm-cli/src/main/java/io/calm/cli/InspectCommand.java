@@ -17,7 +17,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** Tells what is in a model directory. */
-@Command(name = "inspect", description = "Tell what is in a model directory: sizes, parameters, head, tokenizer.")
+@Command(name = "inspect", description = "Show what a model directory contains: sizes, parameters, head, tokenizer.")
 final class InspectCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")

@@ -31,8 +31,9 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Trains on a source whose best possible score is known. */
-@Command(name = "known-source", description = "Train on a random Markov source whose ideal Brier-n is known, and tell"
-		+ " how near a configuration comes.")
+@Command(name = "known-source",
+		description = "Train on a random Markov source whose best possible Brier-n is known, and report how close a "
+				+ "configuration comes.")
 final class KnownSourceCommand extends Subcommand {
 
 	/** Ids before the states: PAD, BOS, EOS. */
@@ -40,36 +41,41 @@ final class KnownSourceCommand extends Subcommand {
 
 	private static final int EVALUATION_TOKENS = 400_000;
 
-	@Option(names = "--states", defaultValue = "64", description = "States (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--states", defaultValue = "64", description = "States of the source (default: ${DEFAULT-VALUE}).")
 	private int states;
 
-	@Option(names = "--successors", defaultValue = "3", description = "Of each state (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--successors", defaultValue = "3",
+			description = "Successors of each state (default: ${DEFAULT-VALUE}).")
 	private int successors;
 
-	@Option(names = "--seed", defaultValue = "1", description = "Of source and training (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--seed", defaultValue = "1",
+			description = "Seed of the source and the training (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
 	@Option(names = "--steps", defaultValue = "9000",
-			description = "Of the language model (default: ${DEFAULT-VALUE}).")
+			description = "Steps of the language model (default: ${DEFAULT-VALUE}).")
 	private long steps;
 
-	@Option(names = "--autoencoder-steps", defaultValue = "2000", description = "Default: ${DEFAULT-VALUE}.")
+	@Option(names = "--autoencoder-steps", defaultValue = "2000",
+			description = "Steps of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private long autoencoderSteps;
 
-	@Option(names = "--hidden-size", defaultValue = "128", description = "d and D (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--hidden-size", defaultValue = "128",
+			description = "d and D, width of the backbone and of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private int hiddenSize;
 
-	@Option(names = "--layers", defaultValue = "2", description = "Of the backbone (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--layers", defaultValue = "2", description = "Layers of the backbone (default: ${DEFAULT-VALUE}).")
 	private int layers;
 
-	@Option(names = "--heads", defaultValue = "4", description = "Of attention (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--heads", defaultValue = "4", description = "Attention heads (default: ${DEFAULT-VALUE}).")
 	private int heads;
 
-	@Option(names = "--latent-size", defaultValue = "32", description = "l (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--latent-size", defaultValue = "32",
+			description = "l, size of the latent vector (default: ${DEFAULT-VALUE}).")
 	private int latentSize;
 
 	@Option(names = "--patch-size", defaultValue = "4",
-			description = "K; the baseline is scored patch-aligned too (default: ${DEFAULT-VALUE}).")
+			description = "K, tokens per patch. The baseline is scored patch-aligned too (default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
 	@Option(names = "--batch", defaultValue = "32", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
@@ -79,31 +85,35 @@ final class KnownSourceCommand extends Subcommand {
 	private int block;
 
 	@Option(names = "--learning-rate", defaultValue = "0.003",
-			description = "Of the language model (default: ${DEFAULT-VALUE}).")
+			description = "Maximum learning rate of the language model (default: ${DEFAULT-VALUE}).")
 	private double learningRate;
 
-	@Option(names = "--autoencoder-learning-rate", defaultValue = "0.001", description = "Default: ${DEFAULT-VALUE}.")
+	@Option(names = "--autoencoder-learning-rate", defaultValue = "0.001",
+			description = "Maximum learning rate of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double autoencoderLearningRate;
 
 	@Option(names = "--decay", defaultValue = "cosine",
-			description = "Of the learning rate: constant, linear, cosine or late (default: ${DEFAULT-VALUE}).")
+			description = "Schedule of the learning rate: constant, linear, cosine or late (default: ${DEFAULT-VALUE}).")
 	private LearningRate.Decay decay = LearningRate.Decay.COSINE;
 
 	@Option(names = "--averaging", defaultValue = "0.995",
-			description = "Decay of the weights' average; 0 for none (default: ${DEFAULT-VALUE}).")
+			description = "Decay of the running average of the weights. 0 disables it (default: ${DEFAULT-VALUE}).")
 	private double averaging;
 
-	@Option(names = "--head-blocks", defaultValue = "4", description = "Of the head (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--head-blocks", defaultValue = "4",
+			description = "Blocks of the generative head (default: ${DEFAULT-VALUE}).")
 	private int headBlocks;
 
-	@Option(names = "--kl-weight", defaultValue = "0.001", description = "Default: ${DEFAULT-VALUE}.")
+	@Option(names = "--kl-weight", defaultValue = "0.001",
+			description = "Weight of the KL term of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double klWeight;
 
-	@Option(names = "--dropout", defaultValue = "0.15", description = "Of the autoencoder (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--dropout", defaultValue = "0.15",
+			description = "Dropout of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double dropout;
 
 	@Option(names = "--evaluate-every", defaultValue = "0",
-			description = "Steps of the language model between scores on the way (default: none).")
+			description = "Steps of the language model between intermediate scores (default: none).")
 	private long evaluateEvery;
 
 	@Mixin
@@ -113,7 +123,7 @@ final class KnownSourceCommand extends Subcommand {
 	private ComputeOptions compute = new ComputeOptions();
 
 	@Option(names = "--baseline",
-			description = "Train the baseline Transformer, which predicts one token at a time, in place of a CALM model.")
+			description = "Train the baseline Transformer, which predicts one token at a time, instead of a CALM model.")
 	private boolean baseline;
 
 	@Override

@@ -9,17 +9,18 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** Sends recorded trainings to an MLflow server. */
-@Command(name = "mlflow-replay", description = "Send trainings that were recorded without an MLflow server, or while"
-		+ " it was away. Sending twice adds nothing.")
+@Command(name = "mlflow-replay",
+		description = "Send trainings that were recorded without an MLflow server, or while it was unavailable. "
+				+ "Nothing is sent twice.")
 final class MlflowReplayCommand extends Subcommand {
 
 	@Option(names = "--spool", required = true, paramLabel = "DIR",
-			description = "The directory mlflow-spool beside the model, or one file of it.")
+			description = "The directory mlflow-spool next to the model, or one file of it.")
 	private Path spool = Path.of("mlflow-spool");
 
 	@Option(names = "--tracking-uri", paramLabel = "URI",
-			description = "The server, such as http://localhost:5000 (default: MLFLOW_TRACKING_URI); credentials come"
-					+ " from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
+			description = "The server, such as http://localhost:5000 (default: MLFLOW_TRACKING_URI). Credentials come "
+					+ "from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
 	private @Nullable String trackingUri;
 
 	@Override

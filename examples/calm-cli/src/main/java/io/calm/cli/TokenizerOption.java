@@ -15,8 +15,8 @@ final class TokenizerOption {
 	private static final String LEARNED = "bpe:";
 
 	@Option(names = "--tokenizer", paramLabel = "FILE|bpe:N|byte",
-			description = "A tokenizer.json; 'bpe:4096' to learn one of 4096 tokens from the corpus; 'byte' for one"
-					+ " token per byte.")
+			description = "A tokenizer.json; 'bpe:4096' to learn 4096 tokens from the corpus; or 'byte' for one token "
+					+ "per byte.")
 	private @Nullable String named;
 
 	/**

@@ -23,55 +23,59 @@ import picocli.CommandLine.Option;
 
 /** Trains a model on text. */
 @Command(name = "train",
-		description = "Train an autoencoder and a language model on text, or a baseline. The same command goes on"
-				+ " where an interrupted training has stopped.")
+		description = "Train an autoencoder and a language model on text, or a baseline. The same command resumes "
+				+ "an interrupted training.")
 final class TrainCommand extends Subcommand {
 
 	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
-			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
+			description = "Training text: .txt, .jsonl, .gz of both, or directories of them.")
 	private List<Path> corpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text", description = "Field of .jsonl (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--json-field", defaultValue = "text",
+			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
 
 	@Option(names = "--document-start", paramLabel = "REGEX",
-			description = "A line of .txt that matches begins a new document (default: a file is one document).")
+			description = "Regular expression for the first line of each document in .txt (default: a file is one "
+					+ "document).")
 	private @Nullable String documentStart;
 
 	@Option(names = "--base", paramLabel = "DIR",
-			description = "A finished CALM model to go on from, with its tokenizer and its sizes, in place of random"
-					+ " weights.")
+			description = "A finished CALM model to fine-tune, with its tokenizer and its sizes, instead of random "
+					+ "weights.")
 	private @Nullable Path base;
 
 	@Option(names = "--output", required = true, paramLabel = "DIR", description = "The model directory to write.")
 	private Path output = Path.of("model");
 
 	@Option(names = "--preset", defaultValue = "micro",
-			description = "nano, micro, small, CALM-M, CALM-L or CALM-XL; Transformer-S, -M or -L for a baseline"
-					+ " (default: ${DEFAULT-VALUE}).")
+			description = "Size: nano, micro, small, CALM-M, CALM-L or CALM-XL; Transformer-S, -M or -L for a baseline "
+					+ "(default: ${DEFAULT-VALUE}).")
 	private String preset = "micro";
 
 	@Option(names = "--baseline",
-			description = "Train the baseline Transformer, which predicts one token at a time, in place of a CALM model.")
+			description = "Train the baseline Transformer, which predicts one token at a time, instead of a CALM model.")
 	private boolean baseline;
 
 	@Option(names = "--patch-size", defaultValue = "4",
 			description = "K, tokens per patch (default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
-	@Option(names = "--latent-size", defaultValue = "128", description = "l (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--latent-size", defaultValue = "128",
+			description = "l, size of the latent vector (default: ${DEFAULT-VALUE}).")
 	private int latentSize;
 
 	@Option(names = "--autoencoder-size", defaultValue = "256",
-			description = "D, the autoencoder's width (default: ${DEFAULT-VALUE}).")
+			description = "D, width of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private int autoencoderSize;
 
 	@Option(names = "--autoencoder-steps", defaultValue = "2000",
-			description = "Steps (default: ${DEFAULT-VALUE}); with --base, 0 leaves the autoencoder as it is.")
+			description = "Steps of the autoencoder (default: ${DEFAULT-VALUE}). With --base, 0 leaves the autoencoder "
+					+ "unchanged.")
 	private long autoencoderSteps;
 
 	@Option(names = "--autoencoder-learning-rate", defaultValue = "0.001",
-			description = "The greatest (default: ${DEFAULT-VALUE}).")
+			description = "Maximum learning rate of the autoencoder (default: ${DEFAULT-VALUE}).")
 	private double autoencoderLearningRate;
 
 	@Option(names = "--steps", defaultValue = "3000",
@@ -79,7 +83,7 @@ final class TrainCommand extends Subcommand {
 	private long steps;
 
 	@Option(names = "--learning-rate", defaultValue = "0.0005",
-			description = "The greatest of the language model (default: ${DEFAULT-VALUE}).")
+			description = "Maximum learning rate of the language model (default: ${DEFAULT-VALUE}).")
 	private double learningRate;
 
 	@Option(names = "--batch", defaultValue = "8", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
@@ -98,26 +102,28 @@ final class TrainCommand extends Subcommand {
 	private long evaluateEvery;
 
 	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
-			description = "Text that is not trained on, to score the models on.")
+			description = "Text to score the models on, not used for training.")
 	private List<Path> evaluationCorpus = List.of();
 
 	@Option(names = "--patience", defaultValue = "0",
-			description = "End when so many evaluations in a row bring no better BrierLM, and keep the best model;"
-					+ " needs --evaluation-corpus (default: never).")
+			description = "End the training after this number of evaluations in a row without a better BrierLM, and "
+					+ "keep the best model. Needs --evaluation-corpus (default: never).")
 	private int patience;
 
 	@Option(names = "--sample", paramLabel = "PROMPT",
-			description = "A beginning that the language model goes on with at each evaluation, at temperature 0.5; may"
-					+ " be given again. With --mlflow, prompts and texts go there too.")
+			description = "A prompt that the language model continues at each evaluation, at temperature 0.5. May be "
+					+ "given several times. With --mlflow, prompts and texts are sent there too.")
 	private List<String> samples = List.of();
 
-	@Option(names = "--seed", defaultValue = "1", description = "Of everything random (default: ${DEFAULT-VALUE}).")
+	@Option(names = "--seed", defaultValue = "1",
+			description = "Seed of all random numbers (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "Follow the training on this MLflow server, such as http://localhost:5000; credentials come"
-					+ " from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. What the"
-					+ " server does not take stays in mlflow-spool beside the output, see 'calm mlflow-replay'.")
+			description = "Track the training on this MLflow server, such as http://localhost:5000. Credentials come "
+					+ "from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. What "
+					+ "the server does not accept stays in mlflow-spool next to the output, see 'calm "
+					+ "mlflow-replay'.")
 	private @Nullable String mlflow;
 
 	@Option(names = "--mlflow-experiment", paramLabel = "NAME",

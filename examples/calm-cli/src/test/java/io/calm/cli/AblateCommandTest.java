@@ -54,7 +54,7 @@ class AblateCommandTest {
 
 		StringWriter err = new StringWriter();
 		assertThat(execute("ablate input --steps 4", new StringWriter(), err)).isEqualTo(2);
-		assertThat(err.toString()).contains("plan.json: was begun with other settings")
+		assertThat(err.toString()).contains("plan.json was begun with other settings")
 			.contains("give another output directory");
 	}
 
@@ -118,7 +118,7 @@ class AblateCommandTest {
 				execute("ablate input --corpus " + corpus + " --evaluation-corpus " + corpus, new StringWriter(), err))
 			.isEqualTo(2);
 		assertThat(err.toString()).startsWith(
-				"calm: --tokenizer: is missing; name a tokenizer.json, bpe:4096 or byte," + " or leave --corpus out");
+				"calm: --tokenizer is missing; name a tokenizer.json, bpe:4096 or byte," + " or leave --corpus out");
 		assertThat(this.output).doesNotExist();
 	}
 

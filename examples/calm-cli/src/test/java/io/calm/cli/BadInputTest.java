@@ -105,20 +105,20 @@ class BadInputTest {
 			--corpus           | empty.txt    | empty.txt: there is no text in it
 			--corpus           | short.txt    | corpus: it is shorter than one block: 12 tokens
 			--tokenizer        | missing.json | missing.json: there is no such file; name a tokenizer.json
-			--tokenizer        | broken.json  | broken.json: is not JSON
-			--output           | model        | model: exists already; give another output directory
-			--preset           | gigantic     | preset gigantic: is not known; choose one of nano, micro
-			--patch-size       | 0            | patch_size: is 0; choose a number from 1
-			--latent-size      | 2000000000   | latent_size: is 2000000000; choose a number from 1
-			--autoencoder-size | 800000000    | hidden_size: is 800000000; choose a number from 1
-			--sampling-steps   | 10           | --sampling-steps: is for the flow and the diffusion head
-			--solver           | euler        | --solver: is for the flow head; add --head flow
-			--alpha            | 0            | alpha: is 0.0; choose a value strictly between 0 and 2
-			--alpha            | 2            | alpha: is 2.0; choose a value strictly between 0 and 2
-			--patch-size       | 3            | --block 64: is not two or more whole patches of 3 tokens
-			--patch-size       | 64           | --block 64: is not two or more whole patches of 64 tokens
+			--tokenizer        | broken.json  | broken.json is not JSON
+			--output           | model        | model exists already; give another output directory
+			--preset           | gigantic     | preset gigantic is not known; choose one of nano, micro
+			--patch-size       | 0            | patch_size is 0; choose a number from 1
+			--latent-size      | 2000000000   | latent_size is 2000000000; choose a number from 1
+			--autoencoder-size | 800000000    | hidden_size is 800000000; choose a number from 1
+			--sampling-steps   | 10           | --sampling-steps is for the flow and the diffusion head
+			--solver           | euler        | --solver is for the flow head; add --head flow
+			--alpha            | 0            | alpha is 0.0; choose a value strictly between 0 and 2
+			--alpha            | 2            | alpha is 2.0; choose a value strictly between 0 and 2
+			--patch-size       | 3            | --block 64 is not two or more whole patches of 3 tokens
+			--patch-size       | 64           | --block 64 is not two or more whole patches of 64 tokens
 			--input            | pictures     | Invalid value for option '--input'
-			--steps            | -1           | training, steps: is -1; choose at least
+			--steps            | -1           | training, steps is -1; choose at least
 			""")
 	void trainingNeverBegins(String option, String value, String message) throws IOException {
 		Map<String, String> changed = new LinkedHashMap<>();
@@ -131,16 +131,16 @@ class BadInputTest {
 	/** Else a user would learn of them when the autoencoder is trained, an hour later. */
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
-			--samples 1                               | samples: is 1; choose
-			--samples 0 --head flow                   | samples: is 0; choose
-			--targets 0                               | targets: is 0; choose
-			--targets 5 --head flow                   | --targets: is for the energy head; leave it out
-			--alpha NaN                               | alpha: is NaN; choose a value strictly between 0 and 2
-			--alpha 1 --head diffusion                | --alpha: is for the energy head; leave it out
-			--sampling-steps 0 --head flow            | steps: is 0; choose
-			--sampling-steps 1001 --head diffusion    | steps: is 1001; choose
-			--steps 0                                 | training, steps: is 0; choose at least 1
-			--learning-rate 0                         | training, learning rate: is 0.0; choose a positive number
+			--samples 1                               | samples is 1; choose
+			--samples 0 --head flow                   | samples is 0; choose
+			--targets 0                               | targets is 0; choose
+			--targets 5 --head flow                   | --targets is for the energy head; leave it out
+			--alpha NaN                               | alpha is NaN; choose a value strictly between 0 and 2
+			--alpha 1 --head diffusion                | --alpha is for the energy head; leave it out
+			--sampling-steps 0 --head flow            | steps is 0; choose
+			--sampling-steps 1001 --head diffusion    | steps is 1001; choose
+			--steps 0                                 | training, steps is 0; choose at least 1
+			--learning-rate 0                         | training, learning rate is 0.0; choose a positive number
 			""")
 	void whatTheSecondPhaseCannotDoIsRefusedBeforeTheFirst(String options, String message) throws IOException {
 		Map<String, String> changed = new LinkedHashMap<>();
@@ -154,14 +154,14 @@ class BadInputTest {
 
 	@Test
 	void trainingFromABaseOrFromNoiseIsClear() throws IOException {
-		assertRefused("--preset: has no meaning with --base; leave one of them out", "train", "--base", input("model"),
+		assertRefused("--preset has no meaning with --base; leave one of them out", "train", "--base", input("model"),
 				"--preset", "nano", "--corpus", input("corpus.txt"), "--output",
 				this.directory.resolve("b").toString());
-		assertRefused("--tokenizer: is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
+		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
 				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
 		assertRefused("missing: ", "train", "--base", input("missing"), "--corpus", input("corpus.txt"), "--output",
 				this.directory.resolve("b").toString());
-		assertRefused("--patience: needs text to score the models on; name it with --evaluation-corpus", "train",
+		assertRefused("--patience needs text to score the models on; name it with --evaluation-corpus", "train",
 				"--base", input("model"), "--patience", "2", "--block", "64", "--corpus", input("corpus.txt"),
 				"--output", this.directory.resolve("b").toString());
 	}
@@ -171,29 +171,29 @@ class BadInputTest {
 		String[] options = training(Map.of("--output", this.directory.resolve("deep/model").toString()));
 		String[] baseline = Arrays.copyOf(options, options.length + 1);
 		baseline[options.length] = "--baseline";
-		assertRefused("--latent-size: has no meaning with --baseline; leave one of them out", baseline);
-		assertRefused("--head: has no meaning with --baseline", "known-source", "--baseline", "--head", "flow");
-		assertRefused("--samples: has no meaning with the baseline", "benchmark", "baseline-step", "--samples", "3");
-		assertRefused("--patch-size: has no meaning with --baseline", "benchmark", "generate", "--baseline",
+		assertRefused("--latent-size has no meaning with --baseline; leave one of them out", baseline);
+		assertRefused("--head has no meaning with --baseline", "known-source", "--baseline", "--head", "flow");
+		assertRefused("--samples has no meaning with the baseline", "benchmark", "baseline-step", "--samples", "3");
+		assertRefused("--patch-size has no meaning with --baseline", "benchmark", "generate", "--baseline",
 				"--patch-size", "3");
-		assertRefused("--vocab 258: is less than the ids of the bytes and the special tokens; choose at least 259",
+		assertRefused("--vocab 258 is less than the ids of the bytes and the special tokens; choose at least 259",
 				"benchmark", "generate", "--vocab", "258", "--layers", "1", "--hidden-size", "32", "--heads", "2");
-		assertRefused("DIR: is missing; name the model directory before --corpus", "evaluate", "--corpus",
+		assertRefused("DIR is missing; name the model directory before --corpus", "evaluate", "--corpus",
 				input("corpus.txt"));
-		assertRefused("--patch-size: has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
+		assertRefused("--patch-size has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
 				"--corpus", input("corpus.txt"));
 	}
 
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
-			--temperature 0             | temperature: is 0.0; choose a value above 0 and up to 1
-			--temperature 1.01          | temperature: is 1.01; choose a value above 0 and up to 1
-			--temperature -0.5          | temperature: is -0.5; choose a number greater than 0 and at most 1
-			--temperature NaN           | temperature: is NaN; choose a number greater than 0 and at most 1
-			--temperature 2 --exact     | temperature: is 2.0; choose a value above 0 and up to 1
-			--candidates 0              | candidates: is 0; choose from 1 to 10000
-			--candidates 500000000      | candidates: is 500000000; choose from 1 to 10000
-			--top-k 0                   | top-k: is 0; choose at least 1
+			--temperature 0             | temperature is 0.0; choose a value above 0 and up to 1
+			--temperature 1.01          | temperature is 1.01; choose a value above 0 and up to 1
+			--temperature -0.5          | temperature is -0.5; choose a number greater than 0 and at most 1
+			--temperature NaN           | temperature is NaN; choose a number greater than 0 and at most 1
+			--temperature 2 --exact     | temperature is 2.0; choose a value above 0 and up to 1
+			--candidates 0              | candidates is 0; choose from 1 to 10000
+			--candidates 500000000      | candidates is 500000000; choose from 1 to 10000
+			--top-k 0                   | top-k is 0; choose at least 1
 			""")
 	void generationNeverBegins(String options, String message) throws IOException {
 		assertRefused(message, ("generate " + input("model") + " --quiet " + options).split(" "));
@@ -202,21 +202,21 @@ class BadInputTest {
 	@ParameterizedTest
 	@CsvSource(delimiter = '|',
 			textBlock = """
-					colour                                 | study colour: is not known; choose one of k, regularisation, samples,
-					k --block 12                           | --block 12: is not two or more whole patches of 8 tokens
-					head --patch-size 0                    | patch_size: is 0; choose
-					temperature --patch-size 2             | --patch-size 2: is too small for this study
-					alpha --minutes 0                      | --minutes: is 0.0; choose a positive number
-					alpha --steps -3                       | --steps: is -3; choose at least 1
-					alpha --block 500000                   | text to score on: has 400000 tokens, fewer than --block 500000
-					alpha --positions 0                    | --positions: is 0; choose at least 1
-					alpha --autoencoder-share NaN          | --autoencoder-share: is NaN; choose a positive number
-					alpha --batch 0                        | training, batch: is 0; choose at least 1
-					alpha --learning-rate -1               | training, learning rate: is -1.0; choose a positive number
+					colour                                 | study colour is not known; choose one of k, regularisation, samples,
+					k --block 12                           | --block 12 is not two or more whole patches of 8 tokens
+					head --patch-size 0                    | patch_size is 0; choose
+					temperature --patch-size 2             | --patch-size 2 is too small for this study
+					alpha --minutes 0                      | --minutes is 0.0; choose a positive number
+					alpha --steps -3                       | --steps is -3; choose at least 1
+					alpha --block 500000                   | text to score on has 400000 tokens, fewer than --block 500000
+					alpha --positions 0                    | --positions is 0; choose at least 1
+					alpha --autoencoder-share NaN          | --autoencoder-share is NaN; choose a positive number
+					alpha --batch 0                        | training, batch is 0; choose at least 1
+					alpha --learning-rate -1               | training, learning rate is -1.0; choose a positive number
 					alpha --equal minutes                  | Invalid value for option '--equal'
-					alpha --preset gigantic                | preset gigantic: is not known; choose one of nano
+					alpha --preset gigantic                | preset gigantic is not known; choose one of nano
 					alpha --states 1                       | Markov source: 1 states; ask for at least 2
-					alpha --corpus missing.txt             | --corpus: needs --evaluation-corpus beside it
+					alpha --corpus missing.txt             | --corpus needs --evaluation-corpus beside it
 					""")
 	void studyNeverBegins(String options, String message) throws IOException {
 		assertRefused(message,
@@ -229,11 +229,11 @@ class BadInputTest {
 				arguments(broken("truncated weights", WEIGHTS, (bytes) -> bytes.limit(bytes.limit() - 1000)),
 						"model.safetensors: the tensor '"),
 				arguments(broken("weights truncated in their header", WEIGHTS, (bytes) -> bytes.limit(100)),
-						"model.safetensors: claims a header of"),
+						"model.safetensors claims a header of"),
 				arguments(broken("a bit flipped at the end of the weights", WEIGHTS,
-						(bytes) -> flip(bytes, bytes.limit() - 1)), "model.safetensors: is damaged"),
+						(bytes) -> flip(bytes, bytes.limit() - 1)), "model.safetensors is damaged"),
 				arguments(broken("a bit flipped in the middle of the weights", WEIGHTS,
-						(bytes) -> flip(bytes, bytes.limit() / 2)), "model.safetensors: is damaged"),
+						(bytes) -> flip(bytes, bytes.limit() / 2)), "model.safetensors is damaged"),
 				arguments(broken("a bit flipped in the header", WEIGHTS, (bytes) -> flip(bytes, Long.BYTES + 1)),
 						"model.safetensors: "),
 				arguments(safetensors("a tensor beyond the file", 0, "[1000]", "[0,4000]"),
@@ -241,15 +241,15 @@ class BadInputTest {
 				arguments(safetensors("a tensor of 2^62 elements", 0, "[2147483648,2147483648]", "[0,4]"),
 						"model.safetensors: the tensor 'w' has the shape"),
 				arguments(safetensors("a header of 2^62 bytes", 1L << 62, "[1]", "[0,4]"),
-						"model.safetensors: claims a header of 4611686018427387904 bytes"),
+						"model.safetensors claims a header of 4611686018427387904 bytes"),
 				arguments(Named.of("a foreign class in a pickle", (Breakage) (model) -> {
 					Files.delete(model.resolve(WEIGHTS));
 					Files.write(model.resolve("pytorch_model.bin"), foreignPickle());
 				}), "pytorch_model.bin: "), arguments(text("no JSON", CONFIG, "model_type: energy"), "config.json: is"),
-				arguments(text("an empty object", CONFIG, "{}"), "config.json: has no '"),
-				arguments(text("a broken tokenizer", "tokenizer.json", "{\"model\": {"), "tokenizer.json: is not JSON"),
+				arguments(text("an empty object", CONFIG, "{}"), "config.json has no '"),
+				arguments(text("a broken tokenizer", "tokenizer.json", "{\"model\": {"), "tokenizer.json is not JSON"),
 				arguments(text("a tokenizer without tokens", "tokenizer.json", "{\"model\": {\"vocab\": {}}}"),
-						"tokenizer.json: has an empty vocabulary"),
+						"tokenizer.json has an empty vocabulary"),
 				arguments(setting("hidden_size", 1 << 30), "config.json: 'hidden_size' = '1073741824' is out of range"),
 				arguments(setting("num_hidden_layers", 1 << 30), "config.json: 'num_hidden_layers' = '1073741824'"),
 				arguments(setting("rope_scaling", 2), "config.json: 'rope_scaling' = '2' is no object of settings"),
@@ -258,13 +258,13 @@ class BadInputTest {
 								(settings) -> settings.add("rope_parameters",
 										JsonParser.parseString(
 												"{'rope_type': 'yarn', 'factor': 4.0, 'rope_theta': 10000.0}"))),
-						"config.json: rope_parameters: scales the rotary embedding, which is not supported"),
+						"config.json: rope_parameters scales the rotary embedding, which is not supported"),
 				arguments(json("another activation", CONFIG, (settings) -> settings.addProperty("hidden_act", "gelu")),
-						"config.json: hidden_act: is gelu, which is not supported"),
-				arguments(setting("embedding_multiplier", 12), "config.json: embedding_multiplier: is 12.0"),
-				arguments(setting("logits_scaling", 8), "config.json: logits_scaling: is 8.0"),
-				arguments(setting("sliding_window", 16), "config.json: sliding_window: is 16"),
-				arguments(setting("rms_norm_eps", -1), "config.json: model, rms_norm_eps: is -1.0; choose a positive"));
+						"config.json: hidden_act is gelu, which is not supported"),
+				arguments(setting("embedding_multiplier", 12), "config.json: embedding_multiplier is 12.0"),
+				arguments(setting("logits_scaling", 8), "config.json: logits_scaling is 8.0"),
+				arguments(setting("sliding_window", 16), "config.json: sliding_window is 16"),
+				arguments(setting("rms_norm_eps", -1), "config.json: model, rms_norm_eps is -1.0; choose a positive"));
 	}
 
 	@ParameterizedTest
@@ -297,8 +297,7 @@ class BadInputTest {
 				arguments(setting("num_hidden_layers", 1), "the tensor transformer.layers.1."),
 				arguments(setting("latent_size", 16), "config.json asks for [16, 128]"),
 				arguments(setting("patch_size", 5), "the tensor embed_proj.0.weight has the shape [256, 512]"),
-				arguments(setting("bos_token_id", 259),
-						"config.json: model, bos_token_id: is 259 where the vocabulary"),
+				arguments(setting("bos_token_id", 259), "config.json: model, bos_token_id is 259 where the vocabulary"),
 				arguments(text("an autoencoder's configuration of another shape", "autoencoder/config.json", """
 						{"vocab_size": 259, "patch_size": 4, "hidden_size": 16777216, "intermediate_size": 160,
 						"latent_size": 8, "num_encoder_layers": 2, "num_decoder_layers": 2, "pad_token_id": 0,
@@ -316,15 +315,15 @@ class BadInputTest {
 	@ParameterizedTest
 	@CsvSource(delimiter = '|',
 			textBlock = """
-					--max-new-tokens | 0                        | max new tokens: is 0; choose a positive number
-					--max-new-tokens | -1                       | max new tokens: is -1; choose a positive number
-					--prompt         | longer than the context  | prompt: is 24 tokens long, BOS included, where the context is 16; shorten
-					--context        | 1                        | context: is 1; choose at least 2 patches
-					--context        | -1                       | context: is -1; choose at least 2 patches
-					--temperature    | 1.5                      | temperature: is 1.5; choose a value above 0 and up to 1
-					--temperature    | 0                        | temperature: is 0.0; choose a value above 0 and up to 1
-					--top-p          | 0.9                      | top-p: is 0.9, and a CALM model knows no probabilities
-					--top-p          | 0                        | top-p: is 0.0; choose a number
+					--max-new-tokens | 0                        | max new tokens is 0; choose a positive number
+					--max-new-tokens | -1                       | max new tokens is -1; choose a positive number
+					--prompt         | longer than the context  | prompt is 24 tokens long, BOS included, where the context is 16; shorten
+					--context        | 1                        | context is 1; choose at least 2 patches
+					--context        | -1                       | context is -1; choose at least 2 patches
+					--temperature    | 1.5                      | temperature is 1.5; choose a value above 0 and up to 1
+					--temperature    | 0                        | temperature is 0.0; choose a value above 0 and up to 1
+					--top-p          | 0.9                      | top-p is 0.9, and a CALM model knows no probabilities
+					--top-p          | 0                        | top-p is 0.0; choose a number
 					""")
 	void generationNeverBegins(String option, String value, String message) throws IOException {
 		Map<String, String> options = new LinkedHashMap<>(Map.of("--context", "4"));
@@ -341,7 +340,7 @@ class BadInputTest {
 		if (command.equals("evaluate")) {
 			args.addAll(List.of("--corpus", input("corpus.txt")));
 		}
-		assertRefused("nothing: does not exist; give the directory of a model", args.toArray(String[]::new));
+		assertRefused("nothing does not exist; give the directory of a model", args.toArray(String[]::new));
 	}
 
 	@Test

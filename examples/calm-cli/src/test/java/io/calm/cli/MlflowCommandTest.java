@@ -67,7 +67,7 @@ class MlflowCommandTest {
 		assertThat(run("mlflow-replay", "--spool", spool.toString(), "--tracking-uri", this.nobody)).isEqualTo(2);
 		assertThat(this.err.toString().lines()).singleElement()
 			.asString()
-			.startsWith("calm: " + this.nobody + ": cannot be reached")
+			.startsWith("calm: " + this.nobody + " cannot be reached")
 			.endsWith("start the server, or check the address, proxies and firewalls");
 	}
 
@@ -76,7 +76,7 @@ class MlflowCommandTest {
 		assertThat(run("mlflow-replay", "--spool", this.directory.resolve("none").toString(), "--tracking-uri",
 				this.nobody))
 			.isEqualTo(2);
-		assertThat(this.err.toString().lines()).singleElement().asString().contains("none: does not exist");
+		assertThat(this.err.toString().lines()).singleElement().asString().contains("none does not exist");
 	}
 
 	@Test
@@ -84,7 +84,7 @@ class MlflowCommandTest {
 		assertThat(run("mlflow-replay", "--spool", this.directory.toString(), "--tracking-uri", "mlruns")).isEqualTo(2);
 		assertThat(this.err.toString().lines()).singleElement()
 			.asString()
-			.contains("mlruns: is no address of a tracking server");
+			.contains("mlruns is no address of a tracking server");
 	}
 
 }

@@ -55,13 +55,13 @@ public class FineTune {
 		return causes.stream().filter(type::isInstance).map(type::cast).findFirst();
 	}
 
-	/** Such as {@code finetune.steps: is 0; must be greater than or equal to 1}. */
+	/** Such as {@code finetune.steps is 0; must be greater than or equal to 1}. */
 	private static String explain(BindValidationException ex) {
 		return ex.getValidationErrors()
 			.getAllErrors()
 			.stream()
 			.map((error) -> (error instanceof FieldError field)
-					? "%s.%s: is '%s'; %s".formatted(ex.getValidationErrors().getName(), kebab(field.getField()),
+					? "%s.%s is '%s'; %s".formatted(ex.getValidationErrors().getName(), kebab(field.getField()),
 							field.getRejectedValue(), field.getDefaultMessage())
 					: String.valueOf(error.getDefaultMessage()))
 			.findFirst()
@@ -74,7 +74,7 @@ public class FineTune {
 
 	private static String explain(BindException ex) {
 		Object value = (ex.getProperty() != null) ? ex.getProperty().getValue() : null;
-		return "%s: is '%s', which is no %s; give another value".formatted(ex.getName(), value,
+		return "%s is '%s', which is no %s; give another value".formatted(ex.getName(), value,
 				ex.getTarget().getType().toClass().getSimpleName().toLowerCase(Locale.ROOT));
 	}
 

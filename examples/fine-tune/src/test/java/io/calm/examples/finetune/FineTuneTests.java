@@ -99,14 +99,14 @@ class FineTuneTests {
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
 			--finetune.base=nowhere          | nowhere:
-			--finetune.steps=0               | finetune.steps: is '0';
-			--finetune.steps=many            | finetune.steps: is 'many', which is no long
-			--finetune.learning-rate=-1      | finetune.learning-rate: is '-1.0';
-			--finetune.autoencoder.steps=-1  | finetune.autoencoder.steps: is '-1';
-			--finetune.device=abacus         | finetune.device: is 'abacus', which is no device
+			--finetune.steps=0               | finetune.steps is '0';
+			--finetune.steps=many            | finetune.steps is 'many', which is no long
+			--finetune.learning-rate=-1      | finetune.learning-rate is '-1.0';
+			--finetune.autoencoder.steps=-1  | finetune.autoencoder.steps is '-1';
+			--finetune.device=abacus         | finetune.device is 'abacus', which is no device
 			--finetune.corpus=some.txt       | finetune.corpus and finetune.held-out: only one of them is given
-			--finetune.register-as=tickets   | finetune.register-as: is given, but there is no MLflow server
-			--finetune.register-as=a/b       | finetune.register-as: is 'a/b'; must be without slash, colon and at sign
+			--finetune.register-as=tickets   | finetune.register-as is given, but there is no MLflow server
+			--finetune.register-as=a/b       | finetune.register-as is 'a/b'; must be without slash, colon and at sign
 			""")
 	void badInputIsExplainedInOneLine(String property, String message, CapturedOutput output) {
 		assertThat(fineTune(property)).isEqualTo(2);
@@ -119,7 +119,7 @@ class FineTuneTests {
 	void outputIsNotOverwritten(CapturedOutput output) throws IOException {
 		Files.createDirectory(output());
 		assertThat(fineTune()).isEqualTo(2);
-		assertThat(output.getErr().lines()).singleElement().asString().contains("tuned: exists already");
+		assertThat(output.getErr().lines()).singleElement().asString().contains("tuned exists already");
 		assertThat(output()).isEmptyDirectory();
 	}
 

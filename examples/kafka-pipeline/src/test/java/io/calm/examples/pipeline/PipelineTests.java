@@ -232,7 +232,7 @@ class PipelineTests {
 			.startsWith("The service refused the request: ")
 			.doesNotContain("One fish");
 		assertThat(failure("{\"prompt\": \"a\", \"model\": \"k16\"}"))
-			.isEqualTo("model: has no such name; choose one of [k4, k8].");
+			.isEqualTo("model has no such name; choose one of [k4, k8].");
 		assertThat(this.pipeline.send("POST", "/texts", "{\"candidates\": \"many\"}").statusCode()).isEqualTo(400);
 		assertThat(this.pipeline.send("DELETE", "/texts/1?model=k16", "").statusCode()).isEqualTo(400);
 	}

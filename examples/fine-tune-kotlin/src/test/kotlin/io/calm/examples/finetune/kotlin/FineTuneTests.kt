@@ -91,11 +91,11 @@ class FineTuneTests {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = [
         "--base=nowhere        | nowhere:",
-        "--steps=0             | training, steps: is 0",
+        "--steps=0             | training, steps is 0",
         "--steps=many          | Invalid value for option '--steps': 'many' is not a long",
         "--corpus=some.txt     | --corpus and --held-out: only one of them is given",
-        "--register-as=tickets | --register-as: is given, but there is no MLflow server",
-        "--output=.            | --output .: exists already",
+        "--register-as=tickets | --register-as is given, but there is no MLflow server",
+        "--output=.            | --output . exists already",
     ])
     fun `bad input is explained in one line`(argument: String, message: String, @TempDir directory: Path) {
         val output = directory.resolve("tuned")
