@@ -438,7 +438,7 @@ class EngineTrafficTest {
 			LanguageModelConfig config = ModelConfigs.languageModel(directory, weights);
 			EngineOptions options = EngineOptions.of((builder) -> builder.slots(1).buffer(1));
 			return GenerationEngine.start(config, options, CONTEXT, true, tokenizer,
-					ModelProgram.load(directory, weights, config, CacheConfig.of(1, CONTEXT), TinyModel.PROGRAM),
+					ModelProgram.load(directory, weights, config, config.vocabularySize(), CacheConfig.of(1, CONTEXT), TinyModel.PROGRAM),
 					config.eosId());
 		}
 	}
