@@ -83,7 +83,7 @@ public final class MlflowRegistry {
 	/** A directory that is being filled, and the file in it that is locked meanwhile. */
 	private static final String INCOMPLETE = ".incomplete-";
 
-	private static final String LOCK = ".lock";
+	static final String LOCK = ".lock";
 
 	/** Those of this process: opening the file once more would give up its lock. */
 	private static final Set<Path> FILLING = ConcurrentHashMap.newKeySet();
@@ -92,9 +92,12 @@ public final class MlflowRegistry {
 
 	private final Path cache;
 
-	private MlflowRegistry(MlflowApi api, Path cache) {
+	private final ModelCache models;
+
+	private MlflowRegistry(MlflowApi api, Path cache, long limit) {
 		this.api = api;
 		this.cache = cache;
+		this.models = new ModelCache(cache, limit);
 	}
 
 	/**
@@ -126,20 +129,42 @@ public final class MlflowRegistry {
 	 * @return the registry; nothing is called yet
 	 */
 	public static MlflowRegistry of(MlflowConnection connection) {
+		return of(connection, userCache());
+	}
+
+	/**
+	 * Where models are kept if nothing else is said.
+	 * @return {@code calm/models} in the user's cache directory
+	 */
+	public static Path userCache() {
 		String given = System.getenv("XDG_CACHE_HOME");
 		Path caches = (given != null && !given.isBlank()) ? Path.of(given)
 				: Path.of(System.getProperty("user.home"), ".cache");
-		return of(connection, caches.resolve("calm").resolve("models"));
+		return caches.resolve("calm").resolve("models");
 	}
 
 	/**
 	 * The registry of a server.
 	 * @param connection to the server
-	 * @param cache where models are kept
+	 * @param cache where models are kept, all of them
 	 * @return the registry; nothing is called yet
 	 */
 	public static MlflowRegistry of(MlflowConnection connection, Path cache) {
-		return new MlflowRegistry(new MlflowApi(connection), cache);
+		return of(connection, cache, Long.MAX_VALUE);
+	}
+
+	/**
+	 * The registry of a server, with a cache that does not grow for ever: whenever a
+	 * model is loaded, those that were used the longest time ago are deleted until the
+	 * limit is kept. What an address has led to last stays as long as the process lives,
+	 * whatever the limit, and so does what other processes use.
+	 * @param connection to the server
+	 * @param cache where models are kept
+	 * @param limit of the models in it, in bytes
+	 * @return the registry; nothing is called yet
+	 */
+	public static MlflowRegistry of(MlflowConnection connection, Path cache, long limit) {
+		return new MlflowRegistry(new MlflowApi(connection), cache, limit);
 	}
 
 	/**
@@ -291,11 +316,24 @@ public final class MlflowRegistry {
 		}
 		Map<String, String> sums = sums(uri, list);
 		deleteAbandoned();
+		this.models.use(found);
+		try {
+			Path whole = whole(uri, run, path, list, found, sums);
+			this.models.used(found, uri);
+			return whole;
+		}
+		finally {
+			this.models.unused(found);
+		}
+	}
+
+	private Path whole(String uri, RunInfo run, String path, String list, String found, Map<String, String> sums)
+			throws IOException {
 		Path complete = this.cache.resolve(found);
 		if (isWhole(complete, found, sums)) {
 			return complete;
 		}
-		Path incomplete = this.cache.resolve(INCOMPLETE + UUID.randomUUID());
+		Path incomplete = this.cache.resolve(incomplete());
 		FILLING.add(incomplete);
 		try {
 			fill(Files.createDirectory(incomplete), uri, run, path, sums);
@@ -307,6 +345,11 @@ public final class MlflowRegistry {
 			SpoolFile.deleteAll(incomplete);
 			FILLING.remove(incomplete);
 		}
+	}
+
+	/** A new name of what is not whole, or not any more. */
+	static String incomplete() {
+		return INCOMPLETE + UUID.randomUUID();
 	}
 
 	private void fill(Path incomplete, String uri, RunInfo run, String path, Map<String, String> sums)
@@ -410,7 +453,7 @@ public final class MlflowRegistry {
 			if (isWhole(complete, digest, sums)) {
 				return complete;
 			}
-			Path damaged = this.cache.resolve(INCOMPLETE + UUID.randomUUID());
+			Path damaged = this.cache.resolve(incomplete());
 			Files.move(complete, damaged, StandardCopyOption.ATOMIC_MOVE);
 			SpoolFile.deleteAll(damaged);
 		}

@@ -6,6 +6,10 @@ import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -98,7 +102,8 @@ class ModelCacheTest {
 		Files.delete(file);
 		assertThat(this.registry.load(uri).resolve(damaged)).hasContent(content);
 		assertThat(this.cache).isDirectoryContaining((path) -> true);
-		assertThat(files(this.cache)).hasSize(5);
+		// and one that says that it is used
+		assertThat(files(this.cache)).hasSize(6);
 	}
 
 	@Test
@@ -172,6 +177,70 @@ class ModelCacheTest {
 			assertThat(abandoned).doesNotExist();
 			assertThat(inUse).exists();
 		}
+	}
+
+	/** Models of the same size, and room for two. */
+	@Test
+	void thoseUsedLongestAgoAreDeletedBeyondTheLimit() throws IOException {
+		List<Path> loaded = new ArrayList<>();
+		for (int i = 0; i < 3; i++) {
+			loaded.add(loadChampion(this.registry, i));
+		}
+		// in another order than they were fetched in
+		age(loaded.get(1), 30);
+		age(loaded.get(0), 20);
+		age(loaded.get(2), 10);
+		MlflowRegistry small = MlflowRegistry.of(MlflowConnection.to(this.server.uri()), this.cache,
+				2 * size(loaded.get(0)) + 1);
+		Path third = loadChampion(small, 3);
+		assertThat(loaded.get(0)).doesNotExist();
+		assertThat(loaded.get(1)).doesNotExist();
+		assertThat(List.of(loaded.get(2), third)).allSatisfy((each) -> assertThat(each).exists());
+		// now it is used by another process alone
+		Path lock = this.cache.resolve(".used-" + loaded.get(2).getFileName());
+		try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.READ, StandardOpenOption.WRITE);
+				FileLock used = channel.lock(0, Long.MAX_VALUE, true)) {
+			assertThat(used.isShared()).isTrue();
+			Path fourth = loadChampion(small, 4);
+			assertThat(List.of(loaded.get(2), third, fourth)).allSatisfy((each) -> assertThat(each).exists());
+		}
+		assertThat(loadChampion(small, 5)).exists();
+		assertThat(loaded.get(2)).doesNotExist();
+		assertThat(third).doesNotExist();
+	}
+
+	@Test
+	void whatAnAddressLedToBeforeMayGoWhenItHasLedElsewhere() throws IOException {
+		MlflowRegistry small = MlflowRegistry.of(MlflowConnection.to(this.server.uri()), this.cache, 1);
+		Path first = loadChampion(small, 0);
+		Path second = loadChampion(small, 1);
+		assertThat(first).as("may be served until the new one is").exists();
+		Path third = loadChampion(small, 2);
+		assertThat(first).doesNotExist();
+		assertThat(List.of(second, third)).allSatisfy((each) -> assertThat(each).exists());
+	}
+
+	/** Registers a model, lets the alias name it and loads it by the alias. */
+	private Path loadChampion(MlflowRegistry registry, int number) throws IOException {
+		Path model = model();
+		Files.writeString(model.resolve("model.safetensors"), "weights " + number);
+		int version = Integer.parseInt(register(model).replaceAll(".*/", ""));
+		this.server.special = (call) -> call.what().equals("GET registered-models/alias")
+				? Optional.of(Answer.of(200, "{\"model_version\":" + this.server.version(version) + "}"))
+				: Optional.empty();
+		return registry.load("models:/stories@champion");
+	}
+
+	private static long size(Path model) throws IOException {
+		long size = 0;
+		for (String file : files(model)) {
+			size += Files.size(model.resolve(file));
+		}
+		return size;
+	}
+
+	private static void age(Path model, int minutes) throws IOException {
+		Files.setLastModifiedTime(model, FileTime.from(Instant.now().minus(Duration.ofMinutes(minutes))));
 	}
 
 	@Test

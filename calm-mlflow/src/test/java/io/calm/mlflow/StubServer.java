@@ -153,6 +153,11 @@ final class StubServer implements AutoCloseable {
 		};
 	}
 
+	/** A version of the model. */
+	JsonObject version(int number) {
+		return this.versions.get(number - 1);
+	}
+
 	/** Makes a run as the server does. */
 	String created(JsonObject json) {
 		String id = "run" + (this.runs.size() + 1);

@@ -44,8 +44,9 @@ public final class CalmMlflowAutoConfiguration {
 	@ConditionalOnMissingBean
 	MlflowRegistry calmMlflowRegistry(CalmMlflowProperties properties, SslBundles bundles) {
 		MlflowConnection connection = MlflowConnection.of((to) -> properties.applyTo(to, bundles));
-		return (properties.cache() != null) ? MlflowRegistry.of(connection, properties.cache())
-				: MlflowRegistry.of(connection);
+		return MlflowRegistry.of(connection,
+				(properties.cache() != null) ? properties.cache() : MlflowRegistry.userCache(),
+				(properties.cacheLimit() != null) ? properties.cacheLimit().toBytes() : Long.MAX_VALUE);
 	}
 
 	/** Knows {@code models:/name@alias}, {@code models:/name/3} and {@code runs:/…}. */

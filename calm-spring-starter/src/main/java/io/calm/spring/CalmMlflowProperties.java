@@ -12,6 +12,7 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.boot.ssl.SslBundles;
 import org.springframework.util.StringUtils;
+import org.springframework.util.unit.DataSize;
 
 /**
  * The properties {@code calm.mlflow.*}: where models come from and where trainings are
@@ -36,12 +37,16 @@ import org.springframework.util.StringUtils;
  * @param failFast Whether a training ends when the server cannot be reached or refuses.
  * @param cache Directory that keeps models of the registry. By default, calm/models in
  * the user's cache directory.
+ * @param cacheLimit How many bytes of models that directory keeps: beyond it, those that
+ * were used the longest time ago are deleted, but none that is in use. By default, all
+ * are kept.
  */
 @ConfigurationProperties("calm.mlflow")
 public record CalmMlflowProperties(@Nullable String trackingUri, @Nullable String username, @Nullable String password,
 		@Nullable String token, @Nullable String sslBundle, @DefaultValue("10s") Duration timeout,
 		@Nullable String experiment, @Nullable String run, @DefaultValue("none") Checkpoints checkpoints,
-		@Nullable Path spool, @DefaultValue("false") boolean failFast, @Nullable Path cache) {
+		@Nullable Path spool, @DefaultValue("false") boolean failFast, @Nullable Path cache,
+		@Nullable DataSize cacheLimit) {
 
 	/** What {@code ${VARIABLE:}} makes of a variable that is not set is empty. */
 	public CalmMlflowProperties {

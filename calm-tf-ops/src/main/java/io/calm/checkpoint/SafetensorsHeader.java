@@ -6,6 +6,7 @@ import java.io.InputStreamReader;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -237,19 +238,31 @@ final class SafetensorsHeader {
 		}
 	}
 
+	/** Without a copy of the header, which may be large. */
 	private @Nullable String checksumOfFile(String digits) {
-		int member = new String(this.json, StandardCharsets.ISO_8859_1).indexOf(checksumMember(digits));
-		if (member < 0 || digits.length() != NO_CHECKSUM.length()) {
+		byte[] member = checksumMember(digits).getBytes(StandardCharsets.UTF_8);
+		int at = indexOf(member);
+		if (at < 0 || digits.length() != NO_CHECKSUM.length()) {
 			return null;
 		}
-		byte[] zeroed = this.json.clone();
-		System.arraycopy(NO_CHECKSUM.getBytes(StandardCharsets.US_ASCII), 0, zeroed,
-				member + checksumMember("").length() - 1, NO_CHECKSUM.length());
+		int digitsAt = at + checksumMember("").length() - 1;
+		int behind = digitsAt + NO_CHECKSUM.length();
 		CRC32C checksum = new CRC32C();
 		this.file.digest(checksum, 0, Long.BYTES);
-		checksum.update(zeroed);
+		checksum.update(this.json, 0, digitsAt);
+		checksum.update(NO_CHECKSUM.getBytes(StandardCharsets.US_ASCII));
+		checksum.update(this.json, behind, this.json.length - behind);
 		this.file.digest(checksum, dataStart(), this.file.size() - dataStart());
 		return hexadecimal(checksum);
+	}
+
+	private int indexOf(byte[] part) {
+		for (int at = 0; at <= this.json.length - part.length; at++) {
+			if (this.json[at] == part[0] && Arrays.equals(this.json, at, at + part.length, part, 0, part.length)) {
+				return at;
+			}
+		}
+		return -1;
 	}
 
 	static String checksumMember(String digits) {

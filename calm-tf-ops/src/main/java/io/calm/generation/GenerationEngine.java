@@ -121,14 +121,17 @@ public final class GenerationEngine implements AutoCloseable {
 						"copy the one that the model was trained with into the directory"));
 			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
 			try {
-				ModelConfigs.checkVocabulary(model, idsToWrite(config, tokenizer));
+				int ids = idsToWrite(config, tokenizer);
+				ModelConfigs.checkVocabulary(model, ids);
 				int context = Math.min(chosen.context(), config.backbone().positions());
 				CacheConfig cache = CacheConfig.of(chosen.slots(), context);
-				ModelProgram program = ModelProgram.load(model, weights, config, cache, chosen.program());
+				boolean leftPadded = ModelConfigs.leftPadded(model);
+				int[] endIds = ModelConfigs.endIds(model);
+				// the last that may fail: from here on the engine owns the native memory
+				ModelProgram program = ModelProgram.load(model, weights, config, ids, cache, chosen.program());
 				LOG.info("{} slots of {} patches, {} KiB of cache each", chosen.slots(), context,
 						cacheBytesPerSlot(config, cache) / 1024);
-				return start(config, chosen, context, ModelConfigs.leftPadded(model), tokenizer, program,
-						ModelConfigs.endIds(model));
+				return start(config, chosen, context, leftPadded, tokenizer, program, endIds);
 			}
 			catch (RuntimeException | Error ex) {
 				tokenizer.close();

@@ -28,15 +28,16 @@ sealed interface ModelProgram extends AutoCloseable permits PatchProgram, TokenP
 	 * @param model its directory
 	 * @param weights its tensors
 	 * @param config its shape
+	 * @param ids of its tokenizer, which may be fewer than those of a baseline
 	 * @param cache how large the cache is
 	 * @param options device and precision
 	 * @return the program; close it
 	 */
-	static ModelProgram load(ModelDirectory model, TensorFile weights, LanguageModelConfig config, CacheConfig cache,
-			ProgramOptions options) {
+	static ModelProgram load(ModelDirectory model, TensorFile weights, LanguageModelConfig config, int ids,
+			CacheConfig cache, ProgramOptions options) {
 		Path directory = model.path();
 		if (config instanceof BaselineConfig baseline) {
-			return new TokenProgram(baseline, cache, options, directory, weights);
+			return new TokenProgram(baseline, ids, cache, options, directory, weights);
 		}
 		return new PatchProgram((CalmConfig) config, ModelConfigs.autoencoderOf(model, weights), cache, options,
 				directory, weights);

@@ -102,10 +102,12 @@ final class PatchProgram implements ModelProgram {
 			this.drawMore = builder.entryPoint().fetching(this.drawn);
 			this.program = builder.build();
 		}
-		this.program.initialize(this.program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
-		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
-				weights);
-		this.program.keepWeights();
+		this.program.prepare((program) -> {
+			program.initialize(program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
+			ModelFiles.load(program, program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
+					weights);
+			program.keepWeights();
+		});
 	}
 
 	private Operand<TFloat32> states(Ops tf, CalmNetwork network, int queries) {

@@ -35,6 +35,9 @@ final class TokenProgram implements ModelProgram {
 
 	private final BaselineConfig config;
 
+	/** Those that may be drawn; rows of the matrices behind them are no tokens. */
+	private final int ids;
+
 	private final CacheInputs inputs;
 
 	/** {@code [A]}: 1/T. */
@@ -62,8 +65,10 @@ final class TokenProgram implements ModelProgram {
 
 	private final Program program;
 
-	TokenProgram(BaselineConfig config, CacheConfig cache, ProgramOptions options, Path directory, TensorFile weights) {
+	TokenProgram(BaselineConfig config, int ids, CacheConfig cache, ProgramOptions options, Path directory,
+			TensorFile weights) {
 		this.config = config;
+		this.ids = ids;
 		try (ProgramBuilder builder = ProgramBuilder.ofKeptWeights(options)) {
 			Ops tf = builder.network().tf();
 			BaselineTransformer baseline = new BaselineTransformer(builder.network(), config);
@@ -78,9 +83,8 @@ final class TokenProgram implements ModelProgram {
 			this.prefill = builder.entryPoint()
 				.changing(List.of(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, PREFILL, cache), cache)));
 
-			Operand<TFloat32> logits = baseline
-				.logits(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, 1, cache), cache)); // [A,
-																										// V]
+			Operand<TFloat32> logits = tokens(tf,
+					baseline.logits(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, 1, cache), cache)));
 			Operand<TFloat32> greatest = tf.max(logits, tf.constant(1), Max.keepDims(true));
 			Operand<TFloat32> tempered = tf.math.mul(tf.math.sub(logits, greatest),
 					tf.expandDims(this.inverseTemperatures.value(), tf.constant(1)));
@@ -94,10 +98,18 @@ final class TokenProgram implements ModelProgram {
 			this.advanceRestricted = builder.entryPoint().fetching(this.drawnRestricted);
 			this.program = builder.build();
 		}
-		this.program.initialize(this.program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
-		ModelFiles.load(this.program, this.program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
-				weights);
-		this.program.keepWeights();
+		this.program.prepare((program) -> {
+			program.initialize(program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
+			ModelFiles.load(program, program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
+					weights);
+			program.keepWeights();
+		});
+	}
+
+	/** {@code [A, V]} without the rows that are no tokens. */
+	private Operand<TFloat32> tokens(Ops tf, Operand<TFloat32> logits) {
+		return (this.ids == this.config.vocabularySize()) ? logits
+				: tf.slice(logits, tf.constant(new int[] { 0, 0 }), tf.constant(new int[] { -1, this.ids }));
 	}
 
 	/**
@@ -106,7 +118,7 @@ final class TokenProgram implements ModelProgram {
 	 * @return {@code [A, 1]}
 	 */
 	private Operand<TFloat32> least(Ops tf, Operand<TFloat32> tempered) {
-		int vocabulary = this.config.vocabularySize();
+		int vocabulary = this.ids;
 		Operand<TInt32> last = tf.constant(1);
 		Operand<TFloat32> sorted = tf.nn.topK(tempered, tf.constant(vocabulary), TInt32.class).values();
 		Operand<TBool> amongK = tf.math.less(tf.range(tf.constant(0), tf.constant(vocabulary), tf.constant(1)),
@@ -135,8 +147,7 @@ final class TokenProgram implements ModelProgram {
 
 	@Override
 	public void advance(List<Slot> slots) {
-		boolean restricted = slots.stream()
-			.anyMatch((slot) -> slot.request().sampling().restricted(this.config.vocabularySize()));
+		boolean restricted = slots.stream().anyMatch((slot) -> slot.request().sampling().restricted(this.ids));
 		int count = slots.size();
 		float[] inverse = new float[count];
 		float[] random = new float[count];

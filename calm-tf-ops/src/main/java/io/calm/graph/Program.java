@@ -62,6 +62,21 @@ public final class Program implements AutoCloseable {
 	}
 
 	/**
+	 * Does what a new program needs before its first call, such as setting its variables.
+	 * If that fails, nobody will have the program to close, so that is done here.
+	 * @param steps what to do
+	 */
+	public void prepare(Consumer<Program> steps) {
+		try {
+			steps.accept(this);
+		}
+		catch (RuntimeException | Error ex) {
+			close();
+			throw ex;
+		}
+	}
+
+	/**
 	 * The device that the program computes on.
 	 * @return CPU or GPU
 	 */

@@ -53,6 +53,12 @@ public final class ModelConfigs {
 
 	private static final int LARGEST = 1 << 24;
 
+	/** What the number of a matrix's rows is made a multiple of, at the least. */
+	private static final int ROUND = 8;
+
+	/** The most rows that are added for that; more are another tokenizer's. */
+	private static final int MOST_FILLING = 1024;
+
 	/**
 	 * Layers: more cost memory and time before the weights show that they are not there.
 	 */
@@ -421,22 +427,31 @@ public final class ModelConfigs {
 	/**
 	 * Checks that a model can have been trained with a tokenizer: both must have the same
 	 * number of ids. With more of them the model would be asked for vectors that it has
-	 * not, with fewer the tokenizer for texts.
+	 * not, with fewer the tokenizer for texts. Of a baseline, the matrices may have rows
+	 * behind the vocabulary, with which many are filled up to a round number.
 	 * @param directory of the model
 	 * @param tokenizerIds the number of the tokenizer's ids
 	 * @throws InvalidInputException if the model has another number of them
 	 */
 	public static void checkVocabulary(ModelDirectory directory, int tokenizerIds) {
 		int modelIds = size(directory.config(), "vocab_size");
-		if (tokenizerIds != modelIds) {
-			throw new InvalidInputException(directory.path().toString(),
-					"its tokenizer has " + tokenizerIds + " ids and its model " + modelIds,
-					"copy the tokenizer that the model was trained with into the directory"
-							+ ((tokenizerIds == modelIds + 1)
-									? "; if it is there, and has got a PAD because it names none of its own, name one"
-											+ " of its tokens as \"pad_token\" in tokenizer_config.json"
-									: ""));
+		int more = modelIds - tokenizerIds;
+		boolean filledUp = more > 0 && more <= MOST_FILLING && modelIds % ROUND == 0;
+		if (more == 0 || (filledUp && !directory.config().has("patch_size"))) {
+			return;
 		}
+		String advice = "";
+		if (more == -1) {
+			advice = "; if it is there, and has got a PAD because it names none of its own, name one"
+					+ " of its tokens as \"pad_token\" in tokenizer_config.json";
+		}
+		else if (filledUp) {
+			advice = "; if it is there, the model's matrices have been filled up with " + more
+					+ " rows: cut these off in the weights, and set vocab_size to " + tokenizerIds;
+		}
+		throw new InvalidInputException(directory.path().toString(),
+				"its tokenizer has " + tokenizerIds + " ids and its model " + modelIds,
+				"copy the tokenizer that the model was trained with into the directory" + advice);
 	}
 
 	private static int size(ModelDirectory directory, TensorFile weights, String name, int dimension) {

@@ -2,6 +2,7 @@ package io.calm.checkpoint;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -11,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.zip.CRC32C;
 
+import com.sun.management.ThreadMXBean;
 import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -192,6 +195,22 @@ class SafetensorsTests {
 		Path path = file(header.toString(), new byte[0]);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> TensorFile.open(path))
 			.withMessageContaining("more than 100000 names");
+	}
+
+	/** Once, and nothing that grows with it beside. */
+	@Test
+	void headerIsHeldOnce() throws IOException {
+		String header = "{'__metadata__':{'calm.crc32c':'%s'}," + ONE_TENSOR.substring(1) + " ".repeat(32 << 20);
+		byte[] bytes = Files.readAllBytes(file(String.format(header, SafetensorsHeader.NO_CHECKSUM), new byte[8]));
+		CRC32C checksum = new CRC32C();
+		checksum.update(bytes);
+		Path path = file(String.format(header, SafetensorsHeader.hexadecimal(checksum)), new byte[8]);
+		ThreadMXBean thread = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+		long before = thread.getCurrentThreadAllocatedBytes();
+		try (TensorFile file = TensorFile.open(path)) {
+			assertThat(thread.getCurrentThreadAllocatedBytes() - before).isLessThan(40 << 20);
+			assertThat(file.readFloats("w")).containsExactly(0, 0);
+		}
 	}
 
 	@Test

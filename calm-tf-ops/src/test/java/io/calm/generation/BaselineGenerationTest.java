@@ -251,6 +251,53 @@ class BaselineGenerationTest {
 		assertThat(tokens(generate(copy, "the cat sat"))).containsExactly(tokens(whole));
 	}
 
+	/** As many published models have it: a multiple of 8, 64 or 128 for fast products. */
+	@Test
+	void rowsBehindTheVocabularyAreNeverDrawn(@TempDir Path directory) throws IOException {
+		Path copy = directory.resolve("copy");
+		TinyModel.write(copy, CONFIG, 0);
+		Consumer<GenerationRequest.Builder> restricted = (request) -> request.topK(200);
+		List<int[]> whole = List.of(tokens(generate(copy, "the cat sat")),
+				tokens(generate(copy, "the cat sat", restricted)));
+		int filled = CONFIG.vocabularySize() + 5;
+		assertThat(filled % 8).isZero();
+		fillUp(copy, filled);
+		assertThat(List.of(tokens(generate(copy, "the cat sat")), tokens(generate(copy, "the cat sat", restricted))))
+			.usingElementComparator(Arrays::compare)
+			.isEqualTo(whole);
+		fillUp(copy, filled + 1);
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> generate(copy, "the cat sat"))
+			.withMessageContaining("its tokenizer has 259 ids and its model 265");
+	}
+
+	/** Adds rows that would be drawn often. */
+	private static void fillUp(Path model, int rows) throws IOException {
+		Path weights = model.resolve("model.safetensors");
+		Path before = Files.move(weights, model.resolve("before.safetensors"));
+		try (TensorFile from = TensorFile.open(before)) {
+			List<TensorEntry> entries = from.entries()
+				.values()
+				.stream()
+				.map((entry) -> entry.name().matches("lm_head.weight|model.embed_tokens.weight")
+						? TensorEntry.of(entry.name(), entry.type(), rows, entry.shape().get(1)) : entry)
+				.toList();
+			try (SafetensorsWriter to = SafetensorsWriter.create(weights, entries)) {
+				for (TensorEntry entry : entries) {
+					float[] values = from.readFloats(entry.name());
+					float[] filled = Arrays.copyOf(values, Math.toIntExact(entry.elements()));
+					for (int i = values.length; i < filled.length; i++) {
+						filled[i] = 100 * values[i % CONFIG.backbone().hiddenSize()];
+					}
+					to.write(entry.name(), FloatBuffer.wrap(filled));
+				}
+			}
+		}
+		Files.delete(before);
+		Path config = model.resolve("config.json");
+		Files.writeString(config,
+				Files.readString(config).replaceFirst("\"vocab_size\": \\d+", "\"vocab_size\": " + rows));
+	}
+
 	@Test
 	void theEmbeddingMayBeTheOutputToo(@TempDir Path directory) throws IOException {
 		Path copy = directory.resolve("copy");
@@ -282,9 +329,14 @@ class BaselineGenerationTest {
 	}
 
 	private static List<Chunk> generate(Path model, String prompt) {
+		return generate(model, prompt, (request) -> {
+		});
+	}
+
+	private static List<Chunk> generate(Path model, String prompt, Consumer<GenerationRequest.Builder> options) {
 		try (GenerationEngine engine = GenerationEngine.open(model,
 				(options) -> options.slots(1).context(CONTEXT).program(TinyModel.PROGRAM))) {
-			return engine.generate(prompt, (request) -> request.maxNewTokens(1000)).stream().toList();
+			return engine.generate(prompt, (request) -> options.accept(request.maxNewTokens(1000))).stream().toList();
 		}
 	}
 

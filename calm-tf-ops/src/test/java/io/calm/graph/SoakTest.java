@@ -15,6 +15,9 @@ import java.util.Random;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.MixedTraffic;
+import io.calm.input.InvalidInputException;
+import io.calm.model.ModelConfigs;
+import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
@@ -56,7 +59,8 @@ class SoakTest {
 	@Test
 	void nativeMemoryIsFlat(@TempDir Path directory) throws IOException, InterruptedException {
 		Map<String, Long> growth = growth(directory);
-		assertThat(growth).containsOnlyKeys("programs", "calls", "open calls", "training", "generation", "traffic");
+		assertThat(growth).containsOnlyKeys("programs", "calls", "open calls", "training", "generation", "refused",
+				"traffic");
 		// 20 programs with a variable of 4 MiB
 		assertThat(growth.get("programs")).as("bytes kept of 80 MiB in programs").isLessThan(NOISE);
 		assertThat(growth.get("calls")).as("bytes kept of 500 MiB in the results of 2000 calls").isLessThan(NOISE);
@@ -64,6 +68,7 @@ class SoakTest {
 		assertThat(growth.get("training")).as("bytes kept of 6 MiB or more in 300 steps").isLessThan(NOISE);
 		// one result is too small to be seen, but not a graph or a cache that grows
 		assertThat(growth.get("generation")).as("bytes kept by 200 patches").isLessThan(NOISE);
+		assertThat(growth.get("refused")).as("bytes kept of 160 MiB of models that are refused").isLessThan(NOISE);
 		assertThat(growth.get("traffic")).as("bytes kept of the last 500 of 1000 requests, after 2500 more")
 			.isLessThan(NOISE);
 		// or nothing above would prove anything
@@ -107,6 +112,7 @@ class SoakTest {
 			calls();
 			report("training", training(directory.resolve("autoencoder")));
 			generation(directory.resolve("model"));
+			refused(directory.resolve("model"), directory.resolve("integers"));
 			traffic(directory.resolve("model"));
 		}
 
@@ -167,6 +173,35 @@ class SoakTest {
 					}
 				});
 			}
+		}
+
+		/** What is wrong with their weights shows when they are read. */
+		private static void refused(Path model, Path integers) {
+			try {
+				Files.createDirectory(integers);
+				for (String file : List.of(ModelConfigs.FILE, "tokenizer.json", "tokenizer_config.json")) {
+					Files.copy(model.resolve(file), integers.resolve(file));
+				}
+				String weights = Files.readString(model.resolve(ModelFiles.WEIGHTS), StandardCharsets.ISO_8859_1);
+				Files.writeString(integers.resolve(ModelFiles.WEIGHTS),
+						weights.replace("calm.crc32c", "no.checksum").replaceFirst("\"F32\"", "\"I32\""),
+						StandardCharsets.ISO_8859_1);
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
+			}
+			// 8 MiB of cache each
+			report("refused", 3, 20, () -> {
+				try {
+					GenerationEngine
+						.open(integers, (options) -> options.slots(16).context(2048).program(TinyModel.PROGRAM))
+						.close();
+					throw new IllegalStateException("it opens");
+				}
+				catch (InvalidInputException ex) {
+					// as it should be
+				}
+			});
 		}
 
 		private static void traffic(Path model) {

@@ -74,6 +74,23 @@ class TokenStoreTests {
 		assertThatIllegalArgumentException().isThrownBy(() -> TokenStore.of(new int[] { 1, -1 }));
 	}
 
+	/** As SentencePiece makes them for many languages: ids need more than 16 bits. */
+	@Test
+	void idsOfManyPiecesAreKept() throws IOException {
+		String metaspace = "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true}";
+		StringBuilder json = new StringBuilder("{\"pre_tokenizer\":" + metaspace + ",\"decoder\":" + metaspace
+				+ ",\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"byte_fallback\":false,"
+				+ "\"vocab\":[[\"<unk>\",0],[\"<s>\",0],[\"</s>\",0],[\"<pad>\",0]");
+		IntStream.range(4, 70_000).forEach((id) -> json.append(",[\"\u2581w").append(id).append("\",-9.5]"));
+		String text = "w69999 w5 w65535 w65536";
+		try (Tokenizer tokenizer = Tokenizer.load(write("tokenizer.json", json + "]}}"));
+				TokenStore store = TokenStore.of(Corpus.of(write("a.txt", text)), tokenizer)) {
+			assertThat(tokenizer.vocabularySize()).isEqualTo(70_000);
+			assertThat(document(store, 0)).containsExactly(1, 69_999, 5, 65_535, 65_536, 2);
+			assertThat(tokenizer.decode(document(store, 0))).isEqualTo(text);
+		}
+	}
+
 	@Test
 	void theDigestNamesIdsAndBoundaries() {
 		String digest = digest(new int[] { 1, 2 }, new int[] { 3 });

@@ -44,6 +44,9 @@ class DeploymentTest {
 		for (String name : services.keys()) {
 			Node service = services.get(name);
 			assertThat(this.images).as("image of %s", name).contains(service.get("image").text());
+			// there is no access control
+			assertThat(service.get("ports").items().stream().map(Node::text)).as("ports of %s", name)
+				.allMatch((port) -> port.startsWith("127.0.0.1:"));
 			assertThat(service.get("restart").text()).as("restart of %s", name).isEqualTo("unless-stopped");
 			assertThat(service.get("read_only").value()).as("root of %s", name).isEqualTo(true);
 			assertThat(service.get("cap_drop").value()).as("capabilities of %s", name).isEqualTo(List.of("ALL"));

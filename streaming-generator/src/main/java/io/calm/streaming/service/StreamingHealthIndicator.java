@@ -7,6 +7,9 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -14,6 +17,7 @@ import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
@@ -34,20 +38,38 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 
 	private final StreamingProperties properties;
 
-	private final Map<String, Object> connection;
+	private final Supplier<Admin> connecting;
 
+	/** Guarded by this; several may ask it at once. */
 	private @Nullable Admin admin;
 
 	StreamingHealthIndicator(StreamingService service, StreamingProperties properties, Map<String, Object> connection) {
-		this.service = service;
-		this.properties = properties;
-		this.connection = new HashMap<>(connection);
-		this.connection.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, TIMEOUT_MILLIS);
-		this.connection.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, TIMEOUT_MILLIS);
+		this(service, properties, () -> {
+			Map<String, Object> impatient = new HashMap<>(connection);
+			impatient.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, TIMEOUT_MILLIS);
+			impatient.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, TIMEOUT_MILLIS);
+			return Admin.create(impatient);
+		});
 	}
 
+	StreamingHealthIndicator(StreamingService service, StreamingProperties properties, Supplier<Admin> connecting) {
+		this.service = service;
+		this.properties = properties;
+		this.connecting = connecting;
+	}
+
+	private synchronized Admin admin() {
+		if (this.admin == null) {
+			this.admin = this.connecting.get();
+		}
+		return this.admin;
+	}
+
+	/**
+	 * Without a lock: whoever asks while brokers do not answer would wait for all before.
+	 */
 	@Override
-	protected synchronized void doHealthCheck(Health.Builder health) throws InterruptedException {
+	protected void doHealthCheck(Health.Builder health) throws InterruptedException {
 		try {
 			describe(health);
 		}
@@ -68,35 +90,38 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 	}
 
 	private void describe(Health.Builder health) throws InterruptedException, ExecutionException, TimeoutException {
-		if (this.admin == null) {
-			this.admin = Admin.create(this.connection);
-		}
-		String cluster = this.admin.describeCluster().clusterId().get(TIMEOUT_MILLIS, TimeUnit.MILLISECONDS);
+		Admin admin = admin();
+		Set<TopicPartition> assigned = this.service.assigned();
+		// all at once, so that they are given up at the same time
+		KafkaFuture<String> cluster = admin.describeCluster().clusterId();
+		KafkaFuture<Map<TopicPartition, ListOffsetsResultInfo>> latest = admin
+			.listOffsets(
+					assigned.stream().collect(Collectors.toMap(Function.identity(), (each) -> OffsetSpec.latest())))
+			.all();
+		KafkaFuture<Map<TopicPartition, OffsetAndMetadata>> committed = admin
+			.listConsumerGroupOffsets(this.properties.group())
+			.partitionsToOffsetAndMetadata();
+		health.withDetail("cluster", answer(cluster));
 		if (this.service.takesRequests()) {
 			health.up();
 		}
 		else {
 			health.outOfService();
 		}
-		Set<TopicPartition> assigned = this.service.assigned();
-		health.withDetail("cluster", cluster)
-			.withDetail("mode", this.properties.mode())
+		health.withDetail("mode", this.properties.mode())
 			.withDetail("inFlight", this.service.inFlight().size())
 			.withDetail("partitions", assigned.stream().map(TopicPartition::toString).sorted().toList())
-			.withDetail("lag", lag(this.admin, assigned));
+			.withDetail("lag", lag(answer(latest), answer(committed)));
+	}
+
+	private static <T> T answer(KafkaFuture<T> asked)
+			throws InterruptedException, ExecutionException, TimeoutException {
+		return asked.get(TIMEOUT_MILLIS, TimeUnit.MILLISECONDS);
 	}
 
 	/** Requests of our partitions that have not ended. */
-	private Map<String, Long> lag(Admin admin, Set<TopicPartition> assigned)
-			throws InterruptedException, ExecutionException, TimeoutException {
-		Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
-		assigned.forEach((partition) -> ends.put(partition, OffsetSpec.latest()));
-		Map<TopicPartition, ListOffsetsResultInfo> latest = admin.listOffsets(ends)
-			.all()
-			.get(TIMEOUT_MILLIS, TimeUnit.MILLISECONDS);
-		Map<TopicPartition, OffsetAndMetadata> committed = admin.listConsumerGroupOffsets(this.properties.group())
-			.partitionsToOffsetAndMetadata()
-			.get(TIMEOUT_MILLIS, TimeUnit.MILLISECONDS);
+	private static Map<String, Long> lag(Map<TopicPartition, ListOffsetsResultInfo> latest,
+			Map<TopicPartition, OffsetAndMetadata> committed) {
 		Map<String, Long> lag = new TreeMap<>();
 		latest.forEach((partition, end) -> {
 			OffsetAndMetadata ours = committed.get(partition);

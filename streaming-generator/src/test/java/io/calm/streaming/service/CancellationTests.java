@@ -12,11 +12,14 @@ import io.calm.generation.FinishReason;
 import io.calm.streaming.CancelRequest;
 import io.calm.streaming.TestBroker;
 import io.calm.streaming.TextChunk;
+import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.CalmKafkaClient;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.Test;
 import reactor.core.Disposable;
+
+import org.springframework.kafka.support.KafkaHeaders;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -48,6 +51,33 @@ class CancellationTests {
 				assertThat(reason(service, "early")).isEqualTo(TextChunk.FinishReason.CANCELLED);
 				patiently().until(() -> service.committed() == 1);
 			}
+		}
+	}
+
+	@Test
+	void beforeTheStartIsToldWhereItsCallerListens() {
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		TestBroker.createTopics(List.of(prefix + ".mine"), 1);
+		try (ServiceUnderTest service = ServiceUnderTest.start(prefix,
+				"calm.streaming.reply-topics=" + prefix + ".mine")) {
+			service.client().cancel("early");
+			patiently().until(() -> service.service().generations().cancelled().contains("early"));
+			ProducerRecord<byte[], byte[]> request = new ProducerRecord<>(service.requests(), TestBroker.bytes("early"),
+					ServiceUnderTest.FORMAT.write(TextRequest.of("feed", (options) -> options.id("early"))));
+			request.headers().add(KafkaHeaders.REPLY_TOPIC, TestBroker.bytes(prefix + ".mine"));
+			service.send(request);
+			List<TextChunk> told = TestBroker.read(prefix + ".mine", (all) -> !all.isEmpty())
+				.stream()
+				.map((record) -> ServiceUnderTest.FORMAT.readChunk(record.value()))
+				.toList();
+			assertThat(told).hasSize(1);
+			assertThat(told.get(0).requestId()).isEqualTo("early");
+			assertThat(told.get(0).end()).isNotNull()
+				.satisfies((end) -> assertThat(end.finishReason()).isEqualTo(TextChunk.FinishReason.CANCELLED));
+			patiently().until(() -> service.committed() == 1);
+			assertThat(TestBroker.latest(prefix + ".chunks")).isZero();
+			assertThat(service.text().feeds().stream().filter((feed) -> !feed.cancelled())).isEmpty();
 		}
 	}
 

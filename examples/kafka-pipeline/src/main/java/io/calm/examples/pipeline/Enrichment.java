@@ -1,13 +1,17 @@
 package io.calm.examples.pipeline;
 
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 
+import io.calm.streaming.TextChunk;
 import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.GenerationFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Flux;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -78,12 +82,29 @@ final class Enrichment {
 		// another try is another request: it has an id of its own
 		TextRequest request = TextRequest.of(product.description(),
 				(options) -> options.temperature(0.5).maxNewTokens(120));
+		return story(product, service.name(), service.client().stream(request));
+	}
+
+	/**
+	 * What a trial ends with, unless another one may end otherwise.
+	 * @throws RuntimeException if the service has not said a word
+	 */
+	static Story story(Product product, String model, Flux<TextChunk> text) {
+		AtomicBoolean begun = new AtomicBoolean();
 		try {
-			return Story.of(product, service.name(), service.client().chunks(request));
+			return Story.of(product, model, text.doOnNext((chunk) -> begun.set(true)).toIterable());
 		}
 		catch (GenerationFailedException ex) {
 			// the service has spoken: it would say the same again
-			return new Story(product, "", service.name(), ex.reason().name(), 0);
+			return new Story(product, "", model, ex.reason().name(), 0);
+		}
+		catch (RuntimeException ex) {
+			// it is there, and the text takes longer than anybody waits: the next time,
+			// too
+			if (begun.get() && ex.getCause() instanceof TimeoutException) {
+				return new Story(product, "", model, "TIMEOUT", 0);
+			}
+			throw ex;
 		}
 	}
 

@@ -3,6 +3,7 @@ package io.calm.examples.pipeline;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
@@ -28,6 +29,8 @@ import tools.jackson.databind.JsonNode;
 import org.springframework.kafka.core.KafkaTemplate;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.awaitility.Awaitility.await;
 
 /**
@@ -130,6 +133,17 @@ class PipelineTests {
 		}
 		assertThat(statusOf(port, "DELETE /texts/1 HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin"))
 			.isEqualTo(200);
+	}
+
+	/** 127.0.0.2 is this machine, too, but not where they listen. */
+	@Test
+	void pageAndBrokerAreForThisMachineOnly() {
+		String broker = this.pipeline.property("spring.kafka.bootstrap-servers");
+		for (int port : new int[] { URI.create(this.pipeline.url("/")).getPort(),
+				Integer.parseInt(broker.substring(broker.lastIndexOf(':') + 1)) }) {
+			assertThatCode(() -> new Socket("127.0.0.1", port).close()).doesNotThrowAnyException();
+			assertThatExceptionOfType(ConnectException.class).isThrownBy(() -> new Socket("127.0.0.2", port).close());
+		}
 	}
 
 	@Test

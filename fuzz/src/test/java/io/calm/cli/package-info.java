@@ -1,0 +1,4 @@
+@NullMarked
+package io.calm.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.calm.streaming.service;
+
+import org.jspecify.annotations.NullMarked;
