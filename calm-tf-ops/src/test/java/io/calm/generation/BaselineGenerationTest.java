@@ -335,7 +335,7 @@ class BaselineGenerationTest {
 
 	private static List<Chunk> generate(Path model, String prompt, Consumer<GenerationRequest.Builder> options) {
 		try (GenerationEngine engine = GenerationEngine.open(model,
-				(options) -> options.slots(1).context(CONTEXT).program(TinyModel.PROGRAM))) {
+				(engineOptions) -> engineOptions.slots(1).context(CONTEXT).program(TinyModel.PROGRAM))) {
 			return engine.generate(prompt, (request) -> options.accept(request.maxNewTokens(1000))).stream().toList();
 		}
 	}

@@ -13,10 +13,10 @@ import java.util.Map;
 import java.util.Random;
 
 import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.MixedTraffic;
 import io.calm.input.InvalidInputException;
-import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
@@ -179,7 +179,7 @@ class SoakTest {
 		private static void refused(Path model, Path integers) {
 			try {
 				Files.createDirectory(integers);
-				for (String file : List.of(ModelConfigs.FILE, "tokenizer.json", "tokenizer_config.json")) {
+				for (String file : List.of(ModelDirectory.CONFIG, "tokenizer.json", "tokenizer_config.json")) {
 					Files.copy(model.resolve(file), integers.resolve(file));
 				}
 				String weights = Files.readString(model.resolve(ModelFiles.WEIGHTS), StandardCharsets.ISO_8859_1);
