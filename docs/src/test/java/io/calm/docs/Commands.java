@@ -31,12 +31,12 @@ final class Commands {
 	private static final List<String> PHASES = List.of("clean", "validate", "compile", "test", "package", "verify",
 			"install", "deploy");
 
-	private static final List<String> MAVEN_PROPERTIES = List.of("skipTests", "test", "surefire.failIfNoSpecifiedTests",
-			"newVersion", "processAllModules", "generateBackupPoms");
+	private static final List<String> MAVEN_PROPERTIES = List.of("skipTests", "test",
+			"surefire.failIfNoSpecifiedTests");
 
 	/** What does not depend on this project. */
 	private static final List<String> SHELL = List.of("cd", "ls", "cat", "head", "echo", "mkdir", "cp", "rm", "export",
-			"git", "gpg", "zip");
+			"git", "xargs", "zip");
 
 	private final Repository repository;
 
