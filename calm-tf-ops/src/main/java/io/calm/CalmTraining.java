@@ -273,7 +273,6 @@ public final class CalmTraining {
 		return this;
 	}
 
-	@SuppressWarnings("try") // the lock is held, not used
 	Path run() {
 		Path target = given("output", "name the model directory to write", this.output);
 		Corpus text = given("corpus", "name the text to train on", this.corpus);

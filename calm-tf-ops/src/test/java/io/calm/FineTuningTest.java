@@ -229,7 +229,6 @@ class FineTuningTest {
 	}
 
 	@Test
-	@SuppressWarnings("try") // the lock is held, not used
 	void twoTrainingsDoNotWriteToOnePlace() throws IOException {
 		try (OutputLock first = OutputLock.of(this.output)) {
 			assertRefused((training) -> training.languageModel(length(1)), "is being written by another training");
