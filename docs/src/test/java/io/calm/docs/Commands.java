@@ -29,14 +29,14 @@ final class Commands {
 	private static final String MLFLOW_SERVER = "calm-mlflow/src/test/java/io/calm/mlflow/MlflowServer.java";
 
 	private static final List<String> PHASES = List.of("clean", "validate", "compile", "test", "package", "verify",
-			"install");
+			"install", "deploy");
 
 	private static final List<String> MAVEN_PROPERTIES = List.of("skipTests", "test",
 			"surefire.failIfNoSpecifiedTests");
 
 	/** What does not depend on this project. */
 	private static final List<String> SHELL = List.of("cd", "ls", "cat", "head", "echo", "mkdir", "cp", "rm", "export",
-			"git");
+			"git", "xargs", "zip");
 
 	private final Repository repository;
 

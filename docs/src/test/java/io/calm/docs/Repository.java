@@ -38,8 +38,10 @@ final class Repository {
 		StringBuilder sources = new StringBuilder();
 		for (String name : this.modules) {
 			poms.append(text(ROOT.resolve(name).resolve("pom.xml")));
-			if (!name.equals("docs")) {
-				sources.append(sources(ROOT.resolve(name).resolve("src")));
+			Path source = ROOT.resolve(name).resolve("src");
+			// versions alone have none
+			if (!name.equals("docs") && Files.exists(source)) {
+				sources.append(sources(source));
 			}
 		}
 		this.poms = poms.toString();

@@ -33,9 +33,9 @@ final class Scripts {
 	/** Why a script with this program in it is checked, but not run. */
 	private static final List<String> NOT_RUN = List.of("mvn: this build is one",
 			"curl: asks a service that the tests of its module start", "git: fetches from the network",
-			"python3: installs from the network", "pip: installs from the network",
-			"mlflow: the tests of calm-mlflow start the server", "docker: there may be none",
-			"kubectl: there may be none");
+			"zip: packs what a release has made", "python3: installs from the network",
+			"pip: installs from the network", "mlflow: the tests of calm-mlflow start the server",
+			"docker: there may be none", "kubectl: there may be none");
 
 	private final Repository repository;
 
