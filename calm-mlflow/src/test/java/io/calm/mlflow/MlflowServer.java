@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -132,6 +133,24 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 		children.forEach(ProcessHandle::destroyForcibly);
 		killed.onExit().join();
 		children.forEach((child) -> child.onExit().join());
+	}
+
+	boolean isAlive() {
+		Process started = this.process;
+		return started != null && started.isAlive();
+	}
+
+	/** Of the server and of those that work for it. */
+	List<Long> pids() {
+		Process started = this.process;
+		return (started != null)
+				? Stream.concat(Stream.of(started.toHandle()), started.descendants()).map(ProcessHandle::pid).toList()
+				: List.of();
+	}
+
+	/** Where its data are. */
+	Path database() {
+		return this.directory.resolve("mlflow.db");
 	}
 
 	@Override

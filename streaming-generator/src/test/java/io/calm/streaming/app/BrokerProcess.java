@@ -5,7 +5,6 @@ import java.io.UncheckedIOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -104,7 +103,7 @@ final class BrokerProcess implements AutoCloseable {
 
 	private void awaitReady() {
 		try (Admin admin = Admin.create(connection())) {
-			await().atMost(Duration.ofSeconds(180))
+			await().atMost(JavaProcess.PATIENCE)
 				.ignoreExceptions()
 				.until(() -> !admin.describeCluster().nodes().get().isEmpty());
 		}
@@ -134,6 +133,14 @@ final class BrokerProcess implements AutoCloseable {
 		catch (InterruptedException | ExecutionException ex) {
 			throw new IllegalStateException(ex);
 		}
+	}
+
+	JavaProcess process() {
+		return this.process;
+	}
+
+	Path data() {
+		return this.directory.resolve("data");
 	}
 
 	void kill() {

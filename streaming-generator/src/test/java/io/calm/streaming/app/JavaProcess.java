@@ -18,7 +18,8 @@ import static org.awaitility.Awaitility.await;
  */
 final class JavaProcess implements AutoCloseable {
 
-	private static final Duration PATIENCE = Duration.ofSeconds(180);
+	/** The machine may have much else to do. */
+	static final Duration PATIENCE = Duration.ofMinutes(10);
 
 	private final Path output;
 
@@ -70,12 +71,62 @@ final class JavaProcess implements AutoCloseable {
 		awaitEnd();
 	}
 
-	int awaitEnd() {
+	boolean isAlive() {
+		return this.process.isAlive();
+	}
+
+	/**
+	 * Sends a signal.
+	 * @param name such as {@code STOP}
+	 */
+	void signal(String name) {
+		if (isAlive()) {
+			run("kill", "-" + name, String.valueOf(this.process.pid()));
+		}
+	}
+
+	/**
+	 * Lets no file of it grow beyond a size, as if the disk were full.
+	 * @param bytes or {@code unlimited}
+	 */
+	void limitFiles(String bytes) {
+		if (isAlive()) {
+			run("prlimit", "--fsize=" + bytes + ":", "--pid", String.valueOf(this.process.pid()));
+		}
+	}
+
+	/** Whether this system has what {@link #limitFiles} needs. */
+	static boolean canLimitFiles() {
+		return run("prlimit", "--fsize", "--pid", String.valueOf(ProcessHandle.current().pid()));
+	}
+
+	/** Of a process that has ended, nothing is asked. */
+	private static boolean run(String... command) {
 		try {
-			if (!this.process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
-				throw new AssertionError("It does not end: " + output());
-			}
-			return this.process.exitValue();
+			return new ProcessBuilder(command).redirectErrorStream(true)
+				.redirectOutput(ProcessBuilder.Redirect.DISCARD)
+				.start()
+				.waitFor() == 0;
+		}
+		catch (IOException ex) {
+			return false;
+		}
+		catch (InterruptedException ex) {
+			throw new IllegalStateException(ex);
+		}
+	}
+
+	int awaitEnd() {
+		if (!awaitEnd(PATIENCE)) {
+			throw new AssertionError("It does not end: " + output());
+		}
+		return this.process.exitValue();
+	}
+
+	/** Whether it ends in this time. */
+	boolean awaitEnd(Duration time) {
+		try {
+			return this.process.waitFor(time.toMillis(), TimeUnit.MILLISECONDS);
 		}
 		catch (InterruptedException ex) {
 			throw new IllegalStateException(ex);
