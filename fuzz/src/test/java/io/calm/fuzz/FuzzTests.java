@@ -44,8 +44,8 @@ class FuzzTests {
 		while (this.next < SEED + CASES) {
 			work(directory);
 		}
-		System.out.println("Seed " + SEED + ", " + CASES + " cases in " + (System.nanoTime() - began) / 1_000_000_000
-				+ " s");
+		System.out
+			.println("Seed " + SEED + ", " + CASES + " cases in " + (System.nanoTime() - began) / 1_000_000_000 + " s");
 		this.outcomes.forEach((outcome, count) -> System.out.println(count + " " + outcome));
 		assertThat(this.failures).isEmpty();
 	}
@@ -77,8 +77,7 @@ class FuzzTests {
 			if (!told) {
 				fail("?", "ends the process with " + code);
 			}
-			assertThat(this.next).as(() -> "the worker cannot begin, see target/fuzz-worker.log")
-				.isGreaterThan(SEED);
+			assertThat(this.next).as(() -> "the worker cannot begin, see target/fuzz-worker.log").isGreaterThan(SEED);
 		}
 		finally {
 			process.destroyForcibly();
@@ -113,7 +112,8 @@ class FuzzTests {
 			// that of one in the format of PyTorch, of another in parts
 			String weights = name.equals("energy") ? "pytorch_model.bin" : "model.safetensors";
 			boolean parts = name.equals("ar");
-			Files.copy(REFERENCE.resolve(name).resolve(weights), target.resolve(parts ? "model-1.safetensors" : weights));
+			Files.copy(REFERENCE.resolve(name).resolve(weights),
+					target.resolve(parts ? "model-1.safetensors" : weights));
 			if (parts) {
 				Files.writeString(target.resolve("model.safetensors.index.json"),
 						"{\"weight_map\":{\"lm_head.weight\":\"model-1.safetensors\"}}");

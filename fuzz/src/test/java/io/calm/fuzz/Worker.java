@@ -98,7 +98,8 @@ final class Worker {
 		}
 		catch (InvalidInputException ex) {
 			String message = String.valueOf(ex.getMessage());
-			boolean fit = message.length() <= LONGEST_MESSAGE && message.codePoints().noneMatch(Character::isISOControl);
+			boolean fit = message.length() <= LONGEST_MESSAGE
+					&& message.codePoints().noneMatch(Character::isISOControl);
 			outcome = fit ? "refused" : "failed";
 			words = fit ? "" : "message that is no line for a terminal: " + message;
 		}
@@ -136,7 +137,10 @@ final class Worker {
 
 	/** Ends the process with the case that does not end. */
 	private void watch() {
-		Thread main = Thread.getAllStackTraces().keySet().stream().filter((each) -> each.getName().equals("main"))
+		Thread main = Thread.getAllStackTraces()
+			.keySet()
+			.stream()
+			.filter((each) -> each.getName().equals("main"))
 			.findFirst()
 			.orElseThrow();
 		while (true) {
