@@ -90,9 +90,9 @@ class AblateCommandTest {
 
 	@Test
 	void correlatesBrierLmWithCrossEntropy() throws IOException {
-		run("ablate baseline --steps 4");
+		run("ablate baseline --steps 2");
 		assertThat(Files.readString(this.output.resolve("report.md"))).contains("Pearson correlation")
-			.contains("over 4 checkpoints");
+			.contains("over 2 checkpoints");
 		assertIsPicture("chart.png");
 		assertIsPicture("checkpoints.png");
 	}
