@@ -88,7 +88,7 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 			builder.environment().putAll(this.environment);
 			Process started = builder.start();
 			this.process = started;
-			long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(3);
+			long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(15);
 			while (!healthy()) {
 				if (!started.isAlive() || System.nanoTime() > deadline) {
 					throw new IllegalStateException("MLflow does not start: " + Files.readString(log().toPath()));

@@ -1,6 +1,7 @@
 package io.calm.streaming.service;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -36,7 +37,9 @@ import org.springframework.kafka.core.ShareConsumerFactory;
  * these is not used to try again but to tell.
  *
  * <p>
- * An attempt's number is made of the number of the delivery and of the offset.
+ * An attempt's number is made of the number of the delivery and of the time. A broker
+ * that dies forgets the deliveries that had not come to an end, and counts them once
+ * more: the time tells such attempts apart.
  */
 final class ShareGroupConsumer implements RequestConsumer {
 
@@ -45,6 +48,9 @@ final class ShareGroupConsumer implements RequestConsumer {
 	private static final Duration POLL = Duration.ofSeconds(1);
 
 	private static final int DEFAULT_LOCK_MILLIS = 30_000;
+
+	/** Bits of an attempt's number that hold milliseconds: enough for 500 years. */
+	static final int TIME_BITS = 44;
 
 	/** Of a worker that has to give back what it has. */
 	private static final Duration LONGEST_STOP = Duration.ofSeconds(10);
@@ -74,6 +80,13 @@ final class ShareGroupConsumer implements RequestConsumer {
 		this.generations = generations;
 		this.outgoing = outgoing;
 		this.workers = workers;
+	}
+
+	/**
+	 * Grows with the deliveries and, among those that are counted alike, with the time.
+	 */
+	static long number(int delivery, Instant now) {
+		return ((long) delivery << TIME_BITS) + now.toEpochMilli();
 	}
 
 	@Override
@@ -231,7 +244,7 @@ final class ShareGroupConsumer implements RequestConsumer {
 		private CompletableFuture<Void> attempt(ConsumerRecord<byte[], byte[]> request) {
 			boolean last = isLast(request);
 			int delivery = delivery(request);
-			long number = ((long) delivery << Integer.SIZE) | (request.offset() & 0xffff_ffffL);
+			long number = number(delivery, Instant.now());
 			Generation begun = last
 					? ShareGroupConsumer.this.generations.refuse(request, number, FailureReason.TOO_MANY_DELIVERIES,
 							"the request was taken up " + (delivery - 1) + " times without coming to an end")

@@ -65,6 +65,9 @@ class ChaosTests {
 	/** From the last fault to the last answer. */
 	private static final Duration PATIENCE = Duration.ofMinutes(15);
 
+	/** Without a model, more happens on a machine that is slow. */
+	private static final boolean SCRIPTED = Boolean.getBoolean("calm.chaos.scripted");
+
 	private static final int PARTITIONS = 4;
 
 	private static final int SERVICES = 2;
@@ -110,6 +113,9 @@ class ChaosTests {
 			List<Side> sides = modes.stream().map((mode) -> new Side(broker, mode)).toList();
 			List<Thread> busy = new ArrayList<>();
 			try {
+				sides.forEach(Side::startServices);
+				sides.forEach(Side::awaitServices);
+				LOG.info("All services have started");
 				sides.forEach((side) -> busy.addAll(side.start()));
 				busy.add(inBackground("broker", () -> tormentBroker(broker)));
 				this.over.await((long) (MINUTES * 60_000), TimeUnit.MILLISECONDS);
@@ -125,8 +131,36 @@ class ChaosTests {
 				sides.forEach(Side::close);
 			}
 			sides.forEach(Side::readTopics);
-			sides.forEach(Side::askUndisturbed);
+			askUndisturbed(broker, sides);
 			assertAll(sides);
+		}
+	}
+
+	/** The same requests once more, of a service that is left in peace. */
+	private void askUndisturbed(BrokerProcess broker, List<Side> sides) {
+		broker.createTopics("undisturbed", PARTITIONS);
+		try (JavaProcess service = service(broker, "undisturbed", "stream");
+				CalmKafkaClient client = client(broker, "undisturbed")) {
+			service.awaitOutput("Takes requests up from [undisturbed");
+			Semaphore open = new Semaphore(OPEN);
+			for (Side side : sides) {
+				for (String id : side.ledger.ids(Ledger.Kind.WHOLE, Ledger.Kind.CANCELLED, Ledger.Kind.LATE)) {
+					TextRequest asked = side.requests.get(id);
+					TextRequest again = new TextRequest(id, asked.prompt(), asked.maxNewTokens(), asked.temperature(),
+							asked.candidates(), asked.exact(), asked.seed(), asked.stop(), null);
+					open.acquireUninterruptibly();
+					client.stream(again).collectList().toFuture().whenComplete((chunks, failure) -> {
+						if (failure == null) {
+							side.ledger.expects(id, text(chunks));
+						}
+						else {
+							this.deaths.add("undisturbed: " + failure);
+						}
+						open.release();
+					});
+				}
+			}
+			open.acquireUninterruptibly(OPEN);
 		}
 	}
 
@@ -146,6 +180,49 @@ class ChaosTests {
 		thread.setDaemon(true);
 		thread.start();
 		return thread;
+	}
+
+	private CalmKafkaClient client(BrokerProcess broker, String prefix) {
+		return CalmKafkaClient.create(
+				Map.of("bootstrap.servers", broker.address(), "delivery.timeout.ms", 900_000, "max.block.ms", 300_000,
+						"retry.backoff.ms", 200),
+				(options) -> options.requests(prefix + ".requests")
+					.chunks(prefix + ".chunks")
+					.control(prefix + ".control")
+					.timeout(PATIENCE.plusSeconds((long) (60 * MINUTES))));
+	}
+
+	private JavaProcess service(BrokerProcess broker, String prefix, String mode) {
+		return JavaProcess.start(
+				this.temporary.resolve("service-" + prefix + "-" + this.processes.getAndIncrement() + ".txt"),
+				(SCRIPTED ? ScriptedGenerator.class : StreamingGenerator.class).getName(),
+				"--spring.main.web-application-type=none", "--spring.main.keep-alive=true",
+				"--spring.main.banner-mode=off", "--spring.kafka.bootstrap-servers=" + broker.address(),
+				SCRIPTED ? "--calm.engine.slots=4" : "--calm.model.location=" + model(),
+				"--calm.streaming.mode=" + mode, "--calm.streaming.group=" + prefix,
+				"--calm.streaming.topics.requests=" + prefix + ".requests",
+				"--calm.streaming.topics.chunks=" + prefix + ".chunks",
+				"--calm.streaming.topics.control=" + prefix + ".control",
+				"--calm.streaming.topics.dead-letters=" + prefix + ".dead-letters",
+				"--calm.streaming.topics.partitions=" + PARTITIONS, "--calm.generation.candidates=10",
+				"--calm.streaming.shutdown-grace=2s", "--spring.kafka.consumer.properties.session.timeout.ms=6000",
+				"--spring.kafka.consumer.properties.heartbeat.interval.ms=500");
+	}
+
+	private static String model() {
+		String given = System.getProperty("calm.test.model");
+		return (given != null) ? given : TinyModel.directory().toString();
+	}
+
+	private static String text(List<TextChunk> chunks) {
+		StringBuilder text = new StringBuilder();
+		for (TextChunk chunk : chunks) {
+			if (chunk.seq() == 0) {
+				text.setLength(0);
+			}
+			text.append(chunk.text());
+		}
+		return text.toString();
 	}
 
 	/** Waits before a fault; false if it is to come no more. */
@@ -246,41 +323,25 @@ class ChaosTests {
 			this.broker = broker;
 			this.ledger = new Ledger(mode);
 			broker.createTopics(mode, PARTITIONS);
-			this.client = client(mode);
+			this.client = client(broker, mode);
 		}
 
-		private CalmKafkaClient client(String prefix) {
-			return CalmKafkaClient.create(
-					Map.of("bootstrap.servers", this.broker.address(), "delivery.timeout.ms", 900_000, "max.block.ms",
-							300_000, "retry.backoff.ms", 200),
-					(options) -> options.requests(prefix + ".requests")
-						.chunks(prefix + ".chunks")
-						.control(prefix + ".control")
-						.timeout(PATIENCE.plusSeconds((long) (60 * MINUTES))));
+		void startServices() {
+			for (int i = 0; i < SERVICES; i++) {
+				this.services[i] = service(this.broker, this.mode, this.mode);
+			}
 		}
 
-		private JavaProcess service(String prefix, String mode) {
-			return JavaProcess.start(
-					ChaosTests.this.temporary
-						.resolve("service-" + prefix + "-" + ChaosTests.this.processes.getAndIncrement() + ".txt"),
-					StreamingGenerator.class.getName(), "--spring.main.web-application-type=none",
-					"--spring.main.keep-alive=true", "--spring.main.banner-mode=off",
-					"--spring.kafka.bootstrap-servers=" + this.broker.address(),
-					"--calm.model.location=" + TinyModel.directory(), "--calm.streaming.mode=" + mode,
-					"--calm.streaming.group=" + prefix, "--calm.streaming.topics.requests=" + prefix + ".requests",
-					"--calm.streaming.topics.chunks=" + prefix + ".chunks",
-					"--calm.streaming.topics.control=" + prefix + ".control",
-					"--calm.streaming.topics.dead-letters=" + prefix + ".dead-letters",
-					"--calm.streaming.topics.partitions=" + PARTITIONS, "--calm.generation.candidates=10",
-					"--calm.streaming.shutdown-grace=2s", "--spring.kafka.consumer.properties.session.timeout.ms=6000",
-					"--spring.kafka.consumer.properties.heartbeat.interval.ms=500");
+		void awaitServices() {
+			for (JavaProcess service : this.services) {
+				awaitStart(service);
+			}
 		}
 
 		List<Thread> start() {
 			List<Thread> threads = new ArrayList<>();
 			for (int i = 0; i < SERVICES; i++) {
 				int number = i;
-				this.services[i] = service(this.mode, this.mode);
 				threads.add(inBackground(this.mode + "-" + i, () -> torment(number)));
 			}
 			threads.add(inBackground(this.mode + "-asks", this::ask));
@@ -312,7 +373,7 @@ class ChaosTests {
 				last(fault);
 				service.signal("CONT");
 				if (!service.isAlive()) {
-					this.services[number] = service(this.mode, this.mode);
+					this.services[number] = service(this.broker, this.mode, this.mode);
 				}
 			}
 		}
@@ -390,17 +451,6 @@ class ChaosTests {
 			}
 		}
 
-		private static String text(List<TextChunk> chunks) {
-			StringBuilder text = new StringBuilder();
-			for (TextChunk chunk : chunks) {
-				if (chunk.seq() == 0) {
-					text.setLength(0);
-				}
-				text.append(chunk.text());
-			}
-			return text.toString();
-		}
-
 		/** Nothing has got stuck: all is answered, and no service has anything left. */
 		void awaitAnswers() {
 			long begun = System.nanoTime();
@@ -475,32 +525,6 @@ class ChaosTests {
 				while (partitions.stream().anyMatch((each) -> consumer.position(each) < ends.getOrDefault(each, 0L))) {
 					consumer.poll(Duration.ofMillis(200)).forEach(to);
 				}
-			}
-		}
-
-		/** The same requests once more, of a service that is left in peace. */
-		void askUndisturbed() {
-			String prefix = this.mode + "-undisturbed";
-			this.broker.createTopics(prefix, PARTITIONS);
-			try (JavaProcess service = service(prefix, "stream"); CalmKafkaClient peaceful = client(prefix)) {
-				service.awaitOutput("Takes requests up from [" + prefix);
-				Semaphore open = new Semaphore(OPEN);
-				for (String id : this.ledger.ids(Ledger.Kind.WHOLE, Ledger.Kind.CANCELLED, Ledger.Kind.LATE)) {
-					TextRequest asked = this.requests.get(id);
-					TextRequest again = new TextRequest(id, asked.prompt(), asked.maxNewTokens(), asked.temperature(),
-							asked.candidates(), asked.exact(), asked.seed(), asked.stop(), null);
-					open.acquireUninterruptibly();
-					peaceful.stream(again).collectList().toFuture().whenComplete((chunks, failure) -> {
-						if (failure == null) {
-							this.ledger.expects(id, text(chunks));
-						}
-						else {
-							ChaosTests.this.deaths.add("undisturbed: " + failure);
-						}
-						open.release();
-					});
-				}
-				open.acquireUninterruptibly(OPEN);
 			}
 		}
 

@@ -4,10 +4,12 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 
@@ -127,9 +129,15 @@ class ProcessesTests {
 			Map<String, ChunkFilter> filters = new LinkedHashMap<>();
 			int[] needed = { 0 };
 			int[] seen = { 0 };
+			Set<List<Object>> ends = new HashSet<>();
 			int records = log.read((all) -> {
 				all.subList(seen[0], all.size()).forEach((record) -> {
 					TextChunk chunk = FORMAT.readChunk(record.value());
+					if (chunk.end() != null) {
+						assertThat(ends.add(List.of(chunk.requestId(), chunk.attempt())))
+							.as("the first end of attempt %s at %s", chunk.attempt(), chunk.requestId())
+							.isTrue();
+					}
 					needed[0] += filters.computeIfAbsent(chunk.requestId(), (id) -> new ChunkFilter())
 						.accept(chunk)
 						.size();
@@ -198,13 +206,14 @@ class ProcessesTests {
 	}
 
 	@ParameterizedTest
-	@ValueSource(strings = { "stream", "results" })
+	@ValueSource(strings = { "stream", "results", "share-group" })
 	void brokerMayGoAwayAndComeBack(String mode) {
 		String prefix = "away-" + mode;
 		this.broker.createTopics(prefix, 6);
 		try (JavaProcess service = service(prefix, "--calm.streaming.mode=" + mode);
 				CalmKafkaClient client = client(prefix)) {
-			service.awaitOutput("Takes requests up from [" + prefix);
+			service.awaitOutput(
+					mode.equals("share-group") ? "Started StreamingGenerator" : "Takes requests up from [" + prefix);
 			int requests = LONG ? 100 : 20;
 			List<CompletableFuture<List<TextChunk>>> answers = ask(client, 0, requests);
 			await().atMost(Duration.ofMinutes(2))

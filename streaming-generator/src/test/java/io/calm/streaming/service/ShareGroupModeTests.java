@@ -1,6 +1,7 @@
 package io.calm.streaming.service;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -57,6 +58,15 @@ class ShareGroupModeTests {
 		catch (InterruptedException | ExecutionException ex) {
 			throw new IllegalStateException(ex);
 		}
+	}
+
+	/** A broker that died counts a delivery again that it had counted before. */
+	@Test
+	void laterAttemptHasTheGreaterNumber() {
+		Instant now = Instant.now();
+		assertThat(ShareGroupConsumer.number(1, now.plusMillis(1))).isGreaterThan(ShareGroupConsumer.number(1, now));
+		assertThat(ShareGroupConsumer.number(2, now.minusSeconds(3600)))
+			.isGreaterThan(ShareGroupConsumer.number(1, now));
 	}
 
 	@Test
@@ -160,7 +170,7 @@ class ShareGroupModeTests {
 			try (ServiceUnderTest service = start(prefix)) {
 				List<TextChunk> chunks = service.chunks("r");
 				assertThat(chunks).hasSize(2);
-				assertThat(chunks.get(0).attempt() >> Integer.SIZE).isEqualTo(2);
+				assertThat(chunks.get(0).attempt() >> ShareGroupConsumer.TIME_BITS).isEqualTo(2);
 			}
 		}
 	}
