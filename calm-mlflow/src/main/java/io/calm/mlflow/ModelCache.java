@@ -128,7 +128,8 @@ final class ModelCache {
 		}
 		List<Path> models;
 		try (Stream<Path> all = Files.list(this.directory)) {
-			models = new ArrayList<>(all.filter((path) -> path.getFileName().toString().matches("[0-9a-f]{64}")).toList());
+			models = new ArrayList<>(
+					all.filter((path) -> path.getFileName().toString().matches("[0-9a-f]{64}")).toList());
 		}
 		Map<Path, FileTime> times = new HashMap<>();
 		Map<Path, Long> sizes = new HashMap<>();

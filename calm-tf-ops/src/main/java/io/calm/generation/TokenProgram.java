@@ -84,8 +84,8 @@ final class TokenProgram implements ModelProgram {
 			this.prefill = builder.entryPoint()
 				.changing(List.of(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, PREFILL, cache), cache)));
 
-			Operand<TFloat32> logits = tokens(tf, baseline
-				.logits(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, 1, cache), cache)));
+			Operand<TFloat32> logits = tokens(tf,
+					baseline.logits(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, 1, cache), cache)));
 			Operand<TFloat32> greatest = tf.max(logits, tf.constant(1), Max.keepDims(true));
 			Operand<TFloat32> tempered = tf.math.mul(tf.math.sub(logits, greatest),
 					tf.expandDims(this.inverseTemperatures.value(), tf.constant(1)));
@@ -148,8 +148,7 @@ final class TokenProgram implements ModelProgram {
 
 	@Override
 	public void advance(List<Slot> slots) {
-		boolean restricted = slots.stream()
-			.anyMatch((slot) -> slot.request().sampling().restricted(this.ids));
+		boolean restricted = slots.stream().anyMatch((slot) -> slot.request().sampling().restricted(this.ids));
 		int count = slots.size();
 		float[] inverse = new float[count];
 		float[] random = new float[count];

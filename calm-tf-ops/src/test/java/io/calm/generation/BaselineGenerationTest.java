@@ -263,7 +263,8 @@ class BaselineGenerationTest {
 		assertThat(filled % 8).isZero();
 		fillUp(copy, filled);
 		assertThat(List.of(tokens(generate(copy, "the cat sat")), tokens(generate(copy, "the cat sat", restricted))))
-			.usingElementComparator(Arrays::compare).isEqualTo(whole);
+			.usingElementComparator(Arrays::compare)
+			.isEqualTo(whole);
 		fillUp(copy, filled + 1);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> generate(copy, "the cat sat"))
 			.withMessageContaining("its tokenizer has 259 ids and its model 265");

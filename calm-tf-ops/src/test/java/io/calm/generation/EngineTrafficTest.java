@@ -437,8 +437,8 @@ class EngineTrafficTest {
 		try (TensorFile weights = directory.weights()) {
 			LanguageModelConfig config = ModelConfigs.languageModel(directory, weights);
 			EngineOptions options = EngineOptions.of((builder) -> builder.slots(1).buffer(1));
-			return GenerationEngine.start(config, options, CONTEXT, true, tokenizer,
-					ModelProgram.load(directory, weights, config, config.vocabularySize(), CacheConfig.of(1, CONTEXT), TinyModel.PROGRAM),
+			return GenerationEngine.start(config, options, CONTEXT, true, tokenizer, ModelProgram.load(directory,
+					weights, config, config.vocabularySize(), CacheConfig.of(1, CONTEXT), TinyModel.PROGRAM),
 					config.eosId());
 		}
 	}

@@ -44,8 +44,9 @@ public final class CommandLines implements Target {
 	private static final List<String> VALUES = List.of("", " ", "-1", "0", "1", "-0.0", "0.5", "1e999", "NaN",
 			"2147483647", "-2147483648", "99999999999999999999", "0x10", "null", "--", "-", "--json", "--help", "-x",
 			"@file", "@@", "/dev/null", "/dev/zero", "/", ".", "..", "DIR", "MODEL", "BASELINE", "DIR/corpus.txt",
-			"DIR/missing", "%s%n%d", "${x}", "a\nb", "\u001b[31m", "世界", "\uD83E\uDD16", "x".repeat(5000), "[", "(a+)+$",
-			"http://", "http://a b", "ftp://x", "http://joe:s3cret@", "bpe:-1", "bpe:99999999999", "bpe:", "models:/x");
+			"DIR/missing", "%s%n%d", "${x}", "a\nb", "\u001b[31m", "世界", "\uD83E\uDD16", "x".repeat(5000), "[",
+			"(a+)+$", "http://", "http://a b", "ftp://x", "http://joe:s3cret@", "bpe:-1", "bpe:99999999999", "bpe:",
+			"models:/x");
 
 	/** Whatever makes a command work for longer: great numbers are no fault there. */
 	private static final Pattern WORK = Pattern

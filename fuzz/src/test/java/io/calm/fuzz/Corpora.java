@@ -44,7 +44,8 @@ final class Corpora implements Target {
 			if (packed) {
 				content = mutator.percent(50) ? mutator.blind(packed(content)) : packed(content);
 			}
-			Files.write(directory.resolve("part" + files + (lines ? ".jsonl" : ".txt") + (packed ? ".gz" : "")), content);
+			Files.write(directory.resolve("part" + files + (lines ? ".jsonl" : ".txt") + (packed ? ".gz" : "")),
+					content);
 		}
 		Corpus corpus = Corpus.of((options) -> {
 			options.paths(directory);

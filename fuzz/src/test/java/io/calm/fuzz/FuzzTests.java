@@ -44,8 +44,8 @@ class FuzzTests {
 		while (this.next < SEED + CASES) {
 			work(directory);
 		}
-		System.out.println("Seed " + SEED + ", " + CASES + " cases in " + (System.nanoTime() - began) / 1_000_000_000
-				+ " s");
+		System.out
+			.println("Seed " + SEED + ", " + CASES + " cases in " + (System.nanoTime() - began) / 1_000_000_000 + " s");
 		this.outcomes.forEach((outcome, count) -> System.out.println(count + " " + outcome));
 		assertThat(this.failures).isEmpty();
 	}
@@ -54,7 +54,8 @@ class FuzzTests {
 	private void work(Path directory) throws IOException, InterruptedException {
 		Path cases = Files.createTempDirectory(directory, "cases");
 		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-OmitStackTraceInFastThrow", "-cp",
+				"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-OmitStackTraceInFastThrow",
+				"-Dcalm.fuzz.kind=" + System.getProperty("calm.fuzz.kind", ""), "-cp",
 				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
 				Worker.class.getName(), directory.toString(), cases.toString(), String.valueOf(this.next),
 				String.valueOf(SEED + CASES))
@@ -77,8 +78,7 @@ class FuzzTests {
 			if (!told) {
 				fail("?", "ends the process with " + code);
 			}
-			assertThat(this.next).as(() -> "the worker cannot begin, see target/fuzz-worker.log")
-				.isGreaterThan(SEED);
+			assertThat(this.next).as(() -> "the worker cannot begin, see target/fuzz-worker.log").isGreaterThan(SEED);
 		}
 		finally {
 			process.destroyForcibly();
@@ -101,25 +101,30 @@ class FuzzTests {
 	/** Models of every kind, ours and as the reference writes them. */
 	private static void prepare(Path models) throws IOException {
 		Files.createDirectories(models);
-		Path corpus = Files.writeString(models.resolveSibling("corpus.txt"),
-				"The quick brown fox jumps over the lazy dog. ".repeat(60));
-		String train = "train --quiet --no-fusion --tokenizer byte --preset nano --batch 4 --block 64 --steps 1 --corpus "
-				+ corpus + " --output " + models;
-		calm(train + "/model --latent-size 8 --autoencoder-size 64 --autoencoder-steps 1");
-		calm(train + "/baseline --baseline");
+		Path tokenizer = Files.createDirectories(models.resolveSibling("tokenizer"));
+		for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
+			Files.copy(REFERENCE.resolveSibling("tokenizer-4k").resolve(name), tokenizer.resolve(name));
+		}
 		for (String name : List.of("energy", "flow", "diffusion", "ar")) {
 			Path target = Files.createDirectories(models.resolve("published-" + name));
 			Files.copy(REFERENCE.resolve(name + "/config.json"), target.resolve("config.json"));
 			// that of one in the format of PyTorch, of another in parts
 			String weights = name.equals("energy") ? "pytorch_model.bin" : "model.safetensors";
 			boolean parts = name.equals("ar");
-			Files.copy(REFERENCE.resolve(name).resolve(weights), target.resolve(parts ? "model-1.safetensors" : weights));
+			Files.copy(REFERENCE.resolve(name).resolve(weights),
+					target.resolve(parts ? "model-1.safetensors" : weights));
 			if (parts) {
 				Files.writeString(target.resolve("model.safetensors.index.json"),
 						"{\"weight_map\":{\"lm_head.weight\":\"model-1.safetensors\"}}");
 			}
 			Files.writeString(target.resolve("tokenizer.json"), tokenizer());
 		}
+		Path corpus = Files.writeString(models.resolveSibling("corpus.txt"),
+				"The quick brown fox jumps over the lazy dog. ".repeat(60));
+		String train = "train --quiet --no-fusion --tokenizer byte --preset nano --batch 4 --block 64 --steps 1 --corpus "
+				+ corpus + " --output " + models;
+		calm(train + "/model --latent-size 8 --autoencoder-size 64 --autoencoder-steps 1");
+		calm(train + "/baseline --baseline");
 	}
 
 	private static void calm(String line) {

@@ -28,10 +28,10 @@ public final class Mutator {
 
 	private static final String TWICE = "\uE001";
 
-	private static final List<String> NUMBERS = List.of("0", "-0", "1", "-1", "2", "3", "7", "255", "65536", "100000001",
-			"2147483647", "2147483648", "-2147483648", "4294967296", "9223372036854775807", "-9223372036854775808",
-			"18446744073709551616", "0.5", "1e-320", "1e38", "1e308", "1e999", "1e99999999", "1.0", "123456789e-3",
-			"9".repeat(500));
+	private static final List<String> NUMBERS = List.of("0", "-0", "1", "-1", "2", "3", "7", "255", "65536",
+			"100000001", "2147483647", "2147483648", "-2147483648", "4294967296", "9223372036854775807",
+			"-9223372036854775808", "18446744073709551616", "0.5", "1e-320", "1e38", "1e308", "1e999", "1e99999999",
+			"1.0", "123456789e-3", "9".repeat(500));
 
 	private static final List<String> TEXTS = List.of("", " ", "a", "\u0000", "\n", "\u001b[31m", "NaN", "-1", "null",
 			SURROGATE, "\u2581", "</s>", "<unk>", "ab", "\\p{L}+", "(a+)+$", "[", "..", "/", "%s%n", "\uD83E\uDD16",
@@ -126,10 +126,7 @@ public final class Mutator {
 		for (int changes = 1 + number(3); changes > 0; changes--) {
 			json = changed(json);
 		}
-		return GSON.toJson(json)
-			.replace(TWICE, "")
-			.replace(SURROGATE, "\\ud800")
-			.getBytes(StandardCharsets.UTF_8);
+		return GSON.toJson(json).replace(TWICE, "").replace(SURROGATE, "\\ud800").getBytes(StandardCharsets.UTF_8);
 	}
 
 	/** Safetensors with another header, other bytes, or lengths that are wrong. */
@@ -143,9 +140,11 @@ public final class Mutator {
 			case 0 -> {
 				return blind(original);
 			}
-			case 1 -> length = List.of(0L, 1L, length - 1, length + 1, (long) original.length, 100_000_000L, 100_000_001L,
-					1L << 31, 1L << 40, Long.MAX_VALUE, Long.MIN_VALUE, -1L)
-				.get(number(12));
+			case 1 ->
+				length = List
+					.of(0L, 1L, length - 1, length + 1, (long) original.length, 100_000_000L, 100_000_001L, 1L << 31,
+							1L << 40, Long.MAX_VALUE, Long.MIN_VALUE, -1L)
+					.get(number(12));
 			case 2 -> data = blind(data);
 			default -> {
 				header = json(header);
@@ -185,8 +184,9 @@ public final class Mutator {
 			return array;
 		}
 		if (element instanceof JsonPrimitive number && number.isNumber() && percent(50)) {
-			long near = number.getAsBigDecimal().longValue();
-			return new JsonPrimitive(List.of(-near, near + 1, near - 1, 2 * near, near / 2, 1000 * near).get(number(6)));
+			long near = (long) number.getAsDouble();
+			return new JsonPrimitive(
+					List.of(-near, near + 1, near - 1, 2 * near, near / 2, 1000 * near).get(number(6)));
 		}
 		if (element instanceof JsonPrimitive text && text.isString() && percent(50)) {
 			return new JsonPrimitive(percent(50) ? text.getAsString() + pick(TEXTS)

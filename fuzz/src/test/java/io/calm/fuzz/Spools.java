@@ -36,8 +36,7 @@ final class Spools implements Target {
 			"{\"runs\":[]}", "create",
 			"{\"run\":{\"info\":{\"run_id\":\"r\",\"experiment_id\":\"7\",\"lifecycle_stage\":\"active\","
 					+ "\"artifact_uri\":\"mlflow-artifacts:/7/r/artifacts\"},\"data\":{\"tags\":[]}}}",
-			"runs/get",
-			"{\"run\":{\"info\":{\"run_id\":\"r\",\"experiment_id\":\"7\",\"lifecycle_stage\":\"active\","
+			"runs/get", "{\"run\":{\"info\":{\"run_id\":\"r\",\"experiment_id\":\"7\",\"lifecycle_stage\":\"active\","
 					+ "\"artifact_uri\":\"mlflow-artifacts:/7/r/artifacts\"},\"data\":{\"tags\":[]}}}");
 
 	private final MlflowConnection connection;
@@ -75,8 +74,8 @@ final class Spools implements Target {
 		StringBuilder spool = new StringBuilder();
 		for (String line : LINES) {
 			boolean broken = mutator.percent(line.contains("training") ? 10 : 30);
-			spool.append(broken ? new String(mutator.json(line.getBytes(StandardCharsets.UTF_8)), StandardCharsets.UTF_8)
-					: line);
+			spool.append(broken
+					? new String(mutator.json(line.getBytes(StandardCharsets.UTF_8)), StandardCharsets.UTF_8) : line);
 			spool.append(mutator.percent(97) ? "\n" : "");
 		}
 		byte[] content = spool.toString().getBytes(StandardCharsets.UTF_8);

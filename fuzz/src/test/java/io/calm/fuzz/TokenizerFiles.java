@@ -23,7 +23,8 @@ final class TokenizerFiles implements Target {
 
 	TokenizerFiles() throws IOException {
 		try (InputStream in = Objects.requireNonNull(getClass().getResourceAsStream("/fuzz/tokenizer-parts.json"))) {
-			this.parts = JsonParser.parseString(new String(in.readAllBytes(), StandardCharsets.UTF_8)).getAsJsonObject();
+			this.parts = JsonParser.parseString(new String(in.readAllBytes(), StandardCharsets.UTF_8))
+				.getAsJsonObject();
 		}
 	}
 

@@ -38,6 +38,9 @@ final class Worker {
 
 	private static final long LONGEST_MESSAGE = 2000;
 
+	/** Cases of other kinds are left out. */
+	private static final String ONLY = System.getProperty("calm.fuzz.kind", "");
+
 	private static final PrintStream TOLD = System.out;
 
 	private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -52,7 +55,7 @@ final class Worker {
 	private volatile String kind = "";
 
 	private Worker(Path inputs) throws IOException {
-		Path tokenizer = inputs.resolve("models/model");
+		Path tokenizer = inputs.resolve("tokenizer");
 		add(25, "model directory", new ModelDirectories(inputs.resolve("models")));
 		add(25, "tokenizer", new TokenizerFiles());
 		add(15, "corpus", new Corpora(tokenizer));
@@ -86,6 +89,9 @@ final class Worker {
 	private void run(long seed, Path parent) throws IOException {
 		Mutator mutator = new Mutator(seed);
 		this.kind = kind(mutator.number(100));
+		if (!ONLY.isEmpty() && !ONLY.equals(this.kind)) {
+			return;
+		}
 		TOLD.println("case " + seed);
 		Path directory = Files.createDirectory(parent.resolve(String.valueOf(seed)));
 		this.began = System.nanoTime() / 1_000_000;
@@ -98,7 +104,8 @@ final class Worker {
 		}
 		catch (InvalidInputException ex) {
 			String message = String.valueOf(ex.getMessage());
-			boolean fit = message.length() <= LONGEST_MESSAGE && message.codePoints().noneMatch(Character::isISOControl);
+			boolean fit = message.length() <= LONGEST_MESSAGE
+					&& message.codePoints().noneMatch(Character::isISOControl);
 			outcome = fit ? "refused" : "failed";
 			words = fit ? "" : "message that is no line for a terminal: " + message;
 		}
@@ -136,7 +143,10 @@ final class Worker {
 
 	/** Ends the process with the case that does not end. */
 	private void watch() {
-		Thread main = Thread.getAllStackTraces().keySet().stream().filter((each) -> each.getName().equals("main"))
+		Thread main = Thread.getAllStackTraces()
+			.keySet()
+			.stream()
+			.filter((each) -> each.getName().equals("main"))
 			.findFirst()
 			.orElseThrow();
 		while (true) {

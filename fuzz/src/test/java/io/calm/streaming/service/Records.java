@@ -49,8 +49,7 @@ public final class Records implements Target {
 
 	private static final byte[] REQUEST = """
 			{"version":1,"prompt":"One day","maxNewTokens":120,"temperature":0.5,"candidates":200,"exact":false,
-			 "seed":7,"stop":["\\n\\n","."]}"""
-		.getBytes(StandardCharsets.UTF_8);
+			 "seed":7,"stop":["\\n\\n","."]}""".getBytes(StandardCharsets.UTF_8);
 
 	private static final byte[] CANCELLATION = "{\"version\":1,\"requestId\":\"a\"}".getBytes(StandardCharsets.UTF_8);
 
@@ -171,8 +170,8 @@ public final class Records implements Target {
 			case 1 -> mutator.numeral().getBytes(StandardCharsets.UTF_8);
 			case 2 -> ByteBuffer.allocate(Integer.BYTES).putInt(mutator.number(9) - 4).array();
 			case 3 -> "mine".getBytes(StandardCharsets.UTF_8);
-			case 4 -> mutator.blind("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".getBytes(
-					StandardCharsets.UTF_8));
+			case 4 -> mutator
+				.blind("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".getBytes(StandardCharsets.UTF_8));
 			default -> mutator.text().getBytes(StandardCharsets.UTF_8);
 		};
 	}

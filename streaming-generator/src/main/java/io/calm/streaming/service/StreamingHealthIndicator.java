@@ -65,7 +65,9 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 		return this.admin;
 	}
 
-	/** Without a lock: whoever asks while brokers do not answer would wait for all before. */
+	/**
+	 * Without a lock: whoever asks while brokers do not answer would wait for all before.
+	 */
 	@Override
 	protected void doHealthCheck(Health.Builder health) throws InterruptedException {
 		try {
@@ -93,7 +95,8 @@ final class StreamingHealthIndicator extends AbstractHealthIndicator implements 
 		// all at once, so that they are given up at the same time
 		KafkaFuture<String> cluster = admin.describeCluster().clusterId();
 		KafkaFuture<Map<TopicPartition, ListOffsetsResultInfo>> latest = admin
-			.listOffsets(assigned.stream().collect(Collectors.toMap(Function.identity(), (each) -> OffsetSpec.latest())))
+			.listOffsets(
+					assigned.stream().collect(Collectors.toMap(Function.identity(), (each) -> OffsetSpec.latest())))
 			.all();
 		KafkaFuture<Map<TopicPartition, OffsetAndMetadata>> committed = admin
 			.listConsumerGroupOffsets(this.properties.group())

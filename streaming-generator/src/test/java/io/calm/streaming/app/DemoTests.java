@@ -34,8 +34,7 @@ class DemoTests {
 
 	@Test
 	void whoSaysOtherwiseIsHeard() {
-		try (ConfigurableApplicationContext context = start(
-				Map.of("calm.demo", "true", "server.address", "0.0.0.0"))) {
+		try (ConfigurableApplicationContext context = start(Map.of("calm.demo", "true", "server.address", "0.0.0.0"))) {
 			assertThat(context.getEnvironment().getProperty("server.address")).isEqualTo("0.0.0.0");
 		}
 	}

@@ -42,18 +42,15 @@ class IntakeTests {
 		String prefix = TestBroker.prefix();
 		TestBroker.createTopics(prefix, 1);
 		IntStream.range(0, 10).forEach((i) -> send(prefix, "r" + i, "1"));
-		StreamingProperties properties = new Binder(
-				new MapConfigurationPropertySource(Map.of("calm.streaming.group", prefix,
-						"calm.streaming.topics.requests", prefix + ".requests", "calm.streaming.topics.chunks",
-						prefix + ".chunks", "calm.streaming.topics.dead-letters", prefix + ".dead-letters")))
+		StreamingProperties properties = new Binder(new MapConfigurationPropertySource(Map.of("calm.streaming.group",
+				prefix, "calm.streaming.topics.requests", prefix + ".requests", "calm.streaming.topics.chunks",
+				prefix + ".chunks", "calm.streaming.topics.dead-letters", prefix + ".dead-letters")))
 			.bindOrCreate("calm.streaming", StreamingProperties.class);
 		HandFedText text = new HandFedText();
 		text.busy().set(Integer.MAX_VALUE);
 		AtomicInteger limit = new AtomicInteger();
-		Outgoing outgoing = new Outgoing(
-				new KafkaTemplate<>(new DefaultKafkaProducerFactory<>(TestBroker.connection(),
-						new ByteArraySerializer(), new ByteArraySerializer())),
-				ServiceUnderTest.FORMAT, properties);
+		Outgoing outgoing = new Outgoing(new KafkaTemplate<>(new DefaultKafkaProducerFactory<>(TestBroker.connection(),
+				new ByteArraySerializer(), new ByteArraySerializer())), ServiceUnderTest.FORMAT, properties);
 		Clock clock = Clock.systemUTC();
 		Generations generations = new Generations(text,
 				new Admission(ServiceUnderTest.FORMAT, text, properties, 0, clock), outgoing, properties,
@@ -87,7 +84,9 @@ class IntakeTests {
 		}
 	}
 
-	/** The first has not ended, so that all behind it are kept, and not more than 64 MB. */
+	/**
+	 * The first has not ended, so that all behind it are kept, and not more than 64 MB.
+	 */
 	@Test
 	void requestsThatWaitForOneBeforeThemAreBounded() {
 		int size = 950_000;
@@ -98,8 +97,8 @@ class IntakeTests {
 			service.send("first", "feed");
 			patiently().until(() -> !service.text().feeds().isEmpty());
 			IntStream.range(0, most + 10)
-				.forEach((i) -> service.send(new ProducerRecord<>(service.requests(), TestBroker.bytes("r" + i),
-						TestBroker.bytes(value))));
+				.forEach((i) -> service.send(
+						new ProducerRecord<>(service.requests(), TestBroker.bytes("r" + i), TestBroker.bytes(value))));
 			String chunks = service.prefix() + ".chunks";
 			patiently().until(() -> TestBroker.latest(chunks) >= most);
 			await().during(Duration.ofSeconds(3))

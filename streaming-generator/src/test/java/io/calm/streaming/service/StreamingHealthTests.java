@@ -42,8 +42,9 @@ class StreamingHealthTests {
 		try (ServiceUnderTest service = ServiceUnderTest.start(1)) {
 			StreamingHealthIndicator health = new StreamingHealthIndicator(service.service(),
 					service.context().getBean(StreamingProperties.class), () -> brokers);
-			List<CompletableFuture<Health>> asked = Stream.generate(() -> CompletableFuture
-				.supplyAsync(() -> Objects.requireNonNull(health.health()), Executors.newSingleThreadExecutor()))
+			List<CompletableFuture<Health>> asked = Stream
+				.generate(() -> CompletableFuture.supplyAsync(() -> Objects.requireNonNull(health.health()),
+						Executors.newSingleThreadExecutor()))
 				.limit(2)
 				.toList();
 			assertThat(asked).allSatisfy((each) -> assertThat(each).succeedsWithin(Duration.ofSeconds(55))

@@ -96,7 +96,8 @@ final class Enrichment {
 			return new Story(product, "", model, ex.reason().name(), 0);
 		}
 		catch (RuntimeException ex) {
-			// it is there, and the text takes longer than anybody waits: the next time, too
+			// it is there, and the text takes longer than anybody waits: the next time,
+			// too
 			if (begun.get() && ex.getCause() instanceof TimeoutException) {
 				return new Story(product, "", model, "TIMEOUT", 0);
 			}
