@@ -55,7 +55,8 @@ class FuzzTests {
 		Path cases = Files.createTempDirectory(directory, "cases");
 		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
 				"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-OmitStackTraceInFastThrow",
-				"-Dcalm.fuzz.kind=" + System.getProperty("calm.fuzz.kind", ""), "-cp",
+				"-Dcalm.fuzz.kind=" + System.getProperty("calm.fuzz.kind", ""),
+				"-Dcalm.fuzz.seconds=" + System.getProperty("calm.fuzz.seconds", "60"), "-cp",
 				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
 				Worker.class.getName(), directory.toString(), cases.toString(), String.valueOf(this.next),
 				String.valueOf(SEED + CASES))

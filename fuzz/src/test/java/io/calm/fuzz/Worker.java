@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 final class Worker {
 
 	/** A case takes a second at the most, on a machine that has time for it. */
-	private static final long LONGEST_MILLISECONDS = 60_000;
+	private static final long LONGEST_MILLISECONDS = 1000 * Long.getLong("calm.fuzz.seconds", 60);
 
 	/**
 	 * Bytes that the case's thread may ask for. What a number in a file could make it ask
