@@ -88,8 +88,9 @@ public final class InvalidInputException extends RuntimeException {
 		return where + (PREDICATE.matcher(problem).matches() ? " " : ": ") + problem;
 	}
 
+	/** Fit for a terminal: parts of it may come from a file that an attacker wrote. */
 	private static String oneLine(String message) {
-		return message.replaceAll("\\s*\\R\\s*", " ");
+		return message.replaceAll("\\s*\\R\\s*", " ").replaceAll("[\\p{Cc}\\u202a-\\u202e\\u2066-\\u2069]", "?");
 	}
 
 }

@@ -19,6 +19,9 @@ import io.calm.input.InvalidInputException;
 public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, int heads, int keyHeads, int headSize,
 		int positions, double ropeTheta, double normEpsilon, double initializerRange) {
 
+	/** Products of larger sizes overflow in TensorFlow, which then ends the process. */
+	private static final int LARGEST = 1 << 24;
+
 	/** Checks the numbers. */
 	public BackboneConfig {
 		positive("hidden_size", hiddenSize);
@@ -33,6 +36,11 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 			throw new InvalidInputException("model, num_key_value_heads",
 					"is " + keyHeads + " where there are " + heads + " attention heads",
 					"choose a number that divides the attention heads");
+		}
+		if ((long) heads * headSize > LARGEST) {
+			throw new InvalidInputException("model, head_dim",
+					"is " + headSize + " where there are " + heads + " heads",
+					"choose a smaller number: a row of all heads has at most " + LARGEST);
 		}
 		if (headSize < 2 || headSize % 2 != 0) {
 			throw new InvalidInputException("model, hidden_size / num_attention_heads", "is " + headSize,

@@ -251,7 +251,7 @@ public final class Corpus {
 		private void readOn() {
 			if (this.lines == null) {
 				Path file = this.rest.next();
-				this.json = file.toString().contains(".jsonl");
+				this.json = file.toString().matches("(?s).*\\.jsonl(\\.gz)?");
 				this.lines = new Lines(file, this.json ? MAX_JSON_LINE : PIECE);
 			}
 			boolean startsLine = !this.lines.midLine();

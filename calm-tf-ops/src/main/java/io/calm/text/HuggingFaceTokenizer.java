@@ -39,6 +39,8 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
 			"<eos>", "[EOS]", "[SEP]");
 
+	private static final int LONGEST_SHOWN = 300;
+
 	/** Why the native library cannot be used. */
 	private static final @Nullable Throwable MISSING = loadNativeLibrary();
 
@@ -121,7 +123,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			this.handle = TokenizersLibrary.LIB.createTokenizerFromString(json.nativeJson());
 		}
 		catch (RuntimeException ex) {
-			throw TokenizerJson.broken(where, "is no tokenizer (" + ex.getMessage() + ")", ex);
+			throw TokenizerJson.broken(where, "is no tokenizer (" + shown(ex) + ")", ex);
 		}
 	}
 
@@ -222,7 +224,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			return TokenizersLibrary.LIB.encode(open, text, false);
 		}
 		catch (RuntimeException ex) {
-			throw new InvalidInputException("text", "the tokenizer cannot encode it (" + ex.getMessage() + ")",
+			throw new InvalidInputException("text", "the tokenizer cannot encode it (" + shown(ex) + ")",
 					"use a tokenizer that knows all characters, such as a byte-level one", ex);
 		}
 	}
@@ -332,6 +334,12 @@ final class HuggingFaceTokenizer implements Tokenizer {
 			reason = reason.getCause();
 		}
 		return reason;
+	}
+
+	/** What the native tokenizer says may quote a name of any length from the file. */
+	private static String shown(Throwable failure) {
+		String message = String.valueOf(failure.getMessage());
+		return (message.length() <= LONGEST_SHOWN) ? message : message.substring(0, LONGEST_SHOWN) + "…";
 	}
 
 	private static byte[] read(Path file) {

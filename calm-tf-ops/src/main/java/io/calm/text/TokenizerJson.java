@@ -14,12 +14,15 @@ import java.io.IOException;
 import java.io.StringReader;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +40,11 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 	/** More ids than this are a broken file, not a vocabulary. */
 	private static final int MAX_IDS = 1 << 24;
 
+	/** Units of a trie that one byte of a key chooses among. */
+	private static final int TRIE_BLOCK = 256;
+
+	private static final Pattern PLACE = Pattern.compile("line \\d+ column \\d+");
+
 	/** The native parser stops at 128. */
 	private static final int MAX_NESTING = 100;
 
@@ -44,9 +52,11 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 		JsonObject json = object(where, bytes);
 		Map<String, Integer> vocabulary = new HashMap<>();
 		Map<String, Integer> specials = new HashMap<>();
+		@Nullable Integer unknown;
 		try {
 			readModel(json.getAsJsonObject("model").get("vocab"), vocabulary);
 			readAdded(json.get("added_tokens"), vocabulary, specials);
+			unknown = unknown(json.getAsJsonObject("model"), vocabulary);
 		}
 		catch (RuntimeException ex) {
 			throw broken(where, "has no vocabulary that can be read", ex);
@@ -59,6 +69,13 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 				throw broken(where, "has a token with the id " + id, null);
 			}
 		});
+		if (unknown != null && (unknown < 0 || unknown >= MAX_IDS)) {
+			throw broken(where, "has a token for unknown text with the id " + unknown, null);
+		}
+		if (!mergesGoOn(json.getAsJsonObject("model"))) {
+			throw broken(where, "has merges whose second part does not begin as its continuing_subword_prefix says",
+					null);
+		}
 		for (String part : List.of("normalizer", "pre_tokenizer", "decoder")) {
 			JsonElement element = json.get(part);
 			if (element != null && !isSafe(element)) {
@@ -73,7 +90,7 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 		if (!StandardCharsets.UTF_8.newEncoder().canEncode(nativeJson)) {
 			throw broken(where, "has an unpaired surrogate in a string", null);
 		}
-		return new TokenizerJson(vocabulary, specials, unknown(json.getAsJsonObject("model"), vocabulary), nativeJson);
+		return new TokenizerJson(vocabulary, specials, unknown, nativeJson);
 	}
 
 	/**
@@ -97,7 +114,8 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 			throw broken(where, "is not UTF-8", ex);
 		}
 		catch (IOException | JsonParseException ex) {
-			throw broken(where, "is not JSON (" + ex.getMessage() + ")", ex);
+			Matcher place = PLACE.matcher(String.valueOf(ex.getMessage()));
+			throw broken(where, "is not JSON" + (place.find() ? " at " + place.group() : ""), ex);
 		}
 	}
 
@@ -141,6 +159,21 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 		return (model.get("unk_token") instanceof JsonPrimitive token) ? vocabulary.get(token.getAsString()) : null;
 	}
 
+	/** The native tokenizer cuts the prefix off without a look. */
+	private static boolean mergesGoOn(JsonObject model) {
+		if (!(model.get("continuing_subword_prefix") instanceof JsonPrimitive prefix)
+				|| !(model.get("merges") instanceof JsonArray merges)) {
+			return true;
+		}
+		return merges.asList().stream().allMatch((merge) -> {
+			JsonElement pair = (merge instanceof JsonArray parts && parts.size() == 2) ? parts.get(1) : merge;
+			// others are refused by the native tokenizer
+			return !(pair instanceof JsonPrimitive second) || second.getAsString()
+				.substring(second.getAsString().indexOf(' ') + 1)
+				.startsWith(prefix.getAsString());
+		});
+	}
+
 	/** Whether the native tokenizer survives a part of the file. */
 	private static boolean isSafe(JsonElement element) {
 		if (element instanceof JsonPrimitive value) {
@@ -177,16 +210,44 @@ record TokenizerJson(Map<String, Integer> vocabulary, Map<String, Integer> speci
 		try {
 			ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder().decode(value.getAsString()))
 				.order(ByteOrder.LITTLE_ENDIAN);
-			int trie = (map.remaining() < Integer.BYTES) ? -1 : map.getInt();
-			if (trie < Integer.BYTES || trie % Integer.BYTES != 0 || trie > map.remaining()) {
+			int size = (map.remaining() < Integer.BYTES) ? -1 : map.getInt();
+			if (size <= 0 || size % (TRIE_BLOCK * Integer.BYTES) != 0 || size > map.remaining()) {
 				return false;
 			}
-			StandardCharsets.UTF_8.newDecoder().decode(map.position(map.position() + trie));
-			return true;
+			IntBuffer trie = map.slice(map.position(), size).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
+			ByteBuffer texts = map.position(map.position() + size).slice();
+			StandardCharsets.UTF_8.newDecoder().decode(texts.duplicate());
+			return staysInside(trie, texts);
 		}
 		catch (IllegalArgumentException | CharacterCodingException ex) {
 			return false;
 		}
+	}
+
+	/**
+	 * Whether a double array of Darts leads nowhere out of itself and its texts. A byte
+	 * of a key changes the last eight bits of a place, so in whole blocks it cannot.
+	 */
+	private static boolean staysInside(IntBuffer trie, ByteBuffer texts) {
+		for (int at = 0; at < trie.limit(); at++) {
+			int unit = trie.get(at);
+			int next = at ^ ((unit >>> 10) << ((unit & 1 << 9) >>> 6));
+			boolean isValue = unit < 0;
+			if (isValue) {
+				continue;
+			}
+			if (next < 0 || next >= trie.limit()) {
+				return false;
+			}
+			boolean hasValue = (unit & 1 << 8) != 0;
+			if (hasValue) {
+				int text = trie.get(next) & Integer.MAX_VALUE;
+				if (text > texts.limit() || (text < texts.limit() && (texts.get(text) & 0xC0) == 0x80)) {
+					return false;
+				}
+			}
+		}
+		return true;
 	}
 
 }

@@ -55,6 +55,14 @@ class ModelConfigsTest {
 			.withMessage("num_attention_heads: 5 does not divide hidden_size 48; correct one of them");
 	}
 
+	/** Their product is 0 in 32 bits. */
+	@Test
+	void refusesHeadsWhoseProductNobodyCanCompute() throws IOException {
+		ConfigFile config = config("\"num_attention_heads\": 4, \"head_dim\": 1073741824");
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelConfigs.backbone(config))
+			.withMessageContaining("head_dim: is 1073741824");
+	}
+
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
 			lead_tokens    | 4  | choose from 0 to 3

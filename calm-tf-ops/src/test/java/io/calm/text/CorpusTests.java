@@ -47,6 +47,12 @@ class CorpusTests {
 	}
 
 	@Test
+	void theNameOfTheFileTellsItsForm() throws IOException {
+		Files.createDirectories(this.directory.resolve("all.jsonl.d"));
+		assertThat(documents(Corpus.of(write("all.jsonl.d/a.txt", "one")))).containsExactly("one");
+	}
+
+	@Test
 	void aByteOrderMarkBeforeJsonIsNoError() throws IOException {
 		assertThat(documents(Corpus.of(write("a.jsonl", "\uFEFF{\"text\":\"x\"}")))).containsExactly("x");
 	}

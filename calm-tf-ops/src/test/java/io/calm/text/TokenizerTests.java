@@ -11,10 +11,13 @@ import com.google.gson.JsonParser;
 import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Random;
@@ -237,10 +240,13 @@ class TokenizerTests {
 			"{\"model\":{\"vocab\":{\"</s>\":\"x\"}}}", "{\"model\":{\"vocab\":[\"</s>\"]}}",
 			"{\"added_tokens\":[7],\"model\":{\"vocab\":{\"</s>\":0}}}",
 			"{\"added_tokens\":[{\"id\":1,\"content\":\"x\",\"special\":{}}],\"model\":{\"vocab\":{\"</s>\":0}}}",
-			"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"</s>\":0},\"merges\":[\"q q\"]}}" })
+			"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"</s>\":0},\"merges\":[\"q q\"]}}",
+			"{\"model\":{\"type\":\"Unigram\",\"unk_id\":-1,\"vocab\":[[\"</s>\",0]]}}",
+			"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1e99999,\"vocab\":[[\"</s>\",0]]}}", "{\"\u001b[31m\":{\"a\":",
+			"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"</s>\":0},\"merges\":[\"\u001b[31m q\"]}}" })
 	void brokenFilesAreReported(String content) throws IOException {
 		Path file = write("tokenizer.json", content);
-		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json").doesNotContain("\n");
+		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json").doesNotContain("\n", "\u001b");
 		assertInvalid(() -> Tokenizer.load(this.directory)).contains("tokenizer.json");
 	}
 
@@ -254,6 +260,67 @@ class TokenizerTests {
 	void whatWouldEndTheProcessIsReported(String part) throws IOException {
 		Path file = write("tokenizer.json", withPart(part));
 		assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json");
+	}
+
+	@Test
+	void mergesThatDoNotContinueAreReported() throws IOException {
+		String model = "{\"model\":{\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\","
+				+ "\"vocab\":{\"</s>\":0,\"a\":1,\"##b\":2,\"ab\":3,\"b\":4},\"merges\":[%s]}}";
+		Path file = this.directory.resolve("tokenizer.json");
+		for (String merge : new String[] { "\"a ##b\"", "[\"a\",\"##b\"]" }) {
+			write("tokenizer.json", String.format(model, merge));
+			try (Tokenizer tokenizer = Tokenizer.load(file)) {
+				assertThat(tokenizer.encode("ab")).containsExactly(3);
+			}
+		}
+		for (String merge : new String[] { "\"a b\"", "[\"a\",\"b\"]" }) {
+			write("tokenizer.json", String.format(model, merge));
+			assertInvalid(() -> Tokenizer.load(file)).contains("continuing_subword_prefix");
+		}
+	}
+
+	@Test
+	void longNamesMakeNoLongMessage() throws IOException {
+		String name = "x".repeat(5000);
+		for (String content : new String[] { "{\"" + name + "\":}",
+				"{\"model\":{\"type\":\"" + name + "\",\"vocab\":{\"</s>\":0}}}" }) {
+			Path file = write("tokenizer.json", content);
+			assertInvalid(() -> Tokenizer.load(file)).contains("tokenizer.json").hasSizeLessThan(1000);
+		}
+	}
+
+	/**
+	 * A trie that makes b of a; in one that is broken, the native tokenizer would end the
+	 * process.
+	 */
+	@Test
+	void characterMapThatLeadsAstrayIsReported() throws IOException {
+		Path file = this.directory.resolve("tokenizer.json");
+		int leaf = 'a' | 1 << 8 | 1 << 10;
+		write("tokenizer.json", withPart(characterMap(leaf, 0)));
+		try (Tokenizer tokenizer = Tokenizer.load(file)) {
+			assertThat(tokenizer.encode("ab")).containsExactly(2, 2);
+		}
+		for (String map : new String[] { characterMap('a' | 1 << 8 | 500 << 10, 0),
+				characterMap('a' | 1 << 9 | 1 << 30, 0), characterMap(leaf, 5), characterMap(leaf, 3_000_000),
+				characterMap(leaf, 3) }) {
+			write("tokenizer.json", withPart(map));
+			assertInvalid(() -> Tokenizer.load(file)).contains("normalizer");
+		}
+	}
+
+	/**
+	 * A double array of one block.
+	 * @param leaf the unit of the letter a, whose value is in the unit before it
+	 * @param text where in the texts its value begins
+	 */
+	private static String characterMap(int leaf, int text) {
+		byte[] texts = "b\u0000\u00e9".getBytes(StandardCharsets.UTF_8);
+		ByteBuffer map = ByteBuffer.allocate(4 + 1024 + texts.length).order(ByteOrder.LITTLE_ENDIAN).putInt(1024);
+		map.putInt(4 + 4 * 'a', leaf).putInt(4 + 4 * ('a' ^ 1), Integer.MIN_VALUE | text);
+		map.position(4 + 1024).put(texts);
+		return "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\""
+				+ Base64.getEncoder().encodeToString(map.array()) + "\"}";
 	}
 
 	@Test

@@ -50,7 +50,7 @@ final class Corpora implements Target {
 		Corpus corpus = Corpus.of((options) -> {
 			options.paths(directory);
 			if (mutator.percent(20)) {
-				options.jsonField(mutator.percent(50) ? "id" : mutator.text());
+				options.jsonField(mutator.pick(List.of("id", "meta", "", "\u0000")));
 			}
 			if (mutator.percent(30)) {
 				options.documentStart(mutator.pick(List.of(" = [^=].* = ", "", "[", "(?s).*")));

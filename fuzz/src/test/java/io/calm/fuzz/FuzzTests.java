@@ -54,7 +54,9 @@ class FuzzTests {
 	private void work(Path directory) throws IOException, InterruptedException {
 		Path cases = Files.createTempDirectory(directory, "cases");
 		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-OmitStackTraceInFastThrow", "-cp",
+				"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-OmitStackTraceInFastThrow",
+				"-Dcalm.fuzz.kind=" + System.getProperty("calm.fuzz.kind", ""),
+				"-Dcalm.fuzz.seconds=" + System.getProperty("calm.fuzz.seconds", "60"), "-cp",
 				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
 				Worker.class.getName(), directory.toString(), cases.toString(), String.valueOf(this.next),
 				String.valueOf(SEED + CASES))
@@ -100,12 +102,10 @@ class FuzzTests {
 	/** Models of every kind, ours and as the reference writes them. */
 	private static void prepare(Path models) throws IOException {
 		Files.createDirectories(models);
-		Path corpus = Files.writeString(models.resolveSibling("corpus.txt"),
-				"The quick brown fox jumps over the lazy dog. ".repeat(60));
-		String train = "train --quiet --no-fusion --tokenizer byte --preset nano --batch 4 --block 64 --steps 1 --corpus "
-				+ corpus + " --output " + models;
-		calm(train + "/model --latent-size 8 --autoencoder-size 64 --autoencoder-steps 1");
-		calm(train + "/baseline --baseline");
+		Path tokenizer = Files.createDirectories(models.resolveSibling("tokenizer"));
+		for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
+			Files.copy(REFERENCE.resolveSibling("tokenizer-4k").resolve(name), tokenizer.resolve(name));
+		}
 		for (String name : List.of("energy", "flow", "diffusion", "ar")) {
 			Path target = Files.createDirectories(models.resolve("published-" + name));
 			Files.copy(REFERENCE.resolve(name + "/config.json"), target.resolve("config.json"));
@@ -120,6 +120,12 @@ class FuzzTests {
 			}
 			Files.writeString(target.resolve("tokenizer.json"), tokenizer());
 		}
+		Path corpus = Files.writeString(models.resolveSibling("corpus.txt"),
+				"The quick brown fox jumps over the lazy dog. ".repeat(60));
+		String train = "train --quiet --no-fusion --tokenizer byte --preset nano --batch 4 --block 64 --steps 1 --corpus "
+				+ corpus + " --output " + models;
+		calm(train + "/model --latent-size 8 --autoencoder-size 64 --autoencoder-steps 1");
+		calm(train + "/baseline --baseline");
 	}
 
 	private static void calm(String line) {

@@ -184,7 +184,7 @@ public final class Mutator {
 			return array;
 		}
 		if (element instanceof JsonPrimitive number && number.isNumber() && percent(50)) {
-			long near = number.getAsBigDecimal().longValue();
+			long near = (long) number.getAsDouble();
 			return new JsonPrimitive(
 					List.of(-near, near + 1, near - 1, 2 * near, near / 2, 1000 * near).get(number(6)));
 		}

@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 final class Worker {
 
 	/** A case takes a second at the most, on a machine that has time for it. */
-	private static final long LONGEST_MILLISECONDS = 60_000;
+	private static final long LONGEST_MILLISECONDS = 1000 * Long.getLong("calm.fuzz.seconds", 60);
 
 	/**
 	 * Bytes that the case's thread may ask for. What a number in a file could make it ask
@@ -37,6 +37,9 @@ final class Worker {
 	private static final long MOST_ALLOCATED = 512L << 20;
 
 	private static final long LONGEST_MESSAGE = 2000;
+
+	/** Cases of other kinds are left out. */
+	private static final String ONLY = System.getProperty("calm.fuzz.kind", "");
 
 	private static final PrintStream TOLD = System.out;
 
@@ -52,7 +55,7 @@ final class Worker {
 	private volatile String kind = "";
 
 	private Worker(Path inputs) throws IOException {
-		Path tokenizer = inputs.resolve("models/model");
+		Path tokenizer = inputs.resolve("tokenizer");
 		add(25, "model directory", new ModelDirectories(inputs.resolve("models")));
 		add(25, "tokenizer", new TokenizerFiles());
 		add(15, "corpus", new Corpora(tokenizer));
@@ -86,6 +89,9 @@ final class Worker {
 	private void run(long seed, Path parent) throws IOException {
 		Mutator mutator = new Mutator(seed);
 		this.kind = kind(mutator.number(100));
+		if (!ONLY.isEmpty() && !ONLY.equals(this.kind)) {
+			return;
+		}
 		TOLD.println("case " + seed);
 		Path directory = Files.createDirectory(parent.resolve(String.valueOf(seed)));
 		this.began = System.nanoTime() / 1_000_000;

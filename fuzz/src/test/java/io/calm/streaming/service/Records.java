@@ -138,14 +138,26 @@ public final class Records implements Target {
 		catch (Exception ex) {
 			throw new IllegalStateException("does not end as it should: " + ex, ex);
 		}
-		if (end == null || !this.generations.inFlight().isEmpty()) {
-			throw new IllegalStateException("has not ended");
+		if (end == null) {
+			throw new IllegalStateException("has no end");
 		}
+		awaitNothingInFlight();
 		FailureReason reason = Optional.ofNullable(end.failure()).map(TextChunk.Failure::reason).orElse(null);
 		if (reason == FailureReason.MODEL_FAILED || reason == FailureReason.NOT_DELIVERED) {
 			throw new IllegalStateException("counts as the service's own fault: " + reason);
 		}
 		return reason == null;
+	}
+
+	/** It is forgotten by whoever is told of its end, at the same time as we are. */
+	private void awaitNothingInFlight() {
+		long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+		while (!this.generations.inFlight().isEmpty()) {
+			if (System.nanoTime() > deadline) {
+				throw new IllegalStateException("is in flight for ever");
+			}
+			Thread.onSpinWait();
+		}
 	}
 
 	private static ConsumerRecord<byte[], byte[]> record(Mutator mutator, byte[] value) {
