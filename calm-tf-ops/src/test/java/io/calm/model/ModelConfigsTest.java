@@ -60,7 +60,7 @@ class ModelConfigsTest {
 	void refusesHeadsWhoseProductNobodyCanCompute() throws IOException {
 		ConfigFile config = config("\"num_attention_heads\": 4, \"head_dim\": 1073741824");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelConfigs.backbone(config))
-			.withMessageContaining("head_dim: is 1073741824");
+			.withMessageContaining("head_dim is 1073741824");
 	}
 
 	@ParameterizedTest
