@@ -381,7 +381,7 @@ class ChaosTests {
 		/** Most of them get as far as that, even on a slow machine. */
 		private void awaitStart(JavaProcess service) {
 			try {
-				while (service.isAlive() && !service.output().contains("Started StreamingGenerator")
+				while (service.isAlive() && !service.output().contains("process running for")
 						&& !ChaosTests.this.over.await(200, TimeUnit.MILLISECONDS)) {
 					// not yet
 				}
