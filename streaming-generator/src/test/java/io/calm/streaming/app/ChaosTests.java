@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -145,7 +146,7 @@ class ChaosTests {
 			Semaphore open = new Semaphore(OPEN);
 			for (Side side : sides) {
 				for (String id : side.ledger.ids(Ledger.Kind.WHOLE, Ledger.Kind.CANCELLED, Ledger.Kind.LATE)) {
-					TextRequest asked = side.requests.get(id);
+					TextRequest asked = Objects.requireNonNull(side.requests.get(id));
 					TextRequest again = new TextRequest(id, asked.prompt(), asked.maxNewTokens(), asked.temperature(),
 							asked.candidates(), asked.exact(), asked.seed(), asked.stop(), null);
 					open.acquireUninterruptibly();
