@@ -173,11 +173,20 @@ class ChaosTests {
 		findings.forEach((mode, wrong) -> wrong
 			.forEach((kind, all) -> all.forEach((each) -> LOG.error("{}: {} {}", mode, kind, each))));
 		assertThat(findings.values()).as("what is wrong").allMatch(Map::isEmpty);
-		assertThat(this.deaths).as("processes that ended by themselves").isEmpty();
+		assertThat(this.deaths).as("what ended by itself").isEmpty();
 	}
 
-	private static Thread inBackground(String name, Runnable task) {
-		Thread thread = new Thread(task, "chaos-" + name);
+	private Thread inBackground(String name, Runnable task) {
+		Thread thread = new Thread(() -> {
+			try {
+				task.run();
+			}
+			catch (RuntimeException | Error ex) {
+				// nobody else would hear of it
+				this.deaths.add(name + ": " + ex);
+				throw ex;
+			}
+		}, "chaos-" + name);
 		thread.setDaemon(true);
 		thread.start();
 		return thread;
@@ -382,7 +391,7 @@ class ChaosTests {
 		/** Most of them get as far as that, even on a slow machine. */
 		private void awaitStart(JavaProcess service) {
 			try {
-				while (service.isAlive() && !service.output().contains("Started StreamingGenerator")
+				while (service.isAlive() && !service.output().contains("process running for")
 						&& !ChaosTests.this.over.await(200, TimeUnit.MILLISECONDS)) {
 					// not yet
 				}
