@@ -257,14 +257,13 @@ class BaselineGenerationTest {
 		Path copy = directory.resolve("copy");
 		TinyModel.write(copy, CONFIG, 0);
 		Consumer<GenerationRequest.Builder> restricted = (request) -> request.topK(200);
-		List<int[]> whole = List.of(tokens(generate(copy, "the cat sat")),
-				tokens(generate(copy, "the cat sat", restricted)));
+		int[] whole = tokens(generate(copy, "the cat sat"));
+		int[] likely = tokens(generate(copy, "the cat sat", restricted));
 		int filled = CONFIG.vocabularySize() + 5;
 		assertThat(filled % 8).isZero();
 		fillUp(copy, filled);
-		assertThat(List.of(tokens(generate(copy, "the cat sat")), tokens(generate(copy, "the cat sat", restricted))))
-			.usingElementComparator(Arrays::compare)
-			.isEqualTo(whole);
+		assertThat(tokens(generate(copy, "the cat sat"))).containsExactly(whole);
+		assertThat(tokens(generate(copy, "the cat sat", restricted))).containsExactly(likely);
 		fillUp(copy, filled + 1);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> generate(copy, "the cat sat"))
 			.withMessageContaining("its tokenizer has 259 ids and its model 265");
@@ -333,10 +332,10 @@ class BaselineGenerationTest {
 		});
 	}
 
-	private static List<Chunk> generate(Path model, String prompt, Consumer<GenerationRequest.Builder> options) {
+	private static List<Chunk> generate(Path model, String prompt, Consumer<GenerationRequest.Builder> sampling) {
 		try (GenerationEngine engine = GenerationEngine.open(model,
 				(options) -> options.slots(1).context(CONTEXT).program(TinyModel.PROGRAM))) {
-			return engine.generate(prompt, (request) -> options.accept(request.maxNewTokens(1000))).stream().toList();
+			return engine.generate(prompt, (request) -> sampling.accept(request.maxNewTokens(1000))).stream().toList();
 		}
 	}
 
