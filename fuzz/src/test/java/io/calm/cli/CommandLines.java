@@ -36,7 +36,7 @@ public final class CommandLines implements Target {
 					+ " --corpus DIR/corpus.txt --output DIR/out --seed 1 --learning-rate 0.001",
 			"train --quiet --no-fusion --tokenizer bpe:270 --preset nano --baseline --steps 1 --batch 1 --block 16"
 					+ " --corpus DIR/corpus.txt --output DIR/out --document-start ^The --checkpoint-every 1",
-			"train --quiet --no-fusion --base MODEL --autoencoder-steps 0 --steps 1 --batch 1 --block 16 --samples-of The"
+			"train --quiet --no-fusion --base MODEL --autoencoder-steps 0 --steps 1 --batch 1 --block 16 --sample The"
 					+ " --corpus DIR/corpus.txt --output DIR/out --evaluation-corpus DIR/corpus.txt --patience 1",
 			"benchmark energy-step --runs 1 --layers 1 --hidden-size 16 --heads 2 --vocab 64 --block 16 --no-fusion",
 			"ablate --help", "--version", "known-source --help");
