@@ -193,8 +193,8 @@ class BaselineGenerationTest {
 	}
 
 	@ParameterizedTest
-	@CsvSource({ "-0.1, 1, 1, temperature: is -0.1", "2.1, 1, 1, temperature: is 2.1", "NaN, 1, 1, temperature: is NaN",
-			"1, 0, 1, top-k: is 0", "1, 1, 0, top-p: is 0.0", "1, 1, 1.01, top-p: is 1.01" })
+	@CsvSource({ "-0.1, 1, 1, temperature is -0.1", "2.1, 1, 1, temperature is 2.1", "NaN, 1, 1, temperature is NaN",
+			"1, 0, 1, top-k is 0", "1, 1, 0, top-p is 0.0", "1, 1, 1.01, top-p is 1.01" })
 	void refusesWhatNoModelCanDo(double temperature, int topK, double topP, String message) {
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> generate("", 0, (request) -> request.temperature(temperature).topK(topK).topP(topP)))
@@ -315,7 +315,7 @@ class BaselineGenerationTest {
 			}
 		}
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> generate(copy, "the cat sat"))
-			.withMessageContaining("tie_word_embeddings: is not true, and there is no tensor lm_head.weight");
+			.withMessageContaining("tie_word_embeddings is not true, and there is no tensor lm_head.weight");
 		change(copy, "\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
 		assertThat(tokens(generate(copy, "the cat sat"))).isNotEmpty().isNotEqualTo(untied);
 	}

@@ -3,7 +3,6 @@ package io.calm.streaming.app;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.Socket;
-import java.util.Map;
 
 import org.junit.jupiter.api.Test;
 
@@ -22,7 +21,7 @@ class DemoTests {
 
 	@Test
 	void isForThisMachineOnly() throws IOException {
-		try (ConfigurableApplicationContext context = start(Map.of("calm.demo", "true"))) {
+		try (ConfigurableApplicationContext context = start("--calm.demo=true")) {
 			assertThat(context.getEnvironment().getProperty("server.address")).isEqualTo("127.0.0.1");
 			String broker = context.getEnvironment().getRequiredProperty("spring.kafka.bootstrap-servers");
 			int port = Integer.parseInt(broker.substring(broker.lastIndexOf(':') + 1));
@@ -34,16 +33,15 @@ class DemoTests {
 
 	@Test
 	void whoSaysOtherwiseIsHeard() {
-		try (ConfigurableApplicationContext context = start(Map.of("calm.demo", "true", "server.address", "0.0.0.0"))) {
+		try (ConfigurableApplicationContext context = start("--calm.demo=true", "--server.address=0.0.0.0")) {
 			assertThat(context.getEnvironment().getProperty("server.address")).isEqualTo("0.0.0.0");
 		}
 	}
 
-	private static ConfigurableApplicationContext start(Map<String, Object> properties) {
+	private static ConfigurableApplicationContext start(String... arguments) {
 		return new SpringApplicationBuilder(Nothing.class).web(WebApplicationType.NONE)
 			.initializers(new Demo())
-			.properties(properties)
-			.run();
+			.run(arguments);
 	}
 
 	@Configuration(proxyBeanMethods = false)
