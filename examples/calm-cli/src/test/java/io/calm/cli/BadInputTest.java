@@ -159,7 +159,7 @@ class BadInputTest {
 				this.directory.resolve("b").toString());
 		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
 				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
-		assertRefused("missing: ", "train", "--base", input("missing"), "--corpus", input("corpus.txt"), "--output",
+		assertRefused("missing does not exist", "train", "--base", input("missing"), "--corpus", input("corpus.txt"), "--output",
 				this.directory.resolve("b").toString());
 		assertRefused("--patience needs text to score the models on; name it with --evaluation-corpus", "train",
 				"--base", input("model"), "--patience", "2", "--block", "64", "--corpus", input("corpus.txt"),
@@ -235,7 +235,7 @@ class BadInputTest {
 				arguments(broken("a bit flipped in the middle of the weights", WEIGHTS,
 						(bytes) -> flip(bytes, bytes.limit() / 2)), "model.safetensors is damaged"),
 				arguments(broken("a bit flipped in the header", WEIGHTS, (bytes) -> flip(bytes, Long.BYTES + 1)),
-						"model.safetensors: "),
+						"model.safetensors has a damaged header"),
 				arguments(safetensors("a tensor beyond the file", 0, "[1000]", "[0,4000]"),
 						"model.safetensors: the tensor 'w' lies at the bytes 0 to 4000 of 4"),
 				arguments(safetensors("a tensor of 2^62 elements", 0, "[2147483648,2147483648]", "[0,4]"),
@@ -245,7 +245,7 @@ class BadInputTest {
 				arguments(Named.of("a foreign class in a pickle", (Breakage) (model) -> {
 					Files.delete(model.resolve(WEIGHTS));
 					Files.write(model.resolve("pytorch_model.bin"), foreignPickle());
-				}), "pytorch_model.bin: "), arguments(text("no JSON", CONFIG, "model_type: energy"), "config.json: is"),
+				}), "pytorch_model.bin: "), arguments(text("no JSON", CONFIG, "model_type: energy"), "config.json is no JSON"),
 				arguments(text("an empty object", CONFIG, "{}"), "config.json has no '"),
 				arguments(text("a broken tokenizer", "tokenizer.json", "{\"model\": {"), "tokenizer.json is not JSON"),
 				arguments(text("a tokenizer without tokens", "tokenizer.json", "{\"model\": {\"vocab\": {}}}"),
@@ -291,7 +291,7 @@ class BadInputTest {
 				arguments(setting("vocab_size", 260), "its tokenizer has 259 ids and its model 260"),
 				arguments(setting("hidden_size", 64), "the tensor transformer.embed_tokens.weight has the shape"),
 				arguments(setting("hidden_size", 1 << 24), "config.json asks for [259, 16777216]; give weights"),
-				arguments(setting("head_dim", 1 << 24), "config.json asks for [67108864, 128]; give weights"),
+				arguments(setting("head_dim", 1 << 24), "head_dim is 16777216 where there are 4 heads"),
 				arguments(setting("num_hidden_layers", 3), "the tensor transformer.layers.2.input_layernorm.weight is"),
 				arguments(setting("num_hidden_layers", 1024), "is missing; give weights and configuration"),
 				arguments(setting("num_hidden_layers", 1), "the tensor transformer.layers.1."),

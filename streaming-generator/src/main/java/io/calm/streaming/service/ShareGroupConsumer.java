@@ -157,9 +157,12 @@ final class ShareGroupConsumer implements RequestConsumer {
 					.createShareConsumer(ShareGroupConsumer.this.properties.group(), getName())) {
 					this.consumer = opened;
 					opened.subscribe(List.of(ShareGroupConsumer.this.properties.topics().requests()));
-					while (isRunning()) {
+					boolean whole = true;
+					while (isRunning() && whole) {
 						// one, as max.poll.records says
-						opened.poll(POLL).forEach((request) -> take(opened, request));
+						for (ConsumerRecord<byte[], byte[]> request : opened.poll(POLL)) {
+							whole &= take(opened, request);
+						}
 					}
 				}
 				catch (WakeupException | InterruptException ex) {
@@ -192,10 +195,13 @@ final class ShareGroupConsumer implements RequestConsumer {
 			}
 		}
 
-		private void take(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
+		/**
+		 * Whether the consumer can go on. One whose lock is lost waits for its renewal for
+		 * ever, in a loop that takes a core, and keeps its partitions from the others.
+		 */
+		private boolean take(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
 			if (!isRunning()) {
-				acknowledge(open, request, AcknowledgeType.RELEASE);
-				return;
+				return acknowledge(open, request, AcknowledgeType.RELEASE);
 			}
 			try {
 				while (true) {
@@ -203,23 +209,21 @@ final class ShareGroupConsumer implements RequestConsumer {
 					while (!isDone(open, told)) {
 						if (!renewed(open, request)) {
 							LOG.warn("The lock of {} is lost; somebody else begins it again", Outgoing.place(request));
-							return;
+							return false;
 						}
 					}
 					Throwable failure = told.handle((nothing, ex) -> ex).join();
 					if (failure == null) {
-						acknowledge(open, request, AcknowledgeType.ACCEPT);
-						return;
+						return acknowledge(open, request, AcknowledgeType.ACCEPT);
 					}
 					// before the next delivery, of which there are not many
 					pause();
 					if (!isHere(request, failure)) {
 						LOG.info("{} is given back", Outgoing.place(request));
-						acknowledge(open, request, AcknowledgeType.RELEASE);
-						return;
+						return acknowledge(open, request, AcknowledgeType.RELEASE);
 					}
 					if (!renewed(open, request)) {
-						return;
+						return false;
 					}
 				}
 			}
