@@ -107,7 +107,7 @@ class EngineTrafficTest {
 
 	/** What was written of a text is what the same request writes alone. */
 	@Test
-	@Timeout(300)
+	@Timeout(900)
 	void everyRequestEndsOnceWhateverHappensToIt() throws InterruptedException {
 		int count = Boolean.getBoolean("calm.long") ? 1000 : 200;
 		List<MixedTraffic.Outcome> outcomes = new ArrayList<>();
