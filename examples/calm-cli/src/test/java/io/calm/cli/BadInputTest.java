@@ -159,8 +159,8 @@ class BadInputTest {
 				this.directory.resolve("b").toString());
 		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
 				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
-		assertRefused("missing does not exist", "train", "--base", input("missing"), "--corpus", input("corpus.txt"), "--output",
-				this.directory.resolve("b").toString());
+		assertRefused("missing does not exist", "train", "--base", input("missing"), "--corpus", input("corpus.txt"),
+				"--output", this.directory.resolve("b").toString());
 		assertRefused("--patience needs text to score the models on; name it with --evaluation-corpus", "train",
 				"--base", input("model"), "--patience", "2", "--block", "64", "--corpus", input("corpus.txt"),
 				"--output", this.directory.resolve("b").toString());
@@ -245,7 +245,8 @@ class BadInputTest {
 				arguments(Named.of("a foreign class in a pickle", (Breakage) (model) -> {
 					Files.delete(model.resolve(WEIGHTS));
 					Files.write(model.resolve("pytorch_model.bin"), foreignPickle());
-				}), "pytorch_model.bin: "), arguments(text("no JSON", CONFIG, "model_type: energy"), "config.json is no JSON"),
+				}), "pytorch_model.bin: "),
+				arguments(text("no JSON", CONFIG, "model_type: energy"), "config.json is no JSON"),
 				arguments(text("an empty object", CONFIG, "{}"), "config.json has no '"),
 				arguments(text("a broken tokenizer", "tokenizer.json", "{\"model\": {"), "tokenizer.json is not JSON"),
 				arguments(text("a tokenizer without tokens", "tokenizer.json", "{\"model\": {\"vocab\": {}}}"),

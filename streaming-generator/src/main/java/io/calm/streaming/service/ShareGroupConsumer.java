@@ -196,8 +196,9 @@ final class ShareGroupConsumer implements RequestConsumer {
 		}
 
 		/**
-		 * Whether the consumer can go on. One whose lock is lost waits for its renewal for
-		 * ever, in a loop that takes a core, and keeps its partitions from the others.
+		 * Whether the consumer can go on. One whose lock is lost waits for its renewal
+		 * for ever, in a loop that takes a core, and keeps its partitions from the
+		 * others.
 		 */
 		private boolean take(ShareConsumer<byte[], byte[]> open, ConsumerRecord<byte[], byte[]> request) {
 			if (!isRunning()) {

@@ -29,6 +29,9 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 class PageTests {
 
+	/** Milliseconds. */
+	private static final double TIMEOUT = 60_000;
+
 	private static Chromium chromium;
 
 	private final RunningPipeline pipeline = RunningPipeline.withTwoModels();
@@ -45,7 +48,7 @@ class PageTests {
 		Assumptions.assumeTrue(executable.isPresent(),
 				"There is no chromium, chromium-browser or google-chrome on the PATH: the page is not tested");
 		chromium = Chromium.open(executable.orElseThrow());
-		setDefaultAssertionTimeout(60_000);
+		setDefaultAssertionTimeout(TIMEOUT);
 	}
 
 	@AfterAll
@@ -150,6 +153,8 @@ class PageTests {
 	@Test
 	void aTrainingIsShownUntilThereIsAModel(@TempDir Path directory) {
 		this.session.close();
+		// whatever the machine has to do beside it
+		setDefaultAssertionTimeout(300_000);
 		try (RunningPipeline training = RunningPipeline.withoutAModel(directory)) {
 			open(training, new Browser.NewContextOptions());
 			assertThat(this.page.locator("#health")).hasText("training");
@@ -169,6 +174,9 @@ class PageTests {
 			button("Write").click();
 			assertThat(this.page.locator("#outcome")).containsText("finished");
 			assertThat(this.complaints).isEmpty();
+		}
+		finally {
+			setDefaultAssertionTimeout(TIMEOUT);
 		}
 	}
 

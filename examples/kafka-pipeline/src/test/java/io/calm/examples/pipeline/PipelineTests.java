@@ -304,9 +304,10 @@ class PipelineTests {
 	}
 
 	@Test
+	@Timeout(value = 900, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 	void aTrainingThatTheEndInterruptsGoesOn(@TempDir Path directory) {
 		try (RunningPipeline first = RunningPipeline.withoutAModel(directory)) {
-			await().atMost(Duration.ofMinutes(1)).until(() -> first.state().at("/training/step").asLong() > 0);
+			await().atMost(Duration.ofMinutes(5)).until(() -> first.state().at("/training/step").asLong() > 0);
 			List<Event> refused = first.write("{\"prompt\": \"One day,\"}");
 			assertThat(refused).extracting(Event::name).containsExactly("failure");
 			assertThat(refused.get(0).data().at("/message").asString()).contains("is still being trained");
@@ -314,7 +315,7 @@ class PipelineTests {
 		assertThat(directory.resolve("pipeline-model")).doesNotExist();
 		assertThat(directory.resolve("pipeline-model.training")).isDirectory();
 		try (RunningPipeline second = RunningPipeline.withoutAModel(directory)) {
-			await().atMost(Duration.ofMinutes(1)).until(() -> !second.state().at("/models").isEmpty());
+			await().atMost(Duration.ofMinutes(5)).until(() -> !second.state().at("/models").isEmpty());
 			assertThat(second.state().at("/training/scores/brier_lm").isNumber()).isTrue();
 		}
 		assertThat(directory.resolve("pipeline-model.training")).doesNotExist();
