@@ -237,6 +237,7 @@ function showTraining({ models, training, broker, ownBroker }) {
 	const trained = models.length > 0;
 	at('training').hidden = trained;
 	at('write').hidden = !trained;
+	at('stories').dataset.empty = trained ? 'The first story is being written.' : 'The first story comes when the model is trained.';
 	if (trained) {
 		return;
 	}

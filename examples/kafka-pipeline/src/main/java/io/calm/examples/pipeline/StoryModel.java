@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 import io.calm.Calm;
+import io.calm.examples.quickstart.Quickstart;
 import io.calm.examples.quickstart.StoryCorpus;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.Corpus;
@@ -55,25 +56,11 @@ record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long s
 		Corpus corpus = Corpus.of(stories);
 		try (Tokenizer tokenizer = Tokenizer.train(corpus, this.vocabulary)) {
 			Calm.train((training) -> {
-				training.corpus(corpus)
+				Quickstart.small(training, this.autoencoderSteps, this.steps, Math.max(1, this.steps / 3))
+					.corpus(corpus)
 					.evaluation(Corpus.of(unseen))
 					.samples(List.of(PROMPT), (request) -> request.temperature(0.5).maxNewTokens(SAMPLE_TOKENS))
 					.tokenizer(tokenizer)
-					.autoencoder((shape) -> shape.patchSize(4).latentSize(64).hiddenSize(128).intermediateSize(320),
-							(options) -> options.steps(this.autoencoderSteps)
-								.batch(16)
-								.patches(64)
-								.learningRate(2e-3)
-								.checkpointEvery(100)
-								.evaluateEvery(this.autoencoderSteps))
-					.languageModel("nano", (shape) -> shape.samples(4).targets(32),
-							(options) -> options.steps(this.steps)
-								.batch(8)
-								.patches(64)
-								.learningRate(2e-3)
-								.averaging(0.99)
-								.checkpointEvery(100)
-								.evaluateEvery(Math.max(1, this.steps / 3)))
 					.program(this.program)
 					.output(output);
 				for (TrainingListener listener : listeners) {
