@@ -20,6 +20,7 @@ import org.tensorflow.internal.c_api.TFE_ContextOptions;
 import org.tensorflow.internal.c_api.TF_DeviceList;
 import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.internal.c_api.global.tensorflow;
+import org.tensorflow.types.TFloat32;
 
 /**
  * Loads TensorFlow's native library once, with the settings that an embedded library owes
@@ -40,6 +41,9 @@ final class NativeRuntime {
 		GPU = MISSING == null && findGpu();
 		if (MISSING == null && Platform.isLinux()) {
 			endWithoutDestructors();
+			if (System.getenv("TF_CPP_MIN_LOG_LEVEL") == null) {
+				computeForTheFirstTime();
+			}
 		}
 	}
 
@@ -160,6 +164,27 @@ final class NativeRuntime {
 		Function onExit = Function.getFunction("c", "on_exit");
 		Pointer exit = NativeLibrary.getInstance("c").getGlobalVariableAddress("_exit");
 		Runtime.getRuntime().addShutdownHook(new Thread(() -> onExit.invokeInt(new Object[] { exit, null })));
+	}
+
+	/**
+	 * What TensorFlow says of itself when it computes and compiles for the first time does
+	 * not follow {@code TF_CPP_MIN_LOG_LEVEL}. It is said here, and not shown.
+	 */
+	private static void computeForTheFirstTime() {
+		try (ProgramBuilder builder = new ProgramBuilder(
+				ProgramOptions.DEFAULT.withDevice(Device.CPU).withFusion(true))) {
+			Input<TFloat32, float[]> x = builder.floats(1);
+			Fetch<float[]> y = Fetch.floats(builder.network().tf().math.tanh(x.value()));
+			EntryPoint first = builder.entryPoint().fetching(y);
+			try (Program program = builder.build(); Call call = program.call(first).feed(x, new float[1])) {
+				StandardError.withhold(NativeRuntime::isInformation, call::run);
+			}
+		}
+	}
+
+	private static boolean isInformation(String line) {
+		return line.startsWith("WARNING: All log messages before absl::InitializeLog()")
+				|| line.matches("[IW]\\d{4} [\\d:.]+ .*");
 	}
 
 	private static boolean findGpu() {
