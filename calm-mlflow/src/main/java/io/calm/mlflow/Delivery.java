@@ -72,7 +72,7 @@ final class Delivery {
 	/** A request has at most 1 MB; each of these may become three bytes. */
 	private static final int MOST_CHARACTERS = 300_000;
 
-	private static final Logger logger = LoggerFactory.getLogger(Delivery.class);
+	private static final Logger LOG = LoggerFactory.getLogger(Delivery.class);
 
 	private final MlflowApi api;
 
@@ -189,7 +189,7 @@ final class Delivery {
 		this.refused += count;
 		if (!this.refusalTold) {
 			this.refusalTold = true;
-			logger.warn("MLflow at {} {}; what it refuses stays in the spool, the rest is sent",
+			LOG.warn("MLflow at {} {}; what it refuses stays in the spool, the rest is sent",
 					this.api.connection().trackingUri(), ex.getMessage());
 		}
 	}
@@ -302,10 +302,10 @@ final class Delivery {
 		}
 		catch (NoSuchFileException | UncheckedIOException ex) {
 			// a newer checkpoint has taken its place, and comes next
-			logger.debug("Artifact {} is gone", root);
+			LOG.debug("Artifact {} is gone", root);
 		}
 		catch (IOException ex) {
-			logger.warn("Cannot read {} for MLflow: {}", root, ex.toString());
+			LOG.warn("Cannot read {} for MLflow: {}", root, ex.toString());
 			this.refused++;
 		}
 	}

@@ -53,7 +53,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	private static final String FAILED = "FAILED";
 
-	private static final Logger logger = LoggerFactory.getLogger(MlflowListener.class);
+	private static final Logger LOG = LoggerFactory.getLogger(MlflowListener.class);
 
 	private final MlflowOptions options;
 
@@ -364,7 +364,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			action.run();
 		}
 		catch (RuntimeException ex) {
-			logger.warn("The training goes on, but MLflow does not hear of this", ex);
+			LOG.warn("The training goes on, but MLflow does not hear of this", ex);
 		}
 	}
 

@@ -21,7 +21,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class MlflowReplay {
 
-	private static final Logger logger = LoggerFactory.getLogger(MlflowReplay.class);
+	private static final Logger LOG = LoggerFactory.getLogger(MlflowReplay.class);
 
 	private static final int MOST_ATTEMPTS = 4;
 
@@ -116,7 +116,7 @@ public final class MlflowReplay {
 					spools.add(path);
 				}
 				else {
-					logger.warn("{} is no spool of a training: it is left as it is", path);
+					LOG.warn("{} is no spool of a training: it is left as it is", path);
 				}
 			}
 			// that of trainings which have all arrived is empty

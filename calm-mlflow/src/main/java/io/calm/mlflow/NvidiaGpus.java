@@ -31,7 +31,7 @@ final class NvidiaGpus {
 
 	private static final double MEGABYTE = 1e6;
 
-	private static final Logger logger = LoggerFactory.getLogger(NvidiaGpus.class);
+	private static final Logger LOG = LoggerFactory.getLogger(NvidiaGpus.class);
 
 	private final List<String> command;
 
@@ -107,7 +107,7 @@ final class NvidiaGpus {
 		try (InputStream out = process.getInputStream()) {
 			process.getOutputStream().close();
 			if (!process.waitFor(this.patience.toMillis(), TimeUnit.MILLISECONDS)) {
-				logger.info("{} does not answer: no metrics of GPUs", this.command.get(0));
+				LOG.info("{} does not answer: no metrics of GPUs", this.command.get(0));
 				return "";
 			}
 			// it also says on this stream that it has failed

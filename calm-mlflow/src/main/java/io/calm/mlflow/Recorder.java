@@ -49,7 +49,7 @@ final class Recorder {
 	/** What a power failure may take, in nanoseconds. */
 	private static final long SYNC_EVERY = 1_000_000_000;
 
-	private static final Logger logger = LoggerFactory.getLogger(Recorder.class);
+	private static final Logger LOG = LoggerFactory.getLogger(Recorder.class);
 
 	private final MlflowOptions options;
 
@@ -185,10 +185,10 @@ final class Recorder {
 		}
 		MlflowStatus status = status();
 		if (status.dropped() > 0) {
-			logger.warn("{} records of the training could not be kept for MLflow", status.dropped());
+			LOG.warn("{} records of the training could not be kept for MLflow", status.dropped());
 		}
 		if (this.options.connection().isPresent() && !status.complete()) {
-			logger.warn("Not all of the training has reached MLflow; it is in {}, from which 'calm mlflow-replay' sends"
+			LOG.warn("Not all of the training has reached MLflow; it is in {}, from which 'calm mlflow-replay' sends"
 					+ " it later", status.spool().orElse(this.directory));
 		}
 	}
@@ -231,7 +231,7 @@ final class Recorder {
 		}
 		catch (IOException | RuntimeException ex) {
 			this.failure = SpoolFile.unusable(this.directory, ex);
-			logger.error("Nothing of this training will reach MLflow: {}", this.failure.getMessage());
+			LOG.error("Nothing of this training will reach MLflow: {}", this.failure.getMessage());
 		}
 		this.spoolOpen.countDown();
 		if (file != null && this.options.connection().isPresent()) {
@@ -382,7 +382,7 @@ final class Recorder {
 		}
 		if (!this.dropTold) {
 			this.dropTold = true;
-			logger.warn("Cannot keep records for MLflow in {}: {}", this.directory, ex.toString());
+			LOG.warn("Cannot keep records for MLflow in {}: {}", this.directory, ex.toString());
 		}
 	}
 
@@ -399,7 +399,7 @@ final class Recorder {
 		}
 		catch (IOException | RuntimeException | LinkageError | InternalError | AWTError ex) {
 			// a full disk, or a JVM without fonts or without java.desktop
-			logger.info("No picture of the curves: {}", ex.toString());
+			LOG.info("No picture of the curves: {}", ex.toString());
 			Files.deleteIfExists(picture);
 		}
 		if (drawn) {
@@ -428,7 +428,7 @@ final class Recorder {
 			if (this.options.failFast()) {
 				this.failure = SpoolFile.unusable(file.path(), ex);
 			}
-			logger.error("Sending to MLflow has ended; the rest stays in {}", file.path(), ex);
+			LOG.error("Sending to MLflow has ended; the rest stays in {}", file.path(), ex);
 		}
 		finally {
 			// not before the other thread is done with it
@@ -457,7 +457,7 @@ final class Recorder {
 			}
 		}
 		catch (IOException ex) {
-			logger.warn("Cannot {} {}: {}", delete ? "delete" : "close", file.path(), ex.toString());
+			LOG.warn("Cannot {} {}: {}", delete ? "delete" : "close", file.path(), ex.toString());
 		}
 	}
 
@@ -506,7 +506,7 @@ final class Recorder {
 
 	private void succeeded(Delivery to) {
 		if (this.error != null) {
-			logger.info("MLflow answers again");
+			LOG.info("MLflow answers again");
 			this.error = null;
 		}
 		if (to.runId() != null) {
@@ -521,7 +521,7 @@ final class Recorder {
 	private void failed(MlflowException ex, SpoolFile file) {
 		RuntimeException told = ex.toInvalidInput();
 		if (this.error == null) {
-			logger.warn("MLflow: {}; until then the training is recorded in {}", told.getMessage(), file.path());
+			LOG.warn("MLflow: {}; until then the training is recorded in {}", told.getMessage(), file.path());
 		}
 		this.error = told.getMessage();
 		if (this.options.failFast()) {

@@ -150,12 +150,12 @@ public final class Autoencoder {
 	 * @param latents {@code [R, l]}
 	 * @param first {@code [R, A]}, the first tokens of each where they are known
 	 * @param owners {@code [R]}, for what each was drawn
-	 * @param whole {@code [R]}, which are decoded in any case, at least one
+	 * @param required {@code [R]}, which are decoded in any case, at least one
 	 * @return {@code [R, K]}, with -1 for a token left out; a patch without some of its
 	 * tokens is still unlike all others of its owner
 	 */
 	public Operand<TInt32> decodeRepeated(Operand<TFloat32> latents, @Nullable Operand<TInt32> first,
-			Operand<TInt32> owners, Operand<TBool> whole) {
+			Operand<TInt32> owners, Operand<TBool> required) {
 		Ops tf = this.network.tf();
 		long width = this.config.hiddenSize();
 		int known = (first != null) ? (int) first.shape().get(1) : 0;
@@ -166,7 +166,7 @@ public final class Autoencoder {
 			}
 			return mostLikely(
 					logits(tf.gather(this.network.columns(expanded, place * width, width), rows, tf.constant(0))));
-		}).decode(tf, owners, whole);
+		}).decode(tf, owners, required);
 	}
 
 	/** {@code [R, l]} to {@code [R, K·D]}: a vector for each token of each patch. */

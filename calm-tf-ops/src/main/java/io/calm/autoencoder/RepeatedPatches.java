@@ -30,15 +30,15 @@ record RepeatedPatches(int patchSize, int known, long vocabularySize, PlaceDecod
 	/**
 	 * Decodes R draws.
 	 * @param owners {@code [R]}, for what each was drawn: draws of one owner are compared
-	 * @param whole {@code [R]}, which are decoded in any case, at least one
+	 * @param required {@code [R]}, which are decoded in any case, at least one
 	 * @return {@code [R, K]}; in a patch unlike all others the tokens at places that were
 	 * not reached are -1, so that it is still unlike all others
 	 */
-	Operand<TInt32> decode(Ops tf, Operand<TInt32> owners, Operand<TBool> whole) {
+	Operand<TInt32> decode(Ops tf, Operand<TInt32> owners, Operand<TBool> required) {
 		Operand<TInt32> none = tf.fill(tf.shape(owners), tf.constant(NONE));
-		// [A]: the draws that are still of interest, and which of them are alike so far
+		// [A]: the draws that are still of interest, and the group of those that are alike so far
 		Operand<TInt32> rows = tf.range(tf.constant(0), tf.size(owners), tf.constant(1));
-		Operand<TInt64> alike = tf.dtypes.cast(owners, TInt64.class);
+		Operand<TInt64> group = tf.dtypes.cast(owners, TInt64.class);
 		List<Operand<TInt32>> tokens = new ArrayList<>();
 		for (int i = 0; i < this.patchSize; i++) {
 			int place = (i < this.known) ? i : this.patchSize - 1 - (i - this.known);
@@ -46,13 +46,13 @@ record RepeatedPatches(int patchSize, int known, long vocabularySize, PlaceDecod
 			tokens.add(Math.min(i, this.known),
 					tf.tensorScatterNdUpdate(none, tf.expandDims(rows, tf.constant(1)), decoded));
 			UniqueWithCounts<TInt64, TInt32> groups = tf.uniqueWithCounts(tf.math
-				.add(tf.math.mul(alike, tf.constant(this.vocabularySize)), tf.dtypes.cast(decoded, TInt64.class)),
+				.add(tf.math.mul(group, tf.constant(this.vocabularySize)), tf.dtypes.cast(decoded, TInt64.class)),
 					tf.constant(new int[] { 0 }));
 			Operand<TBool> repeated = tf.math.greater(tf.gather(groups.count(), groups.idx(), tf.constant(0)),
 					tf.constant(1));
-			Operand<TBool> kept = tf.math.logicalOr(repeated, tf.gather(whole, rows, tf.constant(0)));
+			Operand<TBool> kept = tf.math.logicalOr(repeated, tf.gather(required, rows, tf.constant(0)));
 			rows = tf.booleanMask(rows, kept);
-			alike = tf.dtypes.cast(tf.booleanMask(groups.idx(), kept), TInt64.class);
+			group = tf.dtypes.cast(tf.booleanMask(groups.idx(), kept), TInt64.class);
 		}
 		return tf.stack(tokens, Stack.axis(1L));
 	}

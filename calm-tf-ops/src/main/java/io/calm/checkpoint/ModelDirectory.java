@@ -32,7 +32,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class ModelDirectory {
 
-	private static final Logger logger = LoggerFactory.getLogger(ModelDirectory.class);
+	private static final Logger LOG = LoggerFactory.getLogger(ModelDirectory.class);
 
 	/** The name of the configuration's file. */
 	public static final String CONFIG = "config.json";
@@ -315,7 +315,7 @@ public final class ModelDirectory {
 		if (Files.isDirectory(previous) && !Files.exists(target)) {
 			try {
 				Files.move(previous, target, StandardCopyOption.ATOMIC_MOVE);
-				logger.warn("Put back {}: writing its successor was interrupted", target);
+				LOG.warn("Put back {}: writing its successor was interrupted", target);
 			}
 			catch (IOException ex) {
 				// another process may have been faster
@@ -410,7 +410,7 @@ public final class ModelDirectory {
 			delete(directory);
 		}
 		catch (IOException ex) {
-			logger.warn("Cannot delete {}, delete it by hand: {}", directory, ex.toString());
+			LOG.warn("Cannot delete {}, delete it by hand: {}", directory, ex.toString());
 		}
 	}
 

@@ -46,8 +46,8 @@ final class PatchDraws implements PatchSource {
 		return noise((this.slot.open().length > 0) ? COMPLETION_BATCH : this.sampler.firstDraws());
 	}
 
-	/** Whether the tokens of all these draws are wanted, or only of those repeated. */
-	boolean wantsAll() {
+	/** Whether the tokens of all these draws are required, or only of those repeated. */
+	boolean requiresAll() {
 		return this.slot.open().length > 0 || !this.sampler.ignoresUnrepeated();
 	}
 

@@ -52,8 +52,8 @@ final class PatchProgram implements ModelProgram {
 	/** {@code [R, noise]}, of the kind that the head asks for. */
 	private final Input<TFloat32, float[]> noise;
 
-	/** {@code [R]}: 1 for a draw all of whose tokens are wanted. */
-	private final Input<TInt32, int[]> whole;
+	/** {@code [R]}: 1 for a draw all of whose tokens are required. */
+	private final Input<TInt32, int[]> required;
 
 	private final EntryPoint prefill;
 
@@ -61,7 +61,7 @@ final class PatchProgram implements ModelProgram {
 
 	private final Fetch<int[]> advanced;
 
-	/** The same without the tokens that nobody wants. */
+	/** The same without the tokens that are not required. */
 	private final EntryPoint advanceRepeated;
 
 	private final Fetch<int[]> advancedRepeated;
@@ -81,7 +81,7 @@ final class PatchProgram implements ModelProgram {
 			this.inputs = CacheInputs.declare(builder, config.patchSize());
 			this.owners = builder.ints(-1);
 			this.noise = builder.floats(-1, config.noise().size());
-			this.whole = builder.ints(-1);
+			this.required = builder.ints(-1);
 
 			this.prefill = builder.entryPoint().changing(List.of(states(tf, network, PREFILL)));
 
@@ -93,7 +93,7 @@ final class PatchProgram implements ModelProgram {
 			this.advanced = Fetch.ints(network.draw(states, this.owners.value(), this.noise.value()));
 			this.advance = builder.entryPoint().fetching(this.advanced).changing(List.of(kept));
 			this.advancedRepeated = Fetch.ints(network.drawRepeated(states, this.owners.value(), this.noise.value(),
-					tf.math.greater(this.whole.value(), tf.constant(0))));
+					tf.math.greater(this.required.value(), tf.constant(0))));
 			this.advanceRepeated = builder.entryPoint().fetching(this.advancedRepeated).changing(List.of(kept));
 
 			this.drawn = Fetch
@@ -133,21 +133,21 @@ final class PatchProgram implements ModelProgram {
 		List<float[]> noises = draws.stream().map(PatchDraws::firstNoise).toList();
 		int noiseSize = this.config.noise().size();
 		int all = noises.stream().mapToInt((each) -> each.length).sum();
-		int[] owned = new int[all / noiseSize]; // the slot of each draw, in 0…A-1
-		int[] wanted = new int[owned.length];
+		int[] owners = new int[all / noiseSize]; // the slot of each draw, in 0…A-1
+		int[] required = new int[owners.length];
 		float[] noise = new float[all];
 		int from = 0;
 		for (int i = 0; i < noises.size(); i++) {
 			float[] own = noises.get(i);
 			int first = from / noiseSize;
 			int last = (from + own.length) / noiseSize;
-			Arrays.fill(owned, first, last, i);
-			Arrays.fill(wanted, first, draws.get(i).wantsAll() ? last : first + 1, 1);
+			Arrays.fill(owners, first, last, i);
+			Arrays.fill(required, first, draws.get(i).requiresAll() ? last : first + 1, 1);
 			System.arraycopy(own, 0, noise, from, own.length);
 			from += own.length;
 		}
-		int unwanted = owned.length - Arrays.stream(wanted).sum();
-		int[] drawn = (unwanted < MANY) ? advance(slots, owned, noise) : advanceRepeated(slots, owned, noise, wanted);
+		int optional = owners.length - Arrays.stream(required).sum();
+		int[] drawn = (optional < MANY) ? advance(slots, owners, noise) : advanceRepeated(slots, owners, noise, required);
 		from = 0;
 		for (int i = 0; i < slots.size(); i++) {
 			int to = from + noises.get(i).length / noiseSize * this.config.patchSize();
@@ -156,20 +156,20 @@ final class PatchProgram implements ModelProgram {
 		}
 	}
 
-	private int[] advance(List<Slot> slots, int[] owned, float[] noise) {
+	private int[] advance(List<Slot> slots, int[] owners, float[] noise) {
 		try (Call call = this.inputs.feedLast(this.program.call(this.advance), slots)
-			.feed(this.owners, owned)
+			.feed(this.owners, owners)
 			.feed(this.noise, noise)
 			.run()) {
 			return call.get(this.advanced);
 		}
 	}
 
-	private int[] advanceRepeated(List<Slot> slots, int[] owned, float[] noise, int[] wanted) {
+	private int[] advanceRepeated(List<Slot> slots, int[] owners, float[] noise, int[] required) {
 		try (Call call = this.inputs.feedLast(this.program.call(this.advanceRepeated), slots)
-			.feed(this.owners, owned)
+			.feed(this.owners, owners)
 			.feed(this.noise, noise)
-			.feed(this.whole, wanted)
+			.feed(this.required, required)
 			.run()) {
 			return call.get(this.advancedRepeated);
 		}

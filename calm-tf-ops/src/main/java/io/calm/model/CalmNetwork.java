@@ -237,13 +237,13 @@ public final class CalmNetwork {
 	 * @param states {@code [R, d]} or wider, see {@link #states}
 	 * @param owners {@code [n]}, the row of {@code states} that each draw belongs to
 	 * @param noise as {@link CalmConfig#noise()} says, {@code [n, size]}
-	 * @param whole {@code [n]}, which are decoded in any case, at least one
+	 * @param required {@code [n]}, which are decoded in any case, at least one
 	 * @return {@code [n, K]}, see {@link Autoencoder#decodeRepeated}
 	 */
 	public Operand<TInt32> drawRepeated(Operand<TFloat32> states, Operand<TInt32> owners, Operand<TFloat32> noise,
-			Operand<TBool> whole) {
+			Operand<TBool> required) {
 		Latents latents = latents(states, owners, noise, true);
-		return this.autoencoder.decodeRepeated(latents.vectors(), latents.leads(), owners, whole);
+		return this.autoencoder.decodeRepeated(latents.vectors(), latents.leads(), owners, required);
 	}
 
 	/**
