@@ -1,7 +1,6 @@
 package io.calm.training;
 
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -9,8 +8,6 @@ import java.util.function.Consumer;
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
-import io.calm.checkpoint.ConfigFile;
-import io.calm.checkpoint.ModelDirectory;
 import io.calm.graph.Network;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variables;
@@ -77,18 +74,11 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 		TokenBlocks blocks = TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(),
 				this.config.padId(), this.options.seed());
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
-			training.initialize();
-			if (base != null) {
-				training.begin(base);
-			}
-			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
-			settings.putAll(this.options.settings(this.program));
-			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
-				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(this.config));
-				files.accept(target);
-			}, List.of());
+			training.begin(base);
+			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
+					ModelConfigs.settings(this.config), files, List.of());
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
-				.run(settings);
+				.run(this.program);
 		}
 	}
 

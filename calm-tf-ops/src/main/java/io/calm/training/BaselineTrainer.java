@@ -1,13 +1,9 @@
 package io.calm.training;
 
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 
-import io.calm.checkpoint.ConfigFile;
-import io.calm.checkpoint.ModelDirectory;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
@@ -57,15 +53,11 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 		TokenBlocks blocks = TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(),
 				this.options.seed());
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
-			training.initialize();
-			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(this.config));
-			settings.putAll(this.options.settings(this.program));
-			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), null, (target) -> {
-				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(this.config));
-				files.accept(target);
-			}, List.of());
+			training.begin(null);
+			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), null,
+					ModelConfigs.settings(this.config), files, List.of());
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
-				.run(settings);
+				.run(this.program);
 		}
 	}
 

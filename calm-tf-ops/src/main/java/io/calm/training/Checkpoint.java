@@ -53,6 +53,8 @@ public final class Checkpoint {
 
 	private final @Nullable Path base;
 
+	private final Map<String, Object> configuration;
+
 	private final Consumer<Path> files;
 
 	private final List<Variable> frozen;
@@ -64,16 +66,18 @@ public final class Checkpoint {
 	 * @param options of the training
 	 * @param dataDigest tells its text from others
 	 * @param base the model whose weights it begins with; null for random ones
-	 * @param files writes configuration and what else belongs to the model
+	 * @param configuration of the model, as its file says it
+	 * @param files writes what else belongs to the model
 	 * @param frozen parameters that are saved with the model but not trained
 	 */
 	Checkpoint(Path directory, TrainingProgram training, TrainingOptions options, String dataDigest,
-			@Nullable Path base, Consumer<Path> files, List<Variable> frozen) {
+			@Nullable Path base, Map<String, Object> configuration, Consumer<Path> files, List<Variable> frozen) {
 		this.directory = directory;
 		this.training = training;
 		this.options = options;
 		this.dataDigest = dataDigest;
 		this.base = base;
+		this.configuration = configuration;
 		this.files = files;
 		this.frozen = frozen;
 	}
@@ -121,6 +125,10 @@ public final class Checkpoint {
 
 	String dataDigest() {
 		return this.dataDigest;
+	}
+
+	Map<String, Object> configuration() {
+		return this.configuration;
 	}
 
 	/** The model whose weights the training began with; none for random ones. */
@@ -219,6 +227,7 @@ public final class Checkpoint {
 	}
 
 	private void writeModel(Path target) {
+		ConfigFile.write(target.resolve(ModelDirectory.CONFIG), this.configuration);
 		this.files.accept(target);
 		ModelFiles.save(this.training.program(), modelVariables(), target.resolve(ModelFiles.WEIGHTS));
 	}

@@ -1,15 +1,12 @@
 package io.calm.training;
 
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
 import io.calm.autoencoder.AutoencoderConfig;
-import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Program;
@@ -110,20 +107,13 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 		TokenBlocks blocks = TokenBlocks.shuffled(data, config.patchSize(), this.options.patches(), config.padId(),
 				this.options.seed());
 		try (TrainingProgram training = program(config, autoencoder, this.options, this.program)) {
-			training.initialize();
-			if (base != null) {
-				training.begin(base);
-			}
+			training.begin(base);
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
 			loadAutoencoder.accept(training.program(), frozen);
-			Map<String, Object> settings = new LinkedHashMap<>(ModelConfigs.settings(config));
-			settings.putAll(this.options.settings(this.program));
-			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base, (target) -> {
-				ConfigFile.write(target.resolve(ModelDirectory.CONFIG), ModelConfigs.settings(config));
-				files.accept(target);
-			}, frozen);
+			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
+					ModelConfigs.settings(config), files, frozen);
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
-				.run(settings);
+				.run(this.program);
 		}
 	}
 

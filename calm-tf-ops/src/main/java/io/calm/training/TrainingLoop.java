@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
+import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
@@ -52,16 +53,16 @@ final class TrainingLoop {
 
 	/**
 	 * Trains, from the checkpoint if there is one.
-	 * @param shape and options, for the listeners
+	 * @param program device, precision and fusion, for the listeners
 	 * @return the model: the checkpoint's directory, or that of the best model with
 	 * patience
 	 */
-	Path run(Map<String, Object> shape) {
+	Path run(ProgramOptions program) {
 		long done = 0;
 		try {
 			done = resume();
 			long first = done + 1;
-			Map<String, Object> settings = settings(shape);
+			Map<String, Object> settings = settings(program);
 			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
 			if (toEvaluate(done)) {
 				// a base, or a checkpoint of which a crash has left no scores
@@ -118,8 +119,9 @@ final class TrainingLoop {
 		return this.saved;
 	}
 
-	private Map<String, Object> settings(Map<String, Object> shape) {
-		Map<String, Object> settings = new LinkedHashMap<>(shape);
+	private Map<String, Object> settings(ProgramOptions program) {
+		Map<String, Object> settings = new LinkedHashMap<>(this.checkpoint.configuration());
+		settings.putAll(this.options.settings(program));
 		settings.put("tensorflow_version", TensorFlow.version());
 		settings.put(TrainingListener.DATA, this.checkpoint.dataDigest());
 		settings.put(TrainingListener.DIRECTORY, this.checkpoint.directory().toAbsolutePath().toString());

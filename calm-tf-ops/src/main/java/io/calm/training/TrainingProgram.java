@@ -23,6 +23,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBatch;
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -289,19 +290,17 @@ final class TrainingProgram implements AutoCloseable {
 				|| name.startsWith(AdamW.SECOND_MOMENT) || name.startsWith(AVERAGE));
 	}
 
-	/** Sets everything to its first value; the averages begin at the parameters. */
-	void initialize() {
-		this.program.initialize(this.program.variables((name) -> true), this.options.seed());
-		averagesFromParameters();
-	}
-
 	/**
-	 * Sets the parameters, and their averages, to a model's weights.
-	 * @param base the directory of a model of the same shape
+	 * Sets everything to its first value; the averages begin at the parameters.
+	 * @param base the directory of a model of the same shape whose weights are the first
+	 * values of the parameters; null for random ones
 	 */
-	void begin(Path base) {
-		try (TensorFile weights = ModelDirectory.open(base).weights()) {
-			ModelFiles.load(this.program, this.parameters, base, weights);
+	void begin(@Nullable Path base) {
+		this.program.initialize(this.program.variables((name) -> true), this.options.seed());
+		if (base != null) {
+			try (TensorFile weights = ModelDirectory.open(base).weights()) {
+				ModelFiles.load(this.program, this.parameters, base, weights);
+			}
 		}
 		averagesFromParameters();
 	}

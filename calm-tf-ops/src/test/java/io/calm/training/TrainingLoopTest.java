@@ -309,7 +309,7 @@ class TrainingLoopTest {
 			TrainingOptions options = options(
 					(training) -> training.batch(size).patches(5).accumulation(batches.size()));
 			try (TrainingProgram program = withoutNoise(options)) {
-				program.initialize();
+				program.begin(null);
 				metrics[accumulation - 1] = program.step("autoencoder", 1, batches);
 				Map<String, float[]> values = new LinkedHashMap<>();
 				program.program()
