@@ -30,8 +30,8 @@ class ArchitectureTest {
 
 	private static final String ROOT = "io.calm";
 
-	private static final Set<String> UP_TO_MODEL = Set.of("model", "head", "autoencoder", "graph", "checkpoint",
-			"input");
+	private static final Set<String> UP_TO_MODEL = Set.of("model", "head", "autoencoder", "layer", "graph",
+			"checkpoint", "input");
 
 	/**
 	 * Which packages below the root each one may use. Packages need not exist yet, but
@@ -40,9 +40,9 @@ class ArchitectureTest {
 	private static final Map<String, Set<String>> ARROWS = Map.ofEntries(Map.entry("input", Set.of()),
 			Map.entry("graph", Set.of("input")), Map.entry("text", Set.of("input")),
 			Map.entry("sampling", Set.of("input")), Map.entry("checkpoint", Set.of("graph", "input")),
-			Map.entry("autoencoder", Set.of("graph", "input")),
-			Map.entry("head", Set.of("autoencoder", "graph", "input")),
-			Map.entry("model", Set.of("head", "autoencoder", "graph", "checkpoint", "input")),
+			Map.entry("layer", Set.of("graph")), Map.entry("autoencoder", Set.of("layer", "graph", "input")),
+			Map.entry("head", Set.of("autoencoder", "layer", "graph", "input")),
+			Map.entry("model", Set.of("head", "autoencoder", "layer", "graph", "checkpoint", "input")),
 			Map.entry("evaluation", and(UP_TO_MODEL, "sampling", "text")),
 			Map.entry("generation", and(UP_TO_MODEL, "sampling", "text")),
 			Map.entry("training", and(UP_TO_MODEL, "evaluation", "text")));

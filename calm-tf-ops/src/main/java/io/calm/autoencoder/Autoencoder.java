@@ -3,10 +3,10 @@ package io.calm.autoencoder;
 import java.util.List;
 import java.util.stream.IntStream;
 
-import io.calm.graph.Embedding;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
-import io.calm.graph.RmsNorm;
+import io.calm.layer.Embedding;
+import io.calm.layer.Linear;
+import io.calm.layer.RmsNorm;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

@@ -1,8 +1,8 @@
 package io.calm.autoencoder;
 
 import io.calm.graph.Network;
-import io.calm.graph.RmsNorm;
-import io.calm.graph.SwiGlu;
+import io.calm.layer.RmsNorm;
+import io.calm.layer.SwiGlu;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 

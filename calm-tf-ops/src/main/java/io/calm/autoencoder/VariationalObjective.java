@@ -1,8 +1,8 @@
 package io.calm.autoencoder;
 
-import io.calm.graph.CrossEntropy;
 import io.calm.graph.Draws;
 import io.calm.graph.Network;
+import io.calm.layer.CrossEntropy;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;

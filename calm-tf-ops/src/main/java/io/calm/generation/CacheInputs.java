@@ -3,10 +3,10 @@ package io.calm.generation;
 import java.util.Arrays;
 import java.util.List;
 
-import io.calm.graph.CachePlaces;
 import io.calm.graph.Call;
 import io.calm.graph.Input;
 import io.calm.graph.ProgramBuilder;
+import io.calm.layer.CachePlaces;
 import io.calm.model.CacheConfig;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TInt32;

@@ -38,8 +38,13 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 		return this.tf.dtypes.cast(product, TFloat32.class);
 	}
 
-	/** What products in bf16 keep a copy of anyway. */
-	Operand<TFloat32> keptIfFp32(Operand<TFloat32> weights) {
+	/**
+	 * Keeps what is computed from weights that do not change, unless products in bf16
+	 * keep a copy of it anyway.
+	 * @param weights computed from weights
+	 * @return the same values
+	 */
+	public Operand<TFloat32> keptIfFp32(Operand<TFloat32> weights) {
 		return (this.weightsKept && this.precision == Precision.FP32) ? this.variables.keep(weights, TFloat32.class)
 				: weights;
 	}
@@ -47,8 +52,9 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	/**
 	 * Says that weights are used in products only: where these compute with copies, the
 	 * weights themselves are freed.
+	 * @param weights of a product
 	 */
-	void usedInProductsOnly(Variable weights) {
+	public void usedInProductsOnly(Variable weights) {
 		if (this.weightsKept && this.precision == Precision.BF16) {
 			this.variables.release(weights);
 		}

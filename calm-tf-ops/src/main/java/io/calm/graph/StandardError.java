@@ -58,11 +58,17 @@ final class StandardError {
 		try {
 			new String(Files.readAllBytes(file), Charset.defaultCharset()).lines()
 				.filter(withheld.negate())
-				.forEach(System.err::println);
+				.forEach((line) -> write(line + System.lineSeparator()));
 		}
 		catch (IOException ex) {
-			System.err.println("What was written to standard error cannot be read again: " + ex.getMessage());
+			write("What was written to standard error cannot be read again: " + ex.getMessage()
+					+ System.lineSeparator());
 		}
+	}
+
+	private static void write(String line) {
+		byte[] bytes = line.getBytes(Charset.defaultCharset());
+		call("write", DESCRIPTOR, bytes, bytes.length);
 	}
 
 	private static void close(int descriptor) {

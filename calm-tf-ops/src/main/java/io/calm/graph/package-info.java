@@ -1,6 +1,6 @@
 /**
- * TensorFlow plumbing: variables by name, layers, compiled entry points, devices,
- * precision, gradients. Nothing here knows what a language model is.
+ * TensorFlow plumbing: variables by name, compiled entry points, devices, precision,
+ * gradients. Nothing here knows what a language model is.
  */
 @NullMarked
 package io.calm.graph;

@@ -5,9 +5,9 @@ import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
 import io.calm.graph.Initializer;
-import io.calm.graph.LayerNorm;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
+import io.calm.layer.LayerNorm;
+import io.calm.layer.Linear;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;

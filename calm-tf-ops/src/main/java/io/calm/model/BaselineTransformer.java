@@ -2,10 +2,10 @@ package io.calm.model;
 
 import java.util.List;
 
-import io.calm.graph.CachePlaces;
-import io.calm.graph.Embedding;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
+import io.calm.layer.CachePlaces;
+import io.calm.layer.Embedding;
+import io.calm.layer.Linear;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;

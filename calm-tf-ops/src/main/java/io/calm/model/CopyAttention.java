@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 
-import io.calm.graph.CachePlaces;
-import io.calm.graph.CausalAttention;
 import io.calm.graph.Initializer;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
-import io.calm.graph.RotaryEmbedding;
 import io.calm.graph.Variable;
+import io.calm.layer.CachePlaces;
+import io.calm.layer.CausalAttention;
+import io.calm.layer.Linear;
+import io.calm.layer.RotaryEmbedding;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Gather;

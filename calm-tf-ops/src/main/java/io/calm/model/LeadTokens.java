@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Objects;
 
 import io.calm.graph.Categorical;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
+import io.calm.layer.Linear;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

@@ -3,10 +3,10 @@ package io.calm.model;
 import java.util.List;
 
 import io.calm.autoencoder.Autoencoder;
-import io.calm.graph.Embedding;
-import io.calm.graph.LayerNorm;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
+import io.calm.layer.Embedding;
+import io.calm.layer.LayerNorm;
+import io.calm.layer.Linear;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

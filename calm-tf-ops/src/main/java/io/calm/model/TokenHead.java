@@ -4,12 +4,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 
-import io.calm.graph.CrossEntropy;
 import io.calm.graph.Draws;
 import io.calm.graph.Initializer;
-import io.calm.graph.Linear;
 import io.calm.graph.Network;
 import io.calm.graph.Variable;
+import io.calm.layer.CrossEntropy;
+import io.calm.layer.Linear;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

@@ -1,8 +1,8 @@
 package io.calm.training;
 
-import io.calm.graph.CrossEntropy;
 import io.calm.graph.Network;
 import io.calm.graph.ProgramBuilder;
+import io.calm.layer.CrossEntropy;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import org.tensorflow.Operand;

@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.Random;
 
 import io.calm.graph.Call;
-import io.calm.graph.CrossEntropy;
 import io.calm.graph.EntryPoint;
 import io.calm.graph.Fetch;
 import io.calm.graph.Input;
@@ -13,6 +12,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
+import io.calm.layer.CrossEntropy;
 import io.calm.model.BackboneLayer;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;

@@ -1,7 +1,8 @@
-package io.calm.graph;
+package io.calm.layer;
 
 import java.util.List;
 
+import io.calm.graph.Network;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;

@@ -1,9 +1,11 @@
-package io.calm.graph;
+package io.calm.layer;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
+import io.calm.graph.Network;
+import io.calm.graph.Variable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Max;

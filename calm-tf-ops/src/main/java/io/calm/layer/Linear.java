@@ -1,8 +1,11 @@
-package io.calm.graph;
+package io.calm.layer;
 
 import java.util.HashMap;
 import java.util.Map;
 
+import io.calm.graph.Initializer;
+import io.calm.graph.Network;
+import io.calm.graph.Variable;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;

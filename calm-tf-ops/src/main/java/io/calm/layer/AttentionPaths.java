@@ -1,4 +1,4 @@
-package io.calm.graph;
+package io.calm.layer;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,7 +1,8 @@
-package io.calm.graph;
+package io.calm.layer;
 
 import java.util.List;
 
+import io.calm.graph.Variable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;

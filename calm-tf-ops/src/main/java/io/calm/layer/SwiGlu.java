@@ -1,5 +1,6 @@
-package io.calm.graph;
+package io.calm.layer;
 
+import io.calm.graph.Network;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 

@@ -1,5 +1,8 @@
-package io.calm.graph;
+package io.calm.layer;
 
+import io.calm.graph.Initializer;
+import io.calm.graph.Network;
+import io.calm.graph.Variable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
