@@ -21,6 +21,7 @@ import io.calm.training.Checkpoint;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -105,8 +106,8 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	}
 
 	@Override
-	public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-		follow(() -> start(phase, firstStep, settings));
+	public void onStart(TrainingStart start) {
+		follow(() -> start(start));
 		if (this.options.failFast() && this.options.connection().isPresent()) {
 			Recorder begun = current();
 			if (begun != null) {
@@ -116,38 +117,32 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		}
 	}
 
-	private synchronized void start(String phase, long firstStep, Map<String, Object> settings) {
-		Object directory = settings.get(DIRECTORY);
-		String checkpoints = (directory != null) ? directory.toString() : "";
+	private synchronized void start(TrainingStart start) {
 		Map<String, String> params = new LinkedHashMap<>();
-		settings.forEach((name, value) -> {
-			if (name.equals(BASE)) {
-				// not where it lies
-				flatten(name, Path.of(String.valueOf(value)).getFileName(), params);
-			}
-			else if (!name.equals(DIRECTORY)) {
-				flatten(name, value, params);
-			}
-		});
-		Object digest = settings.get(DATA);
-		Start begin = new Start(phase, now(), checkpoints, params, this.options.dataset(),
-				(digest != null) ? digest.toString() : "");
+		start.settings().forEach((name, value) -> flatten(name, value, params));
+		flatten("data_digest", start.dataDigest(), params);
+		if (start.base() != null) {
+			// not where it lies
+			flatten("base_model", start.base().getFileName(), params);
+		}
+		Start begin = new Start(start.phase(), now(), start.directory().toString(), params, this.options.dataset(),
+				start.dataDigest());
 		Recorder to = this.recorder;
 		if (to == null || this.over) {
-			to = new Recorder(this.options, spool(checkpoints), begin, firstStep > 1);
+			to = new Recorder(this.options, spool(start.directory()), begin, start.firstStep() > 1);
 			this.recorder = to;
 			this.over = false;
 			this.running.clear();
 			closeAtExit();
 		}
-		this.running.put(phase, (settings.get("steps") instanceof Number steps) ? steps.longValue() : 0L);
+		this.running.put(start.phase(), start.steps());
 		to.offer(begin);
 	}
 
 	/** Beside what the training writes, so that both are on the same volume. */
-	private Path spool(String checkpoints) {
+	private Path spool(Path checkpoints) {
 		return this.options.spool().orElseGet(() -> {
-			Path beside = Path.of(checkpoints.isEmpty() ? "." : checkpoints).toAbsolutePath().normalize();
+			Path beside = checkpoints.toAbsolutePath().normalize();
 			Path parent = beside.getParent();
 			if (parent != null && Checkpoint.isWork(parent)) {
 				beside = parent;

@@ -10,6 +10,7 @@ import java.util.Map;
 
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 
 /**
  * Says to a listener what a training would say. Its loss after step n is 10 / n.
@@ -22,6 +23,8 @@ record FakeTraining(TrainingListener listener, Path directory) {
 
 	static final String LANGUAGE_MODEL = "language-model";
 
+	static final String DIGEST = "0123456789abcdef".repeat(4);
+
 	static double loss(long step) {
 		return 10.0 / step;
 	}
@@ -30,18 +33,21 @@ record FakeTraining(TrainingListener listener, Path directory) {
 		return this.directory.resolve("model.training").resolve(phase);
 	}
 
-	Map<String, Object> settings(String phase, long steps) {
+	Map<String, Object> settings(long steps) {
 		Map<String, Object> settings = new LinkedHashMap<>();
 		settings.put("architectures", List.of("One", "Two"));
 		settings.put("steps", steps);
 		settings.put("learning_rate", 0.001);
-		settings.put(TrainingListener.DATA, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
-		settings.put(TrainingListener.DIRECTORY, checkpoints(phase).toString());
 		return settings;
 	}
 
 	void start(String phase, long firstStep, long steps) {
-		this.listener.onStart(phase, firstStep, settings(phase, steps));
+		start(phase, firstStep, steps, settings(steps), DIGEST);
+	}
+
+	void start(String phase, long firstStep, long steps, Map<String, Object> settings, String dataDigest) {
+		this.listener
+			.onStart(new TrainingStart(phase, firstStep, steps, settings, dataDigest, checkpoints(phase), null));
 	}
 
 	void steps(String phase, long from, long to, long steps) {

@@ -13,7 +13,6 @@ import com.google.gson.JsonParser;
 import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Training;
 import io.calm.mlflow.StubServer.Answer;
-import io.calm.training.TrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -36,9 +35,7 @@ class KilledTrainingTest {
 		try (MlflowListener listener = MlflowListener
 			.of(MlflowOptions.of(Map.of(), (options) -> options.systemMetricsEvery(Duration.ZERO)))) {
 			FakeTraining training = new FakeTraining(listener, this.directory);
-			Map<String, Object> settings = training.settings(LANGUAGE_MODEL, 5);
-			settings.put(TrainingListener.DATA, data);
-			listener.onStart(LANGUAGE_MODEL, 1, settings);
+			training.start(LANGUAGE_MODEL, 1, 5, training.settings(5), data);
 			training.steps(LANGUAGE_MODEL, 1, 5, 5);
 			listener.onEnd(LANGUAGE_MODEL, 5);
 		}

@@ -193,13 +193,13 @@ class MlflowListenerTest {
 	void paramsKeepToTheLimits() {
 		MlflowListener listener = listener();
 		FakeTraining training = new FakeTraining(listener, this.directory);
-		Map<String, Object> settings = new HashMap<>(training.settings(LANGUAGE_MODEL, 1));
+		Map<String, Object> settings = new HashMap<>(training.settings(1));
 		for (int i = 0; i < 250; i++) {
 			settings.put("many/" + i, "\u00e4".repeat(5900));
 		}
 		settings.put("nested", Map.of("a", Map.of("b", 1)));
 		settings.put("../odd?name: \u00fc", "x".repeat(7000));
-		listener.onStart(LANGUAGE_MODEL, 1, settings);
+		training.start(LANGUAGE_MODEL, 1, 1, settings, FakeTraining.DIGEST);
 		training.steps(LANGUAGE_MODEL, 1, 1, 1);
 		listener.onEnd(LANGUAGE_MODEL, 1);
 		listener.close();
@@ -321,9 +321,9 @@ class MlflowListenerTest {
 		FakeTraining again = new FakeTraining(resumed, this.directory);
 		again.start(AUTOENCODER, 6, 5);
 		resumed.onEnd(AUTOENCODER, 5);
-		Map<String, Object> settings = again.settings(LANGUAGE_MODEL, 60);
+		Map<String, Object> settings = again.settings(60);
 		settings.put("learning_rate", 0.002);
-		resumed.onStart(LANGUAGE_MODEL, 31, settings);
+		again.start(LANGUAGE_MODEL, 31, 60, settings, FakeTraining.DIGEST);
 		again.steps(LANGUAGE_MODEL, 31, 60, 60);
 		resumed.onEnd(LANGUAGE_MODEL, 60);
 		resumed.close();

@@ -335,9 +335,9 @@ class MlflowOutageTest {
 			.tag("note", "t0ken-of-mine")
 			.closeTimeout(Duration.ofMinutes(1)));
 		FakeTraining training = new FakeTraining(listener, this.directory);
-		Map<String, Object> settings = training.settings(LANGUAGE_MODEL, 5);
+		Map<String, Object> settings = training.settings(5);
 		settings.put("url", "https://joe:s3cret@example.org/t0ken-of-mine");
-		listener.onStart(LANGUAGE_MODEL, 1, settings);
+		training.start(LANGUAGE_MODEL, 1, 5, settings, FakeTraining.DIGEST);
 		listener.onFailure(LANGUAGE_MODEL, new IllegalStateException("t0ken-of-mine"));
 		listener.close();
 		assertThat(Tracked.params(tracked().phase(LANGUAGE_MODEL))).containsEntry("url", "https://***@example.org/***");

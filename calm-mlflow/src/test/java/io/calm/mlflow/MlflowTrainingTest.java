@@ -27,6 +27,7 @@ import io.calm.text.Corpus;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -157,12 +158,8 @@ class MlflowTrainingTest {
 
 	private static void assertParams(Tracked tracked, String phase, Map<String, Object> settings) {
 		Map<String, String> expected = new TreeMap<>();
-		settings.forEach((name, value) -> {
-			if (!name.equals(TrainingListener.DIRECTORY)) {
-				expected.put(name, (value instanceof List<?> list)
-						? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : String.valueOf(value));
-			}
-		});
+		settings.forEach((name, value) -> expected.put(name, (value instanceof List<?> list)
+				? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : String.valueOf(value)));
 		assertThat(new TreeMap<>(Tracked.params(tracked.phase(phase)))).as(phase).isEqualTo(expected);
 	}
 
@@ -174,7 +171,7 @@ class MlflowTrainingTest {
 			.get(0)
 			.getAsJsonObject()
 			.getAsJsonObject("dataset");
-		String digest = String.valueOf(settings.get(TrainingListener.DATA));
+		String digest = String.valueOf(settings.get("data_digest"));
 		assertThat(input.get("name").getAsString()).isEqualTo("corpus");
 		assertThat(digest).startsWith(input.get("digest").getAsString());
 		assertThat(input.get("source").getAsString()).isEqualTo("{\"sha256\":\"" + digest + "\"}");
@@ -196,8 +193,10 @@ class MlflowTrainingTest {
 		private final Map<String, Map<String, byte[]>> artifacts = new HashMap<>();
 
 		@Override
-		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-			this.settings.put(phase, Map.copyOf(settings));
+		public void onStart(TrainingStart start) {
+			Map<String, Object> settings = new HashMap<>(start.settings());
+			settings.put("data_digest", start.dataDigest());
+			this.settings.put(start.phase(), settings);
 		}
 
 		@Override

@@ -23,6 +23,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.text.ByteTokenizer;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -132,7 +133,7 @@ class TrackingCostTest {
 
 		private final List<Double> block = new ArrayList<>();
 
-		private Map<String, Object> settings = Map.of();
+		private @Nullable TrainingStart start;
 
 		private @Nullable MlflowListener tracking;
 
@@ -150,8 +151,8 @@ class TrackingCostTest {
 		}
 
 		@Override
-		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-			this.settings = settings;
+		public void onStart(TrainingStart start) {
+			this.start = start;
 		}
 
 		@Override
@@ -196,7 +197,7 @@ class TrackingCostTest {
 						.experiment(TrackingCostTest.this.experiment)
 						.spool(TrackingCostTest.this.directory.resolve("spool-" + number))
 						.closeTimeout(Duration.ofMillis(100)));
-				followed.onStart(LANGUAGE_MODEL, 1, this.settings);
+				followed.onStart(Objects.requireNonNull(this.start));
 				this.tracking = followed;
 				this.processorBefore = processorNanos();
 				this.since = System.nanoTime();

@@ -10,22 +10,11 @@ import java.util.Map;
  */
 public interface TrainingListener {
 
-	/** The setting that names the data: a digest of the tokens. */
-	String DATA = "data_digest";
-
-	/** The setting that names the model whose weights a training began with. */
-	String BASE = "base_model";
-
-	/** The setting that says where checkpoints are written: an absolute path. */
-	String DIRECTORY = "checkpoint_directory";
-
 	/**
 	 * Before the first step.
-	 * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
-	 * @param firstStep 1, or the one after the checkpoint that is resumed
-	 * @param settings configuration, options, {@link #DATA} and {@link #DIRECTORY}, flat
+	 * @param start what is trained, from what, and where
 	 */
-	default void onStart(String phase, long firstStep, Map<String, Object> settings) {
+	default void onStart(TrainingStart start) {
 	}
 
 	/**

@@ -62,8 +62,8 @@ final class TrainingLoop {
 		try {
 			done = resume();
 			long first = done + 1;
-			Map<String, Object> settings = settings(program);
-			this.listeners.forEach((listener) -> listener.onStart(this.phase, first, settings));
+			TrainingStart start = start(first, program);
+			this.listeners.forEach((listener) -> listener.onStart(start));
 			if (toEvaluate(done)) {
 				// a base, or a checkpoint of which a crash has left no scores
 				if (this.saved < done) {
@@ -119,14 +119,12 @@ final class TrainingLoop {
 		return this.saved;
 	}
 
-	private Map<String, Object> settings(ProgramOptions program) {
+	private TrainingStart start(long firstStep, ProgramOptions program) {
 		Map<String, Object> settings = new LinkedHashMap<>(this.checkpoint.configuration());
 		settings.putAll(this.options.settings(program));
 		settings.put("tensorflow_version", TensorFlow.version());
-		settings.put(TrainingListener.DATA, this.checkpoint.dataDigest());
-		settings.put(TrainingListener.DIRECTORY, this.checkpoint.directory().toAbsolutePath().toString());
-		this.checkpoint.base().ifPresent((base) -> settings.put(TrainingListener.BASE, base.toString()));
-		return settings;
+		return new TrainingStart(this.phase, firstStep, this.options.steps(), settings, this.checkpoint.dataDigest(),
+				this.checkpoint.directory().toAbsolutePath(), this.checkpoint.base().orElse(null));
 	}
 
 	private boolean stopsEarly(long step) {

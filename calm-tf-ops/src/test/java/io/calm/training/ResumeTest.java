@@ -6,7 +6,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -203,8 +202,8 @@ class ResumeTest {
 		private long step;
 
 		@Override
-		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-			this.step = firstStep;
+		public void onStart(TrainingStart start) {
+			this.step = start.firstStep();
 		}
 
 	}

@@ -20,7 +20,6 @@ import java.util.function.Consumer;
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
-import io.calm.graph.Call;
 import io.calm.graph.EntryPoint;
 import io.calm.graph.Fetch;
 import io.calm.graph.Initializer;
@@ -447,10 +446,10 @@ class TrainingLoopTest {
 	private final class Events implements TrainingListener {
 
 		@Override
-		public void onStart(String phase, long firstStep, Map<String, Object> settings) {
-			assertThat(phase).isEqualTo(AutoencoderTrainer.PHASE);
-			assertThat(settings).containsEntry("latent_size", 8);
-			TrainingLoopTest.this.events.add("start " + firstStep);
+		public void onStart(TrainingStart start) {
+			assertThat(start.phase()).isEqualTo(AutoencoderTrainer.PHASE);
+			assertThat(start.settings()).containsEntry("latent_size", 8);
+			TrainingLoopTest.this.events.add("start " + start.firstStep());
 		}
 
 		@Override

@@ -8,6 +8,7 @@ import java.util.stream.Collectors;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
 
 /** Shows a training as a progress bar for each of its phases. */
@@ -30,7 +31,7 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
-	public void onStart(String phase, long firstStep, Map<String, Object> settings) {
+	public void onStart(TrainingStart start) {
 		this.bar = null;
 	}
 

@@ -12,6 +12,7 @@ import io.calm.examples.quickstart.Progress;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
+import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
 
 import org.springframework.stereotype.Component;
@@ -90,12 +91,13 @@ final class LiveTraining implements TrainingListener {
 	}
 
 	@Override
-	public synchronized void onStart(String phase, long first, Map<String, Object> settings) {
+	public synchronized void onStart(TrainingStart start) {
 		State before = this.state;
 		this.began = System.nanoTime();
-		this.firstStep = first;
-		this.state = new State(phase, (before == null && !phase.equals("language-model")) ? 1 : PHASES, PHASES,
-				first - 1, 0, 0, -1, List.of(), (before != null) ? before.scores() : Map.of(), List.of(), null);
+		this.firstStep = start.firstStep();
+		int number = (before == null && !start.phase().equals("language-model")) ? 1 : PHASES;
+		this.state = new State(start.phase(), number, PHASES, start.firstStep() - 1, 0, 0, -1, List.of(),
+				(before != null) ? before.scores() : Map.of(), List.of(), null);
 	}
 
 	@Override
