@@ -1,6 +1,7 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ThreadLocalRandom;
 
 import io.calm.input.InvalidInputException;
 
@@ -75,15 +77,36 @@ public final class OutputLock implements AutoCloseable {
 	private static FileChannel lock(Path output, Path file) throws IOException {
 		while (true) {
 			FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-			if (channel.tryLock() == null) {
+			try {
+				if (channel.tryLock() == null) {
+					throw taken(output);
+				}
+				if (isStillAt(file, channel)) {
+					return channel;
+				}
+				// the one before deleted it after it was opened here, and it may be
+				// another's now
 				channel.close();
-				throw taken(output);
 			}
-			if (Files.exists(file)) {
-				return channel;
+			catch (IOException | RuntimeException ex) {
+				channel.close();
+				throw ex;
 			}
-			// the one before has deleted it after it was opened here
-			channel.close();
+		}
+	}
+
+	/**
+	 * Whether the file of that name is the one that is locked: it has the size that is
+	 * given to it here. It is not opened to be read, for closing it would end the lock.
+	 */
+	private static boolean isStillAt(Path file, FileChannel channel) throws IOException {
+		int size = ThreadLocalRandom.current().nextInt(1, 1 << 16);
+		channel.truncate(0).write(ByteBuffer.allocate(1), size - 1);
+		try {
+			return Files.size(file) == size;
+		}
+		catch (NoSuchFileException ex) {
+			return false;
 		}
 	}
 
