@@ -36,7 +36,8 @@ record RepeatedPatches(int patchSize, int known, long vocabularySize, PlaceDecod
 	 */
 	Operand<TInt32> decode(Ops tf, Operand<TInt32> owners, Operand<TBool> required) {
 		Operand<TInt32> none = tf.fill(tf.shape(owners), tf.constant(NONE));
-		// [A]: the draws that are still of interest, and the group of those that are alike so far
+		// [A]: the draws that are still of interest, and the group of those that are
+		// alike so far
 		Operand<TInt32> rows = tf.range(tf.constant(0), tf.size(owners), tf.constant(1));
 		Operand<TInt64> group = tf.dtypes.cast(owners, TInt64.class);
 		List<Operand<TInt32>> tokens = new ArrayList<>();

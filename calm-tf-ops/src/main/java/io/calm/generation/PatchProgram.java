@@ -147,7 +147,8 @@ final class PatchProgram implements ModelProgram {
 			from += own.length;
 		}
 		int optional = owners.length - Arrays.stream(required).sum();
-		int[] drawn = (optional < MANY) ? advance(slots, owners, noise) : advanceRepeated(slots, owners, noise, required);
+		int[] drawn = (optional < MANY) ? advance(slots, owners, noise)
+				: advanceRepeated(slots, owners, noise, required);
 		from = 0;
 		for (int i = 0; i < slots.size(); i++) {
 			int to = from + noises.get(i).length / noiseSize * this.config.patchSize();

@@ -167,8 +167,8 @@ final class NativeRuntime {
 	}
 
 	/**
-	 * What TensorFlow says of itself when it computes and compiles for the first time does
-	 * not follow {@code TF_CPP_MIN_LOG_LEVEL}. It is said here, and not shown.
+	 * What TensorFlow says of itself when it computes and compiles for the first time
+	 * does not follow {@code TF_CPP_MIN_LOG_LEVEL}. It is said here, and not shown.
 	 */
 	private static void computeForTheFirstTime() {
 		try (ProgramBuilder builder = new ProgramBuilder(

@@ -8,7 +8,9 @@ import java.util.function.Predicate;
 
 import com.sun.jna.Function;
 
-/** Standard error as native code writes to it, which {@link System#setErr} does not reach. */
+/**
+ * Standard error as native code writes to it, which {@link System#setErr} does not reach.
+ */
 final class StandardError {
 
 	private static final int DESCRIPTOR = 2;
