@@ -41,7 +41,7 @@ final class NativeRuntime {
 		GPU = MISSING == null && findGpu();
 		if (MISSING == null && Platform.isLinux()) {
 			endWithoutDestructors();
-			if (System.getenv("TF_CPP_MIN_LOG_LEVEL") == null) {
+			if (!"0".equals(System.getenv("TF_CPP_MIN_LOG_LEVEL"))) {
 				computeForTheFirstTime();
 			}
 		}
