@@ -76,8 +76,8 @@ public record VariationalObjective(Operand<TFloat32> loss, Operand<TFloat32> cro
 		Posterior posterior = autoencoder.encode(tf.math.mul(tokens, noise.tokenKeep()));
 		Operand<TFloat32> latent = tf.math.add(posterior.mean(),
 				tf.math.mul(posterior.deviation(tf), noise.latentNoise()));
-		Operand<TFloat32> logits = autoencoder.decode(tf.math.mul(latent, noise.latentKeep())); // [R·K,
-																								// V]
+		// [R·K, V]
+		Operand<TFloat32> logits = autoencoder.decode(tf.math.mul(latent, noise.latentKeep()));
 
 		Operand<TInt32> labels = tf.reshape(tokens, tf.constant(new long[] { patches * config.patchSize() }));
 		Operand<TFloat32> real = tf.dtypes.cast(tf.math.notEqual(labels, tf.constant(config.padId())), TFloat32.class);

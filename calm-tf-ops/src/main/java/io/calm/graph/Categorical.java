@@ -38,8 +38,8 @@ public record Categorical(Operand<TFloat64> cumulative) {
 		int outcomes = Math.toIntExact(this.cumulative.shape().get(1));
 		Operand<TFloat64> total = tf.gather(this.cumulative, tf.constant(new int[] { outcomes - 1 }), tf.constant(1));
 		Operand<TFloat64> share = tf.math.minimum(tf.dtypes.cast(uniform, TFloat64.class), tf.constant(BELOW_ONE));
-		Operand<TFloat64> threshold = tf.math.mul(tf.expandDims(share, tf.constant(1)), total); // [R,
-																								// 1]
+		// [R, 1]
+		Operand<TFloat64> threshold = tf.math.mul(tf.expandDims(share, tf.constant(1)), total);
 		Operand<TInt32> before = tf.dtypes.cast(tf.math.lessEqual(this.cumulative, threshold), TInt32.class);
 		return tf.sum(before, tf.constant(1));
 	}

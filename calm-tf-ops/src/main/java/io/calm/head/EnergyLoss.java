@@ -47,13 +47,10 @@ public final class EnergyLoss {
 		long patches = samples.shape().get(0);
 		long n = samples.shape().get(1);
 		long size = samples.shape().get(2);
-		// μ becomes the origin: y − μ = σ·noise
-		Operand<TFloat32> x = tf.math.sub(samples, network.reshape(target.mean(), patches, 1, size)); // [R,
-																										// N,
-																										// l]
-		Operand<TFloat32> y = tf.math.mul(noise, network.reshape(target.deviation(tf), patches, 1, size)); // [R,
-																											// M,
-																											// l]
+		// [R, N, l]; μ becomes the origin: y − μ = σ·noise
+		Operand<TFloat32> x = tf.math.sub(samples, network.reshape(target.mean(), patches, 1, size));
+		// [R, M, l]
+		Operand<TFloat32> y = tf.math.mul(noise, network.reshape(target.deviation(tf), patches, 1, size));
 		Operand<TFloat32> toTargets = tf.math.mean(power(tf, squaredDistances(network, x, y), alpha),
 				tf.constant(new int[] { 1, 2 })); // [R]
 

@@ -43,8 +43,8 @@ public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32
 		Operand<TInt32> firstPages = tf.reshape(tf.math.mul(slots, tf.constant(pagesPerSlot)),
 				tf.constant(new int[] { -1, 1 }));
 		Operand<TInt32> pages = tf.math.add(firstPages, tf.range(tf.constant(0), pageCount, tf.constant(1)));
-		Operand<TInt32> perSlot = tf.reshape(positions, tf.constant(new int[] { -1, queries })); // [A,
-																									// Q]
+		// [A, Q]
+		Operand<TInt32> perSlot = tf.reshape(positions, tf.constant(new int[] { -1, queries }));
 		Operand<TInt32> page = tf.math.add(firstPages, tf.math.div(perSlot, size));
 		Operand<TInt32> flat = tf.constant(new int[] { -1 });
 		Operand<TInt32> writes = tf.stack(List.of(tf.reshape(page, flat), tf.reshape(tf.math.mod(perSlot, size), flat)),
@@ -67,10 +67,9 @@ public record CachePlaces(int queries, Operand<TInt32> positions, Operand<TInt32
 	 */
 	public Operand<TFloat32> remember(Ops tf, Variable cache, Operand<TFloat32> rows) {
 		Op written = tf.resourceScatterNdUpdate(cache.handle(), this.writes, rows);
-		// a read of the variable would copy all of it
+		// [A, n, B, size]; a read of the variable would copy all of it
 		Operand<TFloat32> read = tf.withControlDependencies(written)
-			.resourceGather(cache.handle(), this.pages, TFloat32.class); // [A, n, B,
-																			// size]
+			.resourceGather(cache.handle(), this.pages, TFloat32.class);
 		return perSlot(tf, read, Math.toIntExact(cache.shape()[2]));
 	}
 

@@ -124,8 +124,8 @@ public final class CausalAttention {
 		List<Operand<TFloat32>> scores = new ArrayList<>();
 		scores.add(tf.math.add(this.network.batchMatMulTransposed(query, paths.keys().get(0)), paths.mask()));
 		for (Operand<TFloat32> own : paths.keys().subList(1, paths.keys().size())) {
-			scores.add(this.network.sumOfLast(tf.math.mul(query, own))); // [B, heads, P,
-																			// 1]
+			// [B, heads, P, 1]
+			scores.add(this.network.sumOfLast(tf.math.mul(query, own)));
 		}
 		long positions = paths.mask().shape().get(2);
 		Operand<TFloat32> weights = tf.nn.softmax(tf.concat(scores, tf.constant(3)));

@@ -152,9 +152,9 @@ final class CopyAttention {
 		Ops tf = this.network.tf();
 		Operand<TInt32> perSlot = tf.reshape(places.positions(), tf.constant(new int[] { -1, places.queries() }));
 		Operand<TInt32> before = tf.math.sub(perSlot, tf.constant(1)); // [A, Q]
+		// [A, n·B]
 		Operand<TInt32> ends = tf.squeeze(tf.slice(past, tf.constant(new int[] { 0, 0, this.patchSize - 1 }),
-				tf.constant(new int[] { -1, -1, 1 })), Squeeze.axis(List.of(2L))); // [A,
-																					// n·B]
+				tf.constant(new int[] { -1, -1, 1 })), Squeeze.axis(List.of(2L)));
 		Operand<TInt32> found = tf.gather(ends, tf.math.maximum(before, tf.constant(0)), tf.constant(1),
 				Gather.batchDims(1L));
 		Operand<TInt32> none = tf.math.add(tf.zerosLike(found), tf.constant(this.padId));

@@ -24,8 +24,8 @@ final class NextTokenObjective {
 		Network network = builder.network();
 		Ops tf = network.tf();
 		BaselineTransformer baseline = new BaselineTransformer(network, config);
-		Operand<TInt32> labels = NextPositionObjective.predicted(tf, tokens, documents); // [B·(S-1),
-																							// 1]
+		// [B·(S-1), 1]
+		Operand<TInt32> labels = NextPositionObjective.predicted(tf, tokens, documents);
 		NextPositionObjective.Model model = new NextPositionObjective.Model(baseline.embed(tokens),
 				BaselineTransformer::isEmbeddingParameter, baseline.layers(documents),
 				BaselineTransformer::isOutputParameter, baseline.rowsAtOnce());
