@@ -24,13 +24,9 @@ import io.calm.mlflow.SpoolEntry.Text;
 import io.calm.mlflow.SpoolEntry.Training;
 import org.jspecify.annotations.Nullable;
 import org.mlflow.api.proto.Service.CreateRun;
-import org.mlflow.api.proto.Service.Dataset;
-import org.mlflow.api.proto.Service.DatasetInput;
 import org.mlflow.api.proto.Service.DeleteRun;
 import org.mlflow.api.proto.Service.GetRun;
-import org.mlflow.api.proto.Service.InputTag;
 import org.mlflow.api.proto.Service.LogBatch;
-import org.mlflow.api.proto.Service.LogInputs;
 import org.mlflow.api.proto.Service.Metric;
 import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
@@ -66,8 +62,6 @@ final class Delivery {
 	static final int LONGEST_KEY = 250;
 
 	private static final int MOST_TWINS = 20;
-
-	private static final int LONGEST_DIGEST = 36;
 
 	/** A request has at most 1 MB; each of these may become three bytes. */
 	private static final int MOST_CHARACTERS = 300_000;
@@ -230,32 +224,7 @@ final class Delivery {
 		run.params().putAll(params);
 		setTags(run.id(), changes);
 		if (!start.digest().isEmpty()) {
-			logDataset(run.id(), start);
-		}
-	}
-
-	private void logDataset(String runId, Start start) {
-		Dataset dataset = Dataset.newBuilder()
-			.setName(start.dataset())
-			.setDigest(shortened(start.digest(), LONGEST_DIGEST))
-			.setSourceType("calm")
-			.setSource("{\"sha256\":\"" + start.digest() + "\"}")
-			.build();
-		LogInputs.Builder inputs = LogInputs.newBuilder()
-			.setRunId(runId)
-			.addDatasets(DatasetInput.newBuilder()
-				.setDataset(dataset)
-				.addTags(InputTag.newBuilder().setKey("mlflow.data.context").setValue("training")));
-		try {
-			this.api.post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
-		}
-		catch (MlflowException ex) {
-			if (!ex.refused()) {
-				throw ex;
-			}
-			// the server refuses one of two trainings that name a new dataset at the same
-			// time, and takes it once it knows the dataset
-			this.api.post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
+			this.api.logDataset(run.id(), start.dataset(), start.digest(), "training");
 		}
 	}
 
@@ -513,7 +482,7 @@ final class Delivery {
 		return key.isEmpty() ? "_" : shortened(key.toString(), LONGEST_KEY);
 	}
 
-	private static String shortened(String text, int length) {
+	static String shortened(String text, int length) {
 		if (text.length() <= length) {
 			return text;
 		}

@@ -28,10 +28,14 @@ import com.google.gson.JsonParser;
 import org.jspecify.annotations.Nullable;
 import org.mlflow.api.proto.Service.Experiment;
 import org.mlflow.api.proto.Service.CreateExperiment;
+import org.mlflow.api.proto.Service.Dataset;
+import org.mlflow.api.proto.Service.DatasetInput;
 import org.mlflow.api.proto.Service.FileInfo;
 import org.mlflow.api.proto.Service.GetExperiment;
 import org.mlflow.api.proto.Service.GetExperimentByName;
+import org.mlflow.api.proto.Service.InputTag;
 import org.mlflow.api.proto.Service.ListArtifacts;
+import org.mlflow.api.proto.Service.LogInputs;
 import org.mlflow_project.google.protobuf.InvalidProtocolBufferException;
 import org.mlflow_project.google.protobuf.Message;
 import org.mlflow_project.google.protobuf.MessageOrBuilder;
@@ -55,6 +59,8 @@ final class MlflowApi {
 
 	/** Of an error message that is a web page or the like. */
 	private static final int LONGEST_MESSAGE = 300;
+
+	private static final int LONGEST_DIGEST = 36;
 
 	private static final JsonFormat.Printer PRINTER = JsonFormat.printer()
 		.preservingProtoFieldNames()
@@ -98,6 +104,32 @@ final class MlflowApi {
 
 	<B extends Message.Builder> B patch(String endpoint, MessageOrBuilder body, B response) {
 		return call(json("PATCH", endpoint, body), response);
+	}
+
+	/**
+	 * Links a run to a text by its digest, of which the server takes 36 characters.
+	 */
+	void logDataset(String runId, String name, String digest, String context) {
+		LogInputs.Builder inputs = LogInputs.newBuilder()
+			.setRunId(runId)
+			.addDatasets(DatasetInput.newBuilder()
+				.setDataset(Dataset.newBuilder()
+					.setName(name)
+					.setDigest(Delivery.shortened(digest, LONGEST_DIGEST))
+					.setSourceType("calm")
+					.setSource("{\"sha256\":\"" + digest + "\"}"))
+				.addTags(InputTag.newBuilder().setKey("mlflow.data.context").setValue(context)));
+		try {
+			post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
+		}
+		catch (MlflowException ex) {
+			if (!ex.refused()) {
+				throw ex;
+			}
+			// the server refuses one of two trainings that name a new dataset at the same
+			// time, and takes it once it knows the dataset
+			post("runs/log-inputs", inputs, LogInputs.Response.newBuilder());
+		}
 	}
 
 	/** An experiment's id; one that is not there is made. */

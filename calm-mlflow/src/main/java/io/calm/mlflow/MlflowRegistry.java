@@ -41,6 +41,7 @@ import org.mlflow.api.proto.ModelRegistry.CreateRegisteredModel;
 import org.mlflow.api.proto.ModelRegistry.GetModelVersion;
 import org.mlflow.api.proto.ModelRegistry.GetModelVersionByAlias;
 import org.mlflow.api.proto.ModelRegistry.ModelVersionTag;
+import org.mlflow.api.proto.ModelRegistry.SetModelVersionTag;
 import org.mlflow.api.proto.ModelRegistry.SetRegisteredModelAlias;
 import org.mlflow.api.proto.Service.CreateRun;
 import org.mlflow.api.proto.Service.FileInfo;
@@ -60,6 +61,9 @@ import org.mlflow.tracking.utils.MlflowTagConstants;
  * and is looked at again whenever it is used.
  */
 public final class MlflowRegistry {
+
+	/** With which all of this was tested. */
+	static final String TESTED_SERVER = "3.17.2";
 
 	private static final String CHECKSUMS = "checksums.sha256";
 
@@ -168,7 +172,10 @@ public final class MlflowRegistry {
 	}
 
 	/**
-	 * Registers a finished model as a new version.
+	 * Registers a finished model as a new version. Beside the model's own files it gets
+	 * an {@code MLmodel} and what belongs to it, so that Python and MLflow itself can use
+	 * it; if TensorFlow cannot open the model, the version lacks them, and a warning says
+	 * why.
 	 * @param name of the registered model; made if it is not there
 	 * @param model its directory
 	 * @param options set metrics, aliases and the run it belongs to
@@ -190,8 +197,17 @@ public final class MlflowRegistry {
 		return reporting(model, () -> {
 			// before anything is made on the server
 			Map<String, Path> files = files(model);
-			RunInfo run = run(name, registration);
-			String sums = upload(files, run.getArtifactUri());
+			RunInfo run;
+			String sums;
+			Path flavors = Files.createTempDirectory("calm-mlmodel");
+			try {
+				files.putAll(PythonFlavors.write(model, flavors));
+				run = run(name, registration);
+				sums = upload(files, run.getArtifactUri());
+			}
+			finally {
+				SpoolFile.deleteAll(flavors);
+			}
 			log(run.getRunId(), registration.metrics);
 			createModel(name);
 			CreateModelVersion.Builder create = CreateModelVersion.newBuilder()
@@ -205,16 +221,67 @@ public final class MlflowRegistry {
 				.getModelVersion()
 				.getVersion();
 			if (registration.runId == null) {
-				this.api.post("runs/update",
-						UpdateRun.newBuilder()
-							.setRunId(run.getRunId())
-							.setStatus(RunStatus.FINISHED)
-							.setEndTime(System.currentTimeMillis()),
-						UpdateRun.Response.newBuilder());
+				finish(run.getRunId());
 			}
 			registration.aliases.forEach((alias) -> putAlias(name, alias, version));
 			return version(name, version);
 		});
+	}
+
+	/**
+	 * Records how a version scores on a text: metrics of its run under
+	 * {@code evaluation/}, tags of the version, and the text's digest as a dataset of the
+	 * run. Of several evaluations, the tags are those of the last.
+	 * @param uri {@code models:/name@alias} or {@code models:/name/3}
+	 * @param scores by name, such as {@code brier_lm}
+	 * @param dataset a name of the text
+	 * @param digest of the text, see {@link io.calm.text.TokenStore#digest()}
+	 * @return the version
+	 * @throws InvalidInputException if there is no such version, or the server does not
+	 * take it
+	 */
+	public Version recordEvaluation(String uri, Map<String, Double> scores, String dataset, String digest) {
+		Version version = find(uri);
+		return reporting(uri, () -> {
+			recordScores(version.runId(), scores, dataset, digest);
+			Map<String, String> tags = new TreeMap<>(Map.of("metric.evaluation.data_digest", digest));
+			scores.forEach((name, value) -> tags.put("metric.evaluation." + name, String.valueOf(value)));
+			tags.forEach((key, value) -> this.api.post("model-versions/set-tag",
+					SetModelVersionTag.newBuilder()
+						.setName(version.name())
+						.setVersion(String.valueOf(version.version()))
+						.setKey(key)
+						.setValue(value),
+					SetModelVersionTag.Response.newBuilder()));
+			return version(version.name(), String.valueOf(version.version()));
+		});
+	}
+
+	/**
+	 * Records how a model that is not registered scores on a text, as a run of its own.
+	 * @param experiment of the run; made if it is not there
+	 * @param run its name
+	 * @param scores by name, such as {@code brier_lm}
+	 * @param dataset a name of the text
+	 * @param digest of the text, see {@link io.calm.text.TokenStore#digest()}
+	 * @return the id of the run
+	 * @throws InvalidInputException if the server does not take it
+	 */
+	public String recordEvaluation(String experiment, String run, Map<String, Double> scores, String dataset,
+			String digest) {
+		return reporting(run, () -> {
+			String id = newRun(experiment, run).getRunId();
+			recordScores(id, scores, dataset, digest);
+			finish(id);
+			return id;
+		});
+	}
+
+	private void recordScores(String runId, Map<String, Double> scores, String dataset, String digest) {
+		Map<String, Double> metrics = new TreeMap<>();
+		scores.forEach((name, value) -> metrics.put(MlflowListener.EVALUATION + name, value));
+		log(runId, metrics);
+		this.api.logDataset(runId, dataset, digest, "evaluation");
 	}
 
 	/**
@@ -519,13 +586,26 @@ public final class MlflowRegistry {
 				.getRun()
 				.getInfo();
 		}
+		return newRun(registration.experiment, "register " + name);
+	}
+
+	private RunInfo newRun(String experiment, String name) {
 		CreateRun.Builder create = CreateRun.newBuilder()
-			.setExperimentId(this.api.experiment(null, registration.experiment))
-			.setRunName("register " + name)
+			.setExperimentId(this.api.experiment(null, experiment))
+			.setRunName(name)
 			.setStartTime(System.currentTimeMillis());
 		Origin.tags().forEach((key, value) -> create.addTags(RunTag.newBuilder().setKey(key).setValue(value)));
 		create.setUserId(Origin.tags().getOrDefault(MlflowTagConstants.USER, ""));
 		return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun().getInfo();
+	}
+
+	private void finish(String runId) {
+		this.api.post("runs/update",
+				UpdateRun.newBuilder()
+					.setRunId(runId)
+					.setStatus(RunStatus.FINISHED)
+					.setEndTime(System.currentTimeMillis()),
+				UpdateRun.Response.newBuilder());
 	}
 
 	private static boolean isOfTheModel(String fileName) {

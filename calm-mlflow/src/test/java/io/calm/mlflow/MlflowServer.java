@@ -7,11 +7,8 @@ import java.io.UncheckedIOException;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.net.URLConnection;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +19,6 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
-import org.opentest4j.TestAbortedException;
 
 /**
  * A real MLflow server. As an extension it gives a test class the address of one that all
@@ -32,7 +28,7 @@ import org.opentest4j.TestAbortedException;
  */
 public final class MlflowServer implements ParameterResolver, AutoCloseable {
 
-	private static final String VERSION = "3.17.2";
+	static final String VERSION = "3.17.2";
 
 	private final int port;
 
@@ -186,39 +182,7 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 
 	/** The virtual environment; made by the first who asks, while others wait. */
 	private static Path installed() throws IOException, InterruptedException {
-		String cache = System.getenv("XDG_CACHE_HOME");
-		Path caches = (cache != null && !cache.isBlank()) ? Path.of(cache)
-				: Path.of(System.getProperty("user.home"), ".cache");
-		Path home = caches.resolve("calm").resolve("mlflow-" + VERSION);
-		Path complete = home.resolve(".complete");
-		if (Files.exists(complete)) {
-			return home;
-		}
-		Files.createDirectories(home);
-		try (FileChannel channel = FileChannel.open(home.resolveSibling(home.getFileName() + ".lock"),
-				StandardOpenOption.CREATE, StandardOpenOption.WRITE); FileLock lock = channel.lock()) {
-			if (!Files.exists(complete)) {
-				run("python3", "-m", "venv", home.toString());
-				run(home.resolve("bin/pip").toString(), "install", "--quiet", "mlflow[auth]==" + VERSION);
-				Files.createFile(complete);
-			}
-		}
-		return home;
-	}
-
-	private static void run(String... command) throws InterruptedException {
-		try {
-			Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-			String output = new String(process.getInputStream().readAllBytes());
-			if (process.waitFor() == 0) {
-				return;
-			}
-			throw new TestAbortedException("no MLflow server: " + String.join(" ", command) + " says " + output);
-		}
-		catch (IOException ex) {
-			throw new TestAbortedException(
-					"no MLflow server: Python 3 is needed, or set CALM_TEST_MLFLOW_URI (" + ex.getMessage() + ")", ex);
-		}
+		return PythonEnvironment.of("mlflow-" + VERSION, "mlflow[auth]==" + VERSION);
 	}
 
 }

@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Predicate;
 
 import io.calm.input.InvalidInputException;
@@ -192,6 +193,20 @@ public final class TensorFile implements AutoCloseable {
 		return tensor.readLongs();
 	}
 
+	/**
+	 * Where the numbers of a tensor lie, for those who read the file without this
+	 * library.
+	 * @param name the tensor's name
+	 * @return the place of its elements in row-major order; none if they are stored in
+	 * another order
+	 * @throws InvalidInputException if the file has no such tensor
+	 */
+	public Optional<Place> place(String name) {
+		StoredTensor tensor = find(name);
+		return (tensor.strides() != null) ? Optional.empty()
+				: Optional.of(new Place(tensor.file().path(), tensor.offset(), tensor.entry().bytes()));
+	}
+
 	private StoredTensor find(String name) {
 		StoredTensor tensor = this.tensors.get(name);
 		if (tensor == null) {
@@ -221,6 +236,16 @@ public final class TensorFile implements AutoCloseable {
 						"more than an array holds");
 		}
 		return (int) elements;
+	}
+
+	/**
+	 * A part of a file.
+	 *
+	 * @param file the file
+	 * @param offset where the part begins, in bytes
+	 * @param bytes how long it is
+	 */
+	public record Place(Path file, long offset, long bytes) {
 	}
 
 	@Override

@@ -47,6 +47,11 @@ public final class Brier {
 	 * @param patchSize K
 	 */
 	public void add(int document, int[] x1, int[] x2, int[] y, int patchSize) {
+		add(document, estimate(x1, x2, y, patchSize));
+	}
+
+	/** Brier-1..4 of a single position. */
+	static double[] estimate(int[] x1, int[] x2, int[] y, int patchSize) {
 		double[] estimate = new double[N];
 		boolean first = true;
 		boolean second = true;
@@ -60,7 +65,7 @@ public final class Brier {
 			collision &= x1[n] == x2[n];
 			estimate[n] = (first ? 1 : 0) + (second ? 1 : 0) - (collision ? 1 : 0);
 		}
-		add(document, estimate);
+		return estimate;
 	}
 
 	/** Adds a position whose Brier-1..4 were estimated otherwise. */

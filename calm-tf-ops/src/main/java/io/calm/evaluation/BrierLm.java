@@ -54,6 +54,13 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	 * @return the score
 	 */
 	public BrierScore score(Path directory, TokenStore data, ProgramOptions options) {
+		Brier brier = new Brier();
+		estimate(directory, data, options, brier::add);
+		return brier.score();
+	}
+
+	/** Tells the estimates of each position. */
+	void estimate(Path directory, TokenStore data, ProgramOptions options, Estimates estimates) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
 			CalmConfig config = ModelConfigs.calm(model, weights);
@@ -69,7 +76,6 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
 				TokenBlocks blocks = TokenBlocks.sequential(data, config.patchSize(), this.patches, config.padId());
-				Brier brier = new Brier();
 				long scored = 0;
 				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
 				for (long i = 0; i < calls && (this.limit == 0 || scored < this.limit); i++) {
@@ -80,10 +86,9 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 						.feed(draw, new long[] { this.seed, i })
 						.run()) {
 						long rest = (this.limit == 0) ? Long.MAX_VALUE : this.limit - scored;
-						scored += add(brier, block, drawn.stream().map(call::get).toList(), config.padId(), rest);
+						scored += add(estimates, block, drawn.stream().map(call::get).toList(), config.padId(), rest);
 					}
 				}
-				return brier.score();
 			}
 		}
 	}
@@ -115,7 +120,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 	}
 
 	/** Compares the draws after each patch with the next ones of the same document. */
-	private static long add(Brier brier, TokenBatch block, List<int[]> drawn, int padId, long limit) {
+	private static long add(Estimates estimates, TokenBatch block, List<int[]> drawn, int padId, long limit) {
 		int size = block.patchSize();
 		long scored = 0;
 		for (int i = 0; i < block.documents().length && scored < limit; i++) {
@@ -126,8 +131,8 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 				int from = (i + 1) * size;
 				int[] truth = Arrays.copyOfRange(block.tokens(), from, from + BrierScore.LENGTH);
 				if (Arrays.stream(truth).noneMatch((token) -> token == padId)) {
-					brier.add(block.sources()[i + 1], path(drawn, i * DRAWS, size), path(drawn, i * DRAWS + 1, size),
-							truth, size);
+					estimates.add(block.sources()[i + 1], Brier.estimate(path(drawn, i * DRAWS, size),
+							path(drawn, i * DRAWS + 1, size), truth, size));
 					scored++;
 				}
 			}

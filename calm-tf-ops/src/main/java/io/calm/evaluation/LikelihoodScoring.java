@@ -71,6 +71,12 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	 * @return the score
 	 */
 	public LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options) {
+		return score(directory, data, options, (document, brier) -> {
+		});
+	}
+
+	/** Also tells the estimates of each patch-aligned position. */
+	LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options, Estimates aligned) {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
 			BaselineConfig config = ModelConfigs.baseline(model, weights);
@@ -91,7 +97,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
 				TokenBlocks blocks = TokenBlocks.sequential(data, this.patchSize, this.patches, config.padId());
-				Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier());
+				Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier(), aligned);
 				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
 				for (long i = 0; i < calls && !full(sums); i++) {
 					TokenBatch block = blocks.batch(this.batch, i);
@@ -113,7 +119,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	}
 
 	/** What is collected. */
-	private record Sums(Bootstrap crossEntropy, Brier everyPosition, Brier patchAligned) {
+	private record Sums(Bootstrap crossEntropy, Brier everyPosition, Brier patchAligned, Estimates aligned) {
 
 		LikelihoodScore score() {
 			double mean = this.crossEntropy.means()[0];
@@ -158,6 +164,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 				sums.everyPosition().add(source, estimate);
 				if ((i + 1) % block.patchSize() == 0) {
 					sums.patchAligned().add(source, estimate);
+					sums.aligned().add(source, estimate);
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import io.calm.graph.Call;
 import io.calm.graph.Input;
 import io.calm.graph.ProgramBuilder;
 import io.calm.layer.CachePlaces;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TInt32;
 
@@ -30,8 +30,7 @@ record CacheInputs(int patchSize, Input<TInt32, int[]> tokens, Input<TInt32, int
 
 	/** Where Q new patches of each slot stand. */
 	CachePlaces places(Ops tf, int queries, CacheConfig cache) {
-		return CachePlaces.of(tf, queries, CacheConfig.PAGE, cache.pagesPerSlot(), this.slots.value(),
-				this.positions.value(), this.pageCount.value());
+		return CachePlaces.of(tf, cache, queries, this.slots.value(), this.positions.value(), this.pageCount.value());
 	}
 
 	/** A part of a prompt, filled up to the size of all such parts. */

@@ -19,7 +19,7 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BaselineConfig;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.text.Tokenizer;

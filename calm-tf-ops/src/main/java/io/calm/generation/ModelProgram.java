@@ -9,7 +9,7 @@ import io.calm.graph.Device;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BaselineConfig;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;

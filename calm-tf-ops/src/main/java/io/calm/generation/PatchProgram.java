@@ -16,7 +16,7 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
 import io.calm.model.ModelFiles;
@@ -111,8 +111,7 @@ final class PatchProgram implements ModelProgram {
 	}
 
 	private Operand<TFloat32> states(Ops tf, CalmNetwork network, int queries) {
-		return network.statesCached(this.inputs.tokens().value(), this.inputs.places(tf, queries, this.cache),
-				this.cache);
+		return network.states(this.inputs.tokens().value(), this.inputs.places(tf, queries, this.cache));
 	}
 
 	@Override

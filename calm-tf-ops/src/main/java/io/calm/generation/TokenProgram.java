@@ -15,7 +15,7 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.model.ModelFiles;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -81,10 +81,10 @@ final class TokenProgram implements ModelProgram {
 
 			Operand<TInt32> tokens = this.inputs.tokens().value();
 			this.prefill = builder.entryPoint()
-				.changing(List.of(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, PREFILL, cache), cache)));
+				.changing(List.of(baseline.hiddenStates(tokens, this.inputs.places(tf, PREFILL, cache))));
 
 			Operand<TFloat32> logits = tokens(tf,
-					baseline.logits(baseline.hiddenStatesCached(tokens, this.inputs.places(tf, 1, cache), cache)));
+					baseline.logits(baseline.hiddenStates(tokens, this.inputs.places(tf, 1, cache))));
 			Operand<TFloat32> greatest = tf.max(logits, tf.constant(1), Max.keepDims(true));
 			Operand<TFloat32> tempered = tf.math.mul(tf.math.sub(logits, greatest),
 					tf.expandDims(this.inverseTemperatures.value(), tf.constant(1)));

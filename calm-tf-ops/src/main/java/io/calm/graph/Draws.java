@@ -6,6 +6,7 @@ import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /**
@@ -60,6 +61,24 @@ public final class Draws {
 	 */
 	public Operand<TFloat32> uniform(long... shape) {
 		return this.tf.random.statelessRandomUniform(this.tf.constant(shape), nextSeed());
+	}
+
+	/**
+	 * Draws standard normal numbers, as many as a call says.
+	 * @param shape {@code [rank]}, how many
+	 * @return the draws
+	 */
+	public Operand<TFloat32> normal(Operand<TInt32> shape) {
+		return this.tf.random.statelessRandomNormal(shape, nextSeed());
+	}
+
+	/**
+	 * Uniform values in [0, 1), as many as a call says.
+	 * @param shape {@code [rank]}, how many
+	 * @return the draws
+	 */
+	public Operand<TFloat32> uniform(Operand<TInt32> shape) {
+		return this.tf.random.statelessRandomUniform(shape, nextSeed());
 	}
 
 	/**

@@ -1,5 +1,6 @@
 package io.calm.graph;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +17,7 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt64;
+import org.tensorflow.types.TString;
 
 /**
  * A graph that is built once and then called: it owns the variables and all native
@@ -174,6 +176,18 @@ public final class Program implements AutoCloseable {
 				result.get(i).asRawTensor().data().asFloats().read(values);
 				target.accept(variables.get(i), values);
 			}
+		}
+	}
+
+	/**
+	 * Writes the values of variables beside a SavedModel.
+	 * @param savedModel of the builder of this program, whose {@link VariableSource} is a
+	 * bundle
+	 * @param directory of the SavedModel
+	 */
+	public void save(SavedModelGraph savedModel, Path directory) {
+		try (Tensor prefix = TString.scalarOf(directory.resolve(SavedModelGraph.BUNDLE).toString())) {
+			this.session.runner().feed(savedModel.file(), prefix).addTarget(savedModel.save()).run().close();
 		}
 	}
 

@@ -152,6 +152,16 @@ public final class ProgramBuilder implements AutoCloseable {
 	}
 
 	/**
+	 * Describes what was declared as a SavedModel. What is declared later is not in it.
+	 * @param signatures what can be called
+	 * @param source where the values of variables are
+	 * @return the SavedModel, without the values
+	 */
+	public SavedModelGraph savedModel(List<Signature> signatures, VariableSource source) {
+		return SavedModelGraph.of(this.graph, this.tf, this.variables.select((name) -> true), signatures, source);
+	}
+
+	/**
 	 * Declares an entry point.
 	 * @return to be told what it fetches and changes
 	 */

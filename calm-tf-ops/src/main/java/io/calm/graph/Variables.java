@@ -52,7 +52,8 @@ public final class Variables {
 			}
 			return known;
 		}
-		VarHandleOp handle = this.tf.varHandleOp(TFloat32.class, Shape.of(shape), VarHandleOp.sharedName(name));
+		VarHandleOp handle = this.tf.withName(name)
+			.varHandleOp(TFloat32.class, Shape.of(shape), VarHandleOp.sharedName(name));
 		Operand<TFloat32> value = this.tf.readVariableOp(handle, TFloat32.class);
 		Variable variable = new Variable(name, shape.clone(), initializer, handle, value);
 		this.byName.put(name, variable);

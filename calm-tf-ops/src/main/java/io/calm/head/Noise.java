@@ -5,6 +5,7 @@ import java.util.random.RandomGenerator;
 import io.calm.graph.Draws;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /**
  * The noise that a head turns into one latent vector: independent numbers of one
@@ -35,6 +36,19 @@ public record Noise(Distribution distribution, int size) {
 		return switch (this.distribution) {
 			case UNIFORM -> draws.uniform(count, this.size);
 			case NORMAL -> draws.normal(count, this.size);
+		};
+	}
+
+	/**
+	 * Noise drawn inside a program, as much as a call says.
+	 * @param draws the source of random numbers
+	 * @param shape {@code [2]}, whose second number is {@link #size()}
+	 * @return {@code [n, size]}
+	 */
+	public Operand<TFloat32> draw(Draws draws, Operand<TInt32> shape) {
+		return switch (this.distribution) {
+			case UNIFORM -> draws.uniform(shape);
+			case NORMAL -> draws.normal(shape);
 		};
 	}
 

@@ -5,7 +5,6 @@ import java.util.Arrays;
 import java.util.List;
 
 import io.calm.graph.Network;
-import io.calm.graph.Variable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Max;
@@ -139,34 +138,32 @@ public final class CausalAttention {
 	}
 
 	/**
-	 * Attention of new positions of some slots to themselves and to those in the slots'
-	 * caches, to which they are added. {@code A} counts slots, each with {@code Q} new
-	 * positions.
+	 * Attention of new positions of some sequences to themselves and to what stands
+	 * before them. {@code A} counts sequences, each with {@code Q} new positions.
 	 * @param x {@code [A·Q, size]}
 	 * @param rotary the tables {@code [A·Q, 1, headSize]} at the new positions
-	 * @param places where the new positions stand and what they see
-	 * @param keys the cache, in pages: {@code [pages, B, keyHeads · headSize]}
-	 * @param values likewise
+	 * @param past what stands before the new positions
+	 * @param layer the number of this layer, under which the past remembers it
 	 * @return {@code [A·Q, size]}
 	 */
-	public Operand<TFloat32> applyCached(Operand<TFloat32> x, RotaryEmbedding rotary, CachePlaces places, Variable keys,
-			Variable values) {
+	public Operand<TFloat32> apply(Operand<TFloat32> x, RotaryEmbedding rotary, Past past, int layer) {
 		Ops tf = this.network.tf();
 		Operand<TFloat32> q = rotary.rotate(this.network,
 				this.network.reshape(this.query.apply(x), -1, this.heads, this.headSize));
 		Operand<TFloat32> k = rotary.rotate(this.network,
 				this.network.reshape(this.key.apply(x), -1, this.keyHeads, this.headSize));
 		long keySize = (long) this.keyHeads * this.headSize;
-		Operand<TFloat32> pastKeys = places.perSlot(tf, places.remember(tf, keys, this.network.reshape(k, -1, keySize)),
+		Operand<TFloat32> keys = past.perSequence(tf,
+				past.remember(this.network, "keys." + layer, keySize, this.network.reshape(k, -1, keySize)),
 				this.keyHeads, this.headSize);
-		Operand<TFloat32> pastValues = places.perSlot(tf, places.remember(tf, values, this.value.apply(x)),
-				this.keyHeads, this.headSize);
-		if (places.queries() == 1) {
-			return this.output.apply(attendOne(q, pastKeys, pastValues, places.mask()));
+		Operand<TFloat32> values = past.perSequence(tf,
+				past.remember(this.network, "values." + layer, keySize, this.value.apply(x)), this.keyHeads,
+				this.headSize);
+		if (past.single()) {
+			return this.output.apply(attendOne(q, keys, values, past.mask()));
 		}
-		Operand<TFloat32> mixed = attend(
-				heads(this.network.reshape(q, -1, places.queries(), this.heads, this.headSize)),
-				shared(heads(pastKeys)), shared(heads(pastValues)), places.mask());
+		Operand<TFloat32> mixed = attend(heads(past.perSequence(tf, q, this.heads, this.headSize)), shared(heads(keys)),
+				shared(heads(values)), past.mask());
 		return merge(mixed);
 	}
 

@@ -3,12 +3,10 @@ package io.calm.model;
 import java.util.ArrayList;
 import java.util.List;
 
-import io.calm.graph.Initializer;
 import io.calm.graph.Network;
-import io.calm.graph.Variable;
 import io.calm.layer.AttentionPaths;
-import io.calm.layer.CachePlaces;
 import io.calm.layer.CausalAttention;
+import io.calm.layer.Past;
 import io.calm.layer.RmsNorm;
 import io.calm.layer.RotaryEmbedding;
 import io.calm.layer.SwiGlu;
@@ -119,26 +117,17 @@ final class Backbone {
 	}
 
 	/**
-	 * New positions of some slots.
+	 * New positions of some sequences.
 	 * @param x the embeddings {@code [A·Q, d]}
-	 * @param places where they stand
-	 * @param cache how large the cache is
+	 * @param past what stands before them
 	 * @return the hidden states {@code [A·Q, d]}
 	 */
-	Operand<TFloat32> applyCached(Operand<TFloat32> x, CachePlaces places, CacheConfig cache) {
+	Operand<TFloat32> apply(Operand<TFloat32> x, Past past) {
 		Ops tf = this.network.tf();
-		long[] shape = { (long) cache.slots() * cache.pagesPerSlot(), CacheConfig.PAGE,
-				(long) this.config.keyHeads() * this.config.headSize() };
 		RotaryEmbedding rotary = RotaryEmbedding
-			.table(tf, cache.context(), this.config.headSize(), this.config.ropeTheta())
-			.at(tf, places.positions());
-		return through(x, (layer, input) -> {
-			Variable keys = this.network.variables()
-				.declare(CacheConfig.PREFIX + "keys." + layer, Initializer.ZEROS, shape);
-			Variable values = this.network.variables()
-				.declare(CacheConfig.PREFIX + "values." + layer, Initializer.ZEROS, shape);
-			return this.blocks.get(layer).attention().applyCached(input, rotary, places, keys, values);
-		});
+			.table(tf, past.context(), this.config.headSize(), this.config.ropeTheta())
+			.at(tf, past.positions());
+		return through(x, (layer, input) -> this.blocks.get(layer).attention().apply(input, rotary, past, layer));
 	}
 
 	private record Block(RmsNorm attentionNorm, CausalAttention attention, RmsNorm mlpNorm, SwiGlu mlp) {

@@ -3,9 +3,9 @@ package io.calm.model;
 import java.util.List;
 
 import io.calm.graph.Network;
-import io.calm.layer.CachePlaces;
 import io.calm.layer.Embedding;
 import io.calm.layer.Linear;
+import io.calm.layer.Past;
 import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -103,14 +103,13 @@ public final class BaselineTransformer {
 	}
 
 	/**
-	 * The hidden states of new tokens of some slots, which join the slots' caches.
+	 * The hidden states of new tokens of some sequences.
 	 * @param tokens {@code [A·Q, 1]}
-	 * @param places where the tokens stand
-	 * @param cache how large the cache is
+	 * @param past what stands before them
 	 * @return {@code [A·Q, d]}
 	 */
-	public Operand<TFloat32> hiddenStatesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
-		return this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
+	public Operand<TFloat32> hiddenStates(Operand<TInt32> tokens, Past past) {
+		return this.backbone.apply(this.embedding.apply(tokens), past);
 	}
 
 	/**

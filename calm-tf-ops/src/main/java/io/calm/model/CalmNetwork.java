@@ -10,7 +10,7 @@ import io.calm.autoencoder.Posterior;
 import io.calm.graph.Draws;
 import io.calm.graph.Network;
 import io.calm.head.GenerativeHead;
-import io.calm.layer.CachePlaces;
+import io.calm.layer.Past;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -277,17 +277,16 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * The states of new patches of some slots, which join the slots' caches.
+	 * The states of new patches of some sequences.
 	 * @param tokens {@code [A·Q, K]}
-	 * @param places where the patches stand
-	 * @param cache how large the cache is
-	 * @return {@code [A·Q, d]} or wider, see {@link #states}
+	 * @param past what stands before them
+	 * @return {@code [A·Q, d]}, and where the model copies, {@code K·D} numbers more
 	 */
-	public Operand<TFloat32> statesCached(Operand<TInt32> tokens, CachePlaces places, CacheConfig cache) {
+	public Operand<TFloat32> states(Operand<TInt32> tokens, Past past) {
 		Ops tf = this.network.tf();
-		Operand<TFloat32> hidden = this.backbone.applyCached(this.embedding.apply(tokens), places, cache);
+		Operand<TFloat32> hidden = this.backbone.apply(this.embedding.apply(tokens), past);
 		return (this.copying == null) ? hidden
-				: tf.concat(List.of(hidden, this.copying.copiesCached(hidden, tokens, places, cache)), tf.constant(1));
+				: tf.concat(List.of(hidden, this.copying.copies(hidden, tokens, past)), tf.constant(1));
 	}
 
 	/**

@@ -7,9 +7,9 @@ import java.util.stream.IntStream;
 import io.calm.graph.Initializer;
 import io.calm.graph.Network;
 import io.calm.graph.Variable;
-import io.calm.layer.CachePlaces;
 import io.calm.layer.CausalAttention;
 import io.calm.layer.Linear;
+import io.calm.layer.Past;
 import io.calm.layer.RotaryEmbedding;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -111,49 +111,45 @@ final class CopyAttention {
 	}
 
 	/**
-	 * What is copied behind new patches of some slots, whose tokens join the slots'
-	 * caches.
+	 * What is copied behind new patches of some sequences.
 	 * @param hidden {@code [A·Q, d]}
 	 * @param tokens {@code [A·Q, K]}
+	 * @param past what stands before them
 	 * @return {@code [A·Q, K·D]}
 	 */
-	Operand<TFloat32> copiesCached(Operand<TFloat32> hidden, Operand<TInt32> tokens, CachePlaces places,
-			CacheConfig cache) {
+	Operand<TFloat32> copies(Operand<TFloat32> hidden, Operand<TInt32> tokens, Past past) {
 		Ops tf = this.network.tf();
-		long pages = (long) cache.slots() * cache.pagesPerSlot();
 		int keysSize = this.patchSize * this.size;
-		Variable tokenCache = this.network.variables()
-			.declare(CacheConfig.PREFIX + "copy.tokens", Initializer.ZEROS, pages, CacheConfig.PAGE, this.patchSize);
-		Variable keyCache = this.network.variables()
-			.declare(CacheConfig.PREFIX + "copy.keys", Initializer.ZEROS, pages, CacheConfig.PAGE, keysSize);
-		RotaryEmbedding rotary = rotary(cache.context() * this.patchSize);
+		RotaryEmbedding rotary = rotary(past.context() * this.patchSize);
 
 		// caches hold floats, which are exact for every id
-		Operand<TInt32> past = tf.dtypes.cast(places.remember(tf, tokenCache, tf.dtypes.cast(tokens, TFloat32.class)),
-				TInt32.class); // [A,n·B,K]
-		Operand<TFloat32> keys = keys(tokens, lastBefore(past, places), places.positions(), rotary);
-		keys = places.remember(tf, keyCache, this.network.reshape(keys, -1, keysSize)); // [A,n·B,K·s]
+		Operand<TInt32> read = tf.dtypes.cast(
+				past.remember(this.network, "copy.tokens", this.patchSize, tf.dtypes.cast(tokens, TFloat32.class)),
+				TInt32.class); // [A,n,K]
+		Operand<TFloat32> keys = keys(tokens, lastBefore(read, past), past.positions(), rotary);
+		keys = past.remember(this.network, "copy.keys", keysSize, this.network.reshape(keys, -1, keysSize)); // [A,n,K·s]
 
-		Operand<TFloat32> eachKey = places.perSlot(tf, keys, this.size); // [A,T,s]
-		Operand<TFloat32> eachValue = places.perSlot(tf, this.vectors.of(past), (int) this.vectors.size()); // [A,T,D]
+		Operand<TFloat32> eachKey = past.perSequence(tf, keys, this.size); // [A,T,s]
+		Operand<TFloat32> eachValue = past.perSequence(tf, this.vectors.of(read), (int) this.vectors.size()); // [A,T,D]
 
-		long queries = (long) places.queries() * this.patchSize;
-		Operand<TFloat32> q = this.network.reshape(queries(hidden, places.positions(), rotary), -1, queries, this.size);
+		// [A,Q·K,s]
+		Operand<TFloat32> q = past.perSequence(tf, queries(hidden, past.positions(), rotary), this.size);
 		Operand<TFloat32> weights = weights(
-				tf.math.add(this.network.batchMatMulTransposed(q, eachKey), unseen(past, places))); // [A,Q·K,T]
+				tf.math.add(this.network.batchMatMulTransposed(q, eachKey), unseen(read, past))); // [A,Q·K,T]
 		return this.network.reshape(this.network.batchMatMul(weights, eachValue), -1,
 				this.patchSize * this.vectors.size());
 	}
 
 	/**
 	 * The last token of the patch before each, PAD where there is none: {@code [A·Q, 1]}.
+	 * @param read {@code [A, n, K]}, the tokens that can be seen
 	 */
-	private Operand<TInt32> lastBefore(Operand<TInt32> past, CachePlaces places) {
+	private Operand<TInt32> lastBefore(Operand<TInt32> read, Past past) {
 		Ops tf = this.network.tf();
-		Operand<TInt32> perSlot = tf.reshape(places.positions(), tf.constant(new int[] { -1, places.queries() }));
-		Operand<TInt32> before = tf.math.sub(perSlot, tf.constant(1)); // [A, Q]
-		// [A, n·B]
-		Operand<TInt32> ends = tf.squeeze(tf.slice(past, tf.constant(new int[] { 0, 0, this.patchSize - 1 }),
+		Operand<TInt32> before = tf.math.sub(past.perSequence(tf, past.positions()), tf.constant(1)); // [A,
+																										// Q]
+		// [A, n]
+		Operand<TInt32> ends = tf.squeeze(tf.slice(read, tf.constant(new int[] { 0, 0, this.patchSize - 1 }),
 				tf.constant(new int[] { -1, -1, 1 })), Squeeze.axis(List.of(2L)));
 		Operand<TInt32> found = tf.gather(ends, tf.math.maximum(before, tf.constant(0)), tf.constant(1),
 				Gather.batchDims(1L));
@@ -164,17 +160,16 @@ final class CopyAttention {
 
 	/**
 	 * Added to scores {@code [A, Q·K, T]}: a patch sees itself and what stands before it.
+	 * @param read {@code [A, n, K]}, the tokens that can be seen
 	 */
-	private Operand<TFloat32> unseen(Operand<TInt32> past, CachePlaces places) {
+	private Operand<TFloat32> unseen(Operand<TInt32> read, Past past) {
 		Ops tf = this.network.tf();
 		Operand<TInt32> count = tf
-			.size(tf.slice(past, tf.constant(new int[] { 0, 0, 0 }), tf.constant(new int[] { 1, -1, -1 })));
+			.size(tf.slice(read, tf.constant(new int[] { 0, 0, 0 }), tf.constant(new int[] { 1, -1, -1 })));
 		Operand<TInt32> each = tf.range(tf.constant(0), count, tf.constant(1)); // [T]
-		Operand<TInt32> ends = tf.tile(tf.reshape(ends(places.positions()), tf.constant(new int[] { -1, 1 })),
+		Operand<TInt32> ends = tf.tile(tf.reshape(ends(past.positions()), tf.constant(new int[] { -1, 1 })),
 				tf.constant(new int[] { 1, this.patchSize }));
-		Operand<TInt32> perQuery = tf.reshape(ends,
-				tf.constant(new int[] { -1, places.queries() * this.patchSize, 1 }));
-		return tf.math.mul(tf.dtypes.cast(tf.math.greater(each, perQuery), TFloat32.class),
+		return tf.math.mul(tf.dtypes.cast(tf.math.greater(each, past.perSequence(tf, ends, 1)), TFloat32.class),
 				tf.constant(CausalAttention.MASKED));
 	}
 

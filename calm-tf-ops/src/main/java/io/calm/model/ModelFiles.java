@@ -151,6 +151,18 @@ public final class ModelFiles {
 		return name.equals("lm_head.weight") ? List.of(name, "model.embed_tokens.weight") : namesInFile(name);
 	}
 
+	/**
+	 * The name under which a file has a parameter.
+	 * @param parameter of a network that {@link #check} has found to fit the file
+	 * @param where the tensors came from, for the error
+	 * @param weights the tensors
+	 * @return the name
+	 * @throws InvalidInputException if the tensor is missing or has another shape
+	 */
+	public static String nameInFile(Variable parameter, Path where, TensorFile weights) {
+		return nameInFile(parameter.name(), parameter, where, weights);
+	}
+
 	private static String nameInFile(String parameter, Variable variable, Path where, TensorFile weights) {
 		for (String name : sourcesInFile(parameter)) {
 			TensorEntry entry = weights.entries().get(name);

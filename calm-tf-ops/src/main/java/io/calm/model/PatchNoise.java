@@ -7,7 +7,9 @@ import io.calm.graph.Draws;
 import io.calm.graph.Network;
 import io.calm.head.Noise;
 import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /**
  * The random numbers that one draw of a patch takes: a uniform one for each lead token,
@@ -58,6 +60,20 @@ public record PatchNoise(int leadTokens, Noise head) {
 		Operand<TFloat32> ofHead = this.head.draw(draws, count);
 		return (this.leadTokens == 0) ? ofHead
 				: network.tf().concat(List.of(draws.uniform(count, this.leadTokens), ofHead), network.tf().constant(1));
+	}
+
+	/**
+	 * Noise drawn inside a program, as much as a call says.
+	 * @param network where to build
+	 * @param draws the source of random numbers
+	 * @param count a scalar, for how many patches
+	 * @return {@code [count, size]}
+	 */
+	public Operand<TFloat32> draw(Network network, Draws draws, Operand<TInt32> count) {
+		Ops tf = network.tf();
+		Operand<TFloat32> ofHead = this.head.draw(draws, tf.stack(List.of(count, tf.constant(this.head.size()))));
+		return (this.leadTokens == 0) ? ofHead : tf.concat(
+				List.of(draws.uniform(tf.stack(List.of(count, tf.constant(this.leadTokens)))), ofHead), tf.constant(1));
 	}
 
 	/** The part of the lead tokens, {@code [n, A]}. */

@@ -21,7 +21,7 @@ import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Precision;
 import io.calm.input.InvalidInputException;
-import io.calm.model.CacheConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.model.TinyModel;

@@ -44,6 +44,7 @@ import io.calm.head.EnergyLoss;
 import io.calm.head.FlowConfig;
 import io.calm.head.FlowHead;
 import io.calm.head.HeadConfig;
+import io.calm.layer.CacheConfig;
 import io.calm.layer.CachePlaces;
 import io.calm.layer.CrossEntropy;
 import io.calm.training.AdamW;
@@ -670,9 +671,9 @@ class ReferenceParityTest {
 				Ops tf = builder.network().tf();
 				CacheConfig cache = CacheConfig.of(1, expected.length / size);
 				Operand<TInt32> pages = tf.constant(cache.pagesPerSlot());
-				CachePlaces places = CachePlaces.of(tf, 1, CacheConfig.PAGE, cache.pagesPerSlot(),
-						tf.constant(new int[] { 0 }), position.value(), pages);
-				Operand<TFloat32> hidden = network.statesCached(tokens.value(), places, cache);
+				CachePlaces places = CachePlaces.of(tf, cache, 1, tf.constant(new int[] { 0 }), position.value(),
+						pages);
+				Operand<TFloat32> hidden = network.states(tokens.value(), places);
 				Fetch<int[]> next = Fetch.ints(network.decodeTokens(network.head().sample(hidden, 1, noise.value())));
 				EntryPoint advance = builder.entryPoint().fetching(next);
 				try (Program program = built(builder, this.directory, (name) -> !name.startsWith(CacheConfig.PREFIX))) {

@@ -62,7 +62,20 @@ public final class TinyModel {
 	 */
 	public static void write(Path directory, AutoencoderConfig autoencoder, float scale, float endScale) {
 		// a lead token is drawn by chance whatever the head does
-		CalmConfig config = ((scale == 0) ? calm().leadTokens(0) : calm()).build(autoencoder);
+		write(directory, ((scale == 0) ? calm().leadTokens(0) : calm()).build(autoencoder), autoencoder, scale,
+				endScale);
+	}
+
+	/**
+	 * Writes a language model with random weights.
+	 * @param directory to write
+	 * @param config of the language model
+	 * @param autoencoder its autoencoder
+	 * @param scale of the energy head's last layer
+	 * @param endScale what the embedding of EOS is multiplied with
+	 */
+	public static void write(Path directory, CalmConfig config, AutoencoderConfig autoencoder, float scale,
+			float endScale) {
 		try (Program program = Program.build(PROGRAM, (builder) -> {
 			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
 			// layers declare what they need when they are built

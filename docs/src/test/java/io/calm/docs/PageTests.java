@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 import com.google.gson.JsonParser;
 import org.junit.jupiter.api.DynamicTest;
@@ -56,6 +57,7 @@ final class PageTests {
 				case "yaml" -> test(name, () -> yaml(block.where(), "", new Yaml().load(block.text())));
 				case "properties" -> test(name, () -> properties(block));
 				case "json" -> test(name, () -> JsonParser.parseString(block.text()));
+				case "python" -> test(name, () -> python(block));
 				case "text" -> text(name, scripts, block);
 				default -> test(name,
 						() -> fail("%s: nobody knows how to check a block of '%s'", block.where(), block.language()));
@@ -90,6 +92,17 @@ final class PageTests {
 			});
 		}
 		return test(name + " output", () -> scripts.checkOutput(block));
+	}
+
+	/** A script that the tests of calm-mlflow run, word by word. */
+	private void python(Block block) throws IOException {
+		try (Stream<Path> scripts = Files.walk(Repository.ROOT.resolve("calm-mlflow/src/test/resources"))) {
+			List<String> texts = new ArrayList<>();
+			for (Path script : scripts.filter((path) -> path.toString().endsWith(".py")).toList()) {
+				texts.add(Files.readString(script).strip());
+			}
+			assertThat(texts).as("%s: the scripts that are run", block.where()).contains(block.text().strip());
+		}
 	}
 
 	private void yaml(String where, String prefix, Object value) {

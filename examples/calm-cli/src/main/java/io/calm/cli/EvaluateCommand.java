@@ -3,6 +3,8 @@ package io.calm.cli;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
@@ -13,9 +15,9 @@ import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowRegistry;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelKind;
-import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
@@ -30,51 +32,47 @@ import picocli.CommandLine.Parameters;
 				+ " or the baseline's cross entropy and perplexity.")
 final class EvaluateCommand extends Subcommand {
 
-	@Parameters(paramLabel = "DIR", arity = "0..1", description = "The model directory.")
-	private @Nullable Path directory;
-
-	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
-			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
-	private List<Path> corpus = List.of();
-
-	@Option(names = "--json-field", defaultValue = "text",
-			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
-	private String jsonField = "text";
-
-	@Option(names = "--block", defaultValue = "512",
-			description = "Tokens per block. The score depends on it (default: ${DEFAULT-VALUE}).")
-	private int block;
+	@Parameters(paramLabel = "MODEL", arity = "0..1",
+			description = "The model directory, or an address such as models:/stories@champion.")
+	private @Nullable String model;
 
 	@Option(names = "--patch-size", defaultValue = "4",
 			description = "For a baseline: K of the CALM model to compare with, for scores at the same positions "
 					+ "(default: ${DEFAULT-VALUE}).")
 	private int patchSize;
 
-	@Option(names = "--limit", defaultValue = "0", description = "Maximum number of positions to score (default: all).")
-	private long limit;
+	@Option(names = "--mlflow-experiment", paramLabel = "NAME", defaultValue = "Default",
+			description = "The experiment in which scores of a model directory are recorded "
+					+ "(default: ${DEFAULT-VALUE}).")
+	private String experiment = "Default";
 
-	@Option(names = "--seed", defaultValue = "1", description = "Seed of the draws (default: ${DEFAULT-VALUE}).")
-	private long seed;
+	@Mixin
+	private ScoringOptions scoring = new ScoringOptions();
+
+	@Mixin
+	private RegistryOption registry = new RegistryOption();
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
 	@Override
 	Report run() {
-		List<Path> texts = this.corpus;
-		Path directory = this.directory;
-		if (directory == null) {
-			// --corpus takes all that follows it, the model directory too
-			directory = texts.get(texts.size() - 1);
+		List<Path> texts = this.scoring.corpus();
+		String model = this.model;
+		if (model == null) {
+			// --corpus takes all that follows it, the model too
+			model = texts.get(texts.size() - 1).toString();
 			texts = texts.subList(0, texts.size() - 1);
-			if (texts.isEmpty() || !Files.isRegularFile(directory.resolve(ModelDirectory.CONFIG))) {
-				throw new InvalidInputException("DIR", "is missing", "name the model directory before --corpus");
+			if (texts.isEmpty() || !RegistryOption.isRegistered(model)
+					&& !Files.isRegularFile(Path.of(model).resolve(ModelDirectory.CONFIG))) {
+				throw new InvalidInputException("MODEL", "is missing", "name the model before --corpus");
 			}
 		}
-		return evaluate(directory, texts);
+		return evaluate(model, texts);
 	}
 
-	private Report evaluate(Path directory, List<Path> texts) {
+	private Report evaluate(String name, List<Path> texts) {
+		Path directory = this.registry.directory(name);
 		ModelDirectory model = ModelDirectory.open(directory);
 		Path tokenizerFile = model.tokenizer()
 			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
@@ -83,41 +81,65 @@ final class EvaluateCommand extends Subcommand {
 		try (TensorFile weights = model.weights()) {
 			kind = ModelKind.of(directory, weights);
 		}
-		Corpus text = Corpus.of((options) -> options.paths(texts.toArray(Path[]::new)).jsonField(this.jsonField));
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
 			ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
-			try (TokenStore data = TokenStore.of(text, tokenizer)) {
+			try (TokenStore data = TokenStore.of(this.scoring.text(texts), tokenizer)) {
 				Report report = new Report().put("documents", data.documents()).put("tokens", data.tokens());
+				Map<String, Double> scores;
 				if (kind == ModelKind.BASELINE) {
-					evaluateBaseline(report, directory, data);
+					scores = evaluateBaseline(report, directory, data);
 				}
 				else {
 					refuse("this model, which has a patch size of its own,", "--patch-size");
-					evaluateCalm(report, directory, kind, model.config().integer("patch_size", 1, 1 << 24), data);
+					scores = evaluateCalm(report, directory, kind, model.config().integer("patch_size", 1, 1 << 24),
+							data);
+				}
+				if (this.registry.records()) {
+					record(name, scores, data.digest());
 				}
 				return report;
 			}
 		}
 	}
 
-	private void evaluateCalm(Report report, Path directory, ModelKind kind, int patchSize, TokenStore data) {
-		ProgramOptions program = this.compute.evaluation();
-		AutoencoderScore reconstruction = AutoencoderScore.of(directory, data, program, this.seed);
-		report.put("autoencoderAccuracy", reconstruction.accuracy())
-			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
-		if (kind.isCalm()) {
-			BrierScore score = new BrierLm(Math.max(2, this.block / patchSize), 2, this.limit, this.seed)
-				.score(directory, data, program);
-			report.put("block", this.block);
-			put(report, score);
+	private void record(String model, Map<String, Double> scores, String digest) {
+		scores.put("block", (double) this.scoring.block());
+		// a limit, or documents too few for an error
+		scores.values().removeIf((value) -> value.isNaN());
+		MlflowRegistry registry = this.registry.registry();
+		if (RegistryOption.isRegistered(model)) {
+			MlflowRegistry.Version version = registry.recordEvaluation(model, scores, "evaluation", digest);
+			note("recorded in run " + version.runId() + " of " + version.uri());
+		}
+		else {
+			String run = "evaluate " + Path.of(model).toAbsolutePath().normalize().getFileName();
+			note("recorded in run " + registry.recordEvaluation(this.experiment, run, scores, "evaluation", digest));
 		}
 	}
 
-	private void evaluateBaseline(Report report, Path directory, TokenStore data) {
-		LikelihoodScore score = new LikelihoodScoring(Math.max(2, this.block / Math.max(1, this.patchSize)),
-				this.patchSize, 2, this.limit, this.seed)
+	private Map<String, Double> evaluateCalm(Report report, Path directory, ModelKind kind, int patchSize,
+			TokenStore data) {
+		ProgramOptions program = this.compute.evaluation();
+		AutoencoderScore reconstruction = AutoencoderScore.of(directory, data, program, this.scoring.seed());
+		report.put("autoencoderAccuracy", reconstruction.accuracy())
+			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
+		Map<String, Double> scores = new TreeMap<>(Map.of("autoencoder_accuracy", reconstruction.accuracy()));
+		if (kind.isCalm()) {
+			BrierScore score = new BrierLm(this.scoring.patches(patchSize), 2, this.scoring.limit(),
+					this.scoring.seed())
+				.score(directory, data, program);
+			report.put("block", this.scoring.block());
+			put(report, score);
+			scores.putAll(named(score));
+		}
+		return scores;
+	}
+
+	private Map<String, Double> evaluateBaseline(Report report, Path directory, TokenStore data) {
+		LikelihoodScore score = new LikelihoodScoring(this.scoring.patches(this.patchSize), this.patchSize, 2,
+				this.scoring.limit(), this.scoring.seed())
 			.score(directory, data, this.compute.evaluation());
-		report.put("block", this.block)
+		report.put("block", this.scoring.block())
 			.put("crossEntropy", score.crossEntropy())
 			.put("crossEntropyError", score.crossEntropyError())
 			.put("perplexity", score.perplexity())
@@ -125,6 +147,20 @@ final class EvaluateCommand extends Subcommand {
 			.put("predictedTokens", score.tokens())
 			.put("everyPosition", put(new Report(), score.everyPosition()))
 			.put("patchAligned", put(new Report().put("patchSize", this.patchSize), score.patchAligned()));
+		Map<String, Double> scores = named(score.patchAligned());
+		scores.put("cross_entropy", score.crossEntropy());
+		scores.put("perplexity", score.perplexity());
+		return scores;
+	}
+
+	/** By the names that trainings have, so that a server shows them together. */
+	private static Map<String, Double> named(BrierScore score) {
+		Map<String, Double> scores = new TreeMap<>(
+				Map.of("brier_lm", score.brierLm(), "brier_lm_error", score.error()));
+		for (int n = 0; n < score.brier().length; n++) {
+			scores.put("brier_" + (n + 1), score.brier()[n]);
+		}
+		return scores;
 	}
 
 	private static Report put(Report report, BrierScore score) {

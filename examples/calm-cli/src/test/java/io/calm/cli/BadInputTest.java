@@ -178,8 +178,7 @@ class BadInputTest {
 				"--patch-size", "3");
 		assertRefused("--vocab 258 is less than the ids of the bytes and the special tokens; choose at least 259",
 				"benchmark", "generate", "--vocab", "258", "--layers", "1", "--hidden-size", "32", "--heads", "2");
-		assertRefused("DIR is missing; name the model directory before --corpus", "evaluate", "--corpus",
-				input("corpus.txt"));
+		assertRefused("MODEL is missing; name the model before --corpus", "evaluate", "--corpus", input("corpus.txt"));
 		assertRefused("--patch-size has no meaning with this model", "evaluate", input("model"), "--patch-size", "2",
 				"--corpus", input("corpus.txt"));
 	}

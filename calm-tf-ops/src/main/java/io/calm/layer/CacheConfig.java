@@ -1,4 +1,4 @@
-package io.calm.model;
+package io.calm.layer;
 
 /**
  * The size of a key/value cache.
