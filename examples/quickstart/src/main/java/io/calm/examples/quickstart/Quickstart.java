@@ -53,7 +53,7 @@ public final class Quickstart implements Callable<Integer> {
 			description = "The model directory (default: ${DEFAULT-VALUE}).")
 	private Path output = Path.of("quickstart-model");
 
-	@Option(names = "--autoencoder-steps", defaultValue = "1000", description = "Default: ${DEFAULT-VALUE}.")
+	@Option(names = "--autoencoder-steps", defaultValue = "500", description = "Default: ${DEFAULT-VALUE}.")
 	private long autoencoderSteps;
 
 	@Option(names = "--steps", defaultValue = "1500",
