@@ -243,7 +243,8 @@ class PythonFlavorsTest {
 		Path loaded = this.registry.load(version.uri());
 		assertThat(loaded.resolve("MLmodel")).isRegularFile();
 		try (Stream<Path> files = Files.walk(loaded.resolve("saved_model"))) {
-			assertThat(files.filter(Files::isRegularFile)).containsExactly(loaded.resolve("saved_model/saved_model.pb"));
+			assertThat(files.filter(Files::isRegularFile))
+				.containsExactly(loaded.resolve("saved_model/saved_model.pb"));
 		}
 		try (GenerationEngine first = GenerationEngine.open(calm, (options) -> options.program(PROGRAM));
 				GenerationEngine second = GenerationEngine.open(loaded, (options) -> options.program(PROGRAM))) {

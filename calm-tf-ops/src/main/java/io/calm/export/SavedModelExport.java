@@ -23,6 +23,7 @@ import io.calm.graph.Signature;
 import io.calm.graph.VariableSource;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
+import org.tensorflow.exceptions.TensorFlowException;
 
 /**
  * Writes a model as a SavedModel, which TensorFlow opens in every language, without this
@@ -157,7 +158,7 @@ public final class SavedModelExport {
 				delete(temporary);
 			}
 		}
-		catch (IOException ex) {
+		catch (IOException | TensorFlowException ex) {
 			throw new InvalidInputException(target.toString(), "cannot be written (" + ex + ")",
 					"check the free space and the permissions there", ex);
 		}

@@ -108,10 +108,8 @@ final class Signatures {
 				parts.size());
 		Map<String, Operand<? extends TType>> inputs = named("tokens", tokens, "seed", seed);
 		inputs.put("draws", draws);
-		return List.of(
-				new Signature("next_patches", named("tokens", tokens, "noise", noise), Map.of("patches", given)),
-				new Signature("next_patches_seeded", inputs,
-						Map.of("patches", drawn(calm, states, past, own, draws))));
+		return List.of(new Signature("next_patches", named("tokens", tokens, "noise", noise), Map.of("patches", given)),
+				new Signature("next_patches_seeded", inputs, Map.of("patches", drawn(calm, states, past, own, draws))));
 	}
 
 	/**
