@@ -24,9 +24,9 @@ import picocli.CommandLine.ScopeType;
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
-		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, InspectCommand.class,
-				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
-				MlflowReplayCommand.class })
+		subcommands = { TrainCommand.class, EvaluateCommand.class, GenerateCommand.class, ServeCommand.class,
+				InspectCommand.class, FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class,
+				BenchmarkCommand.class, MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";
