@@ -55,8 +55,9 @@ class PropertiesPageTests {
 					# The properties of the Spring Boot starter
 
 					Written by `PropertiesPageTests` from the starter's configuration metadata: change the Javadoc of
-					[`CalmProperties`](../calm-spring-starter/src/main/java/io/calm/spring/CalmProperties.java) and
-					[`CalmMlflowProperties`](../calm-spring-starter/src/main/java/io/calm/spring/CalmMlflowProperties.java), not this page.
+					[`CalmProperties`](../calm-spring-starter/src/main/java/io/calm/spring/CalmProperties.java),
+					[`CalmMlflowProperties`](../calm-spring-starter/src/main/java/io/calm/spring/CalmMlflowProperties.java) and
+					[`CalmHttpProperties`](../calm-spring-starter/src/main/java/io/calm/spring/http/CalmHttpProperties.java), not this page.
 
 					| property | default | meaning |
 					|---|---|---|

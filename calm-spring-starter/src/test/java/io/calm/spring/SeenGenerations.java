@@ -9,7 +9,7 @@ import io.micrometer.observation.ObservationHandler;
 /**
  * Remembers the generations that have ended.
  */
-final class SeenGenerations implements ObservationHandler<GenerationObservationContext> {
+public final class SeenGenerations implements ObservationHandler<GenerationObservationContext> {
 
 	private final List<GenerationObservationContext> ended = new CopyOnWriteArrayList<>();
 
@@ -23,7 +23,11 @@ final class SeenGenerations implements ObservationHandler<GenerationObservationC
 		this.ended.add(context);
 	}
 
-	List<GenerationObservationContext> ended() {
+	/**
+	 * Those that have ended.
+	 * @return they, in their order
+	 */
+	public List<GenerationObservationContext> ended() {
 		return this.ended;
 	}
 

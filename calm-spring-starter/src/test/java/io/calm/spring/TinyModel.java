@@ -18,7 +18,7 @@ import org.springframework.util.FileSystemUtils;
  * everything around it is as with a large one. No token leads: drawn from noise, one
  * would soon be EOS, and no text long enough to cancel it.
  */
-final class TinyModel {
+public final class TinyModel {
 
 	static final int PATCH_SIZE = 4;
 
@@ -29,8 +29,11 @@ final class TinyModel {
 	private TinyModel() {
 	}
 
-	/** The model's directory, which no test may change. */
-	static Path directory() {
+	/**
+	 * The model's directory, which no test may change.
+	 * @return where it is
+	 */
+	public static Path directory() {
 		return DIRECTORY;
 	}
 

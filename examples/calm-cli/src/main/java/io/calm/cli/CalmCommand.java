@@ -25,7 +25,7 @@ import picocli.CommandLine.ScopeType;
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
 		subcommands = { TrainCommand.class, EvaluateCommand.class, CompareCommand.class, GenerateCommand.class,
-				InspectCommand.class, ExportCommand.class, FlopsCommand.class, AblateCommand.class,
+				ServeCommand.class, InspectCommand.class, ExportCommand.class, FlopsCommand.class, AblateCommand.class,
 				KnownSourceCommand.class, BenchmarkCommand.class, MlflowReplayCommand.class })
 public final class CalmCommand {
 

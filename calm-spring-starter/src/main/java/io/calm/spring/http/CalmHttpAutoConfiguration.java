@@ -1,0 +1,82 @@
+package io.calm.spring.http;
+
+import java.util.List;
+
+import io.calm.spring.CalmGenerationAutoConfiguration;
+import io.calm.spring.CalmProperties;
+import io.calm.spring.ChatPromptFormat;
+import io.calm.spring.ServedModel;
+import io.calm.spring.TextGenerator;
+import org.springframework.ai.chat.messages.AssistantMessage;
+import org.springframework.ai.chat.messages.Message;
+import org.springframework.ai.chat.messages.SystemMessage;
+import org.springframework.ai.chat.messages.UserMessage;
+import tools.jackson.databind.json.JsonMapper;
+
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.web.server.autoconfigure.ServerProperties;
+import org.springframework.boot.web.servlet.ServletRegistrationBean;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.http.server.reactive.ServletHttpHandlerAdapter;
+
+/**
+ * The HTTP service of a servlet web application, where {@code calm.http.enabled} is set.
+ */
+@AutoConfiguration(after = CalmGenerationAutoConfiguration.class)
+@ConditionalOnBooleanProperty("calm.http.enabled")
+@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.SERVLET)
+@ConditionalOnClass({ ServletHttpHandlerAdapter.class, ServerProperties.class, JsonMapper.class })
+@ConditionalOnBean(TextGenerator.class)
+@EnableConfigurationProperties({ CalmHttpProperties.class, CalmProperties.class })
+public final class CalmHttpAutoConfiguration {
+
+	CalmHttpAutoConfiguration() {
+	}
+
+	@Bean
+	ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpService(CalmHttpProperties properties,
+			TextGenerator generator, ObjectProvider<ServedModel> model, CalmProperties calm,
+			ObjectProvider<ChatPrompts> chats, ObjectProvider<ServerProperties> server) {
+		AccessRules access = new AccessRules(properties.apiKeys(), properties.hosts(), server.getObject().getAddress());
+		HttpService service = new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
+				chats.getIfAvailable(() -> ChatPrompts.PLAIN), properties);
+		ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
+				new ServletHttpHandlerAdapter(service), properties.path() + "/*");
+		servlet.setName("calmHttpService");
+		servlet.setLoadOnStartup(1);
+		servlet.setAsyncSupported(true);
+		return servlet;
+	}
+
+	@Configuration(proxyBeanMethods = false)
+	@ConditionalOnClass(Message.class)
+	static class ChatConfiguration {
+
+		/** Chats over HTTP become the same prompts as those of the chat model. */
+		@Bean
+		ChatPrompts calmChatPrompts(ObjectProvider<ChatPromptFormat> format) {
+			ChatPromptFormat chosen = format.getIfUnique(() -> ChatPromptFormat.PLAIN);
+			return (messages) -> {
+				List<Message> converted = messages.stream().map(ChatConfiguration::message).toList();
+				return chosen.format(converted);
+			};
+		}
+
+		private static Message message(ChatMessage message) {
+			return switch (message.role()) {
+				case "user" -> new UserMessage(message.text());
+				case "assistant" -> new AssistantMessage(message.text());
+				default -> new SystemMessage(message.text());
+			};
+		}
+
+	}
+
+}

@@ -1,0 +1,113 @@
+package io.calm.cli;
+
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.util.ArrayList;
+import java.util.List;
+
+import io.calm.cli.serve.ServeApplication;
+import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Answers over HTTP. */
+@Command(name = "serve",
+		description = "Answer completions and chat completions over HTTP, in the dialect of the OpenAI clients, with a "
+				+ "page to try it in. The environment variable CALM_API_KEY holds the key that clients have to send, or "
+				+ "several with commas between them. Without a key, only this machine is answered.")
+final class ServeCommand extends Subcommand {
+
+	private static final String KEY = "CALM_API_KEY";
+
+	@Parameters(paramLabel = "MODEL",
+			description = "The model directory, or models:/NAME@ALIAS or models:/NAME/VERSION of an MLflow registry.")
+	private String model = "model";
+
+	@Option(names = "--host", defaultValue = "127.0.0.1",
+			description = "Address to listen at: 0.0.0.0 for all, which needs a key (default: ${DEFAULT-VALUE}).")
+	private String host = "127.0.0.1";
+
+	@Option(names = "--port", defaultValue = "8080",
+			description = "Port to listen at; 0 for any that is free (default: ${DEFAULT-VALUE}).")
+	private int port;
+
+	@Option(names = "--name", description = "Name of the model for clients (default: the last part of MODEL).")
+	private @Nullable String name;
+
+	@Option(names = "--slots", defaultValue = "4",
+			description = "Texts that are generated side by side (default: ${DEFAULT-VALUE}).")
+	private int slots;
+
+	@Option(names = "--queue", defaultValue = "64",
+			description = "Requests that may wait for a slot; more are refused (default: ${DEFAULT-VALUE}).")
+	private int queue;
+
+	@Option(names = "--context", defaultValue = "512",
+			description = "Maximum length of prompt and text together, in patches, or in tokens for a baseline "
+					+ "(default: ${DEFAULT-VALUE}).")
+	private int context;
+
+	@Option(names = "--mlflow", paramLabel = "URI",
+			description = "The MLflow server of models:/… (default: MLFLOW_TRACKING_URI).")
+	private @Nullable String mlflow;
+
+	@Mixin
+	private ComputeOptions compute = new ComputeOptions();
+
+	@Override
+	Report run() {
+		if (this.port < 0 || this.port > 65_535) {
+			throw new InvalidInputException("--port", "is " + this.port, "choose a number from 0 to 65535");
+		}
+		ServeApplication.run(properties(System.getenv(KEY)),
+				(port, name) -> new Report().put("url", "http://" + authority(port) + "/")
+					.put("api", "http://" + authority(port) + "/v1")
+					.put("model", name)
+					.print(out(), json()));
+		return new Report();
+	}
+
+	private String authority(int port) {
+		return (this.host.contains(":") ? "[" + this.host + "]" : this.host) + ":" + port;
+	}
+
+	List<String> properties(@Nullable String keys) {
+		if (keys == null && !isLoopback()) {
+			throw new InvalidInputException("--host " + this.host,
+					"lets other machines reach the service, and there is no key for it",
+					"set " + KEY + " to one, such as of 'openssl rand -hex 24', or leave --host out");
+		}
+		ProgramOptions program = this.compute.generation();
+		List<String> properties = new ArrayList<>(List.of("spring.config.name=calm-serve", "calm.http.enabled=true",
+				"server.address=" + this.host, "server.port=" + this.port, "calm.model.location=" + this.model,
+				"calm.engine.slots=" + this.slots, "calm.engine.queue=" + this.queue,
+				"calm.engine.context=" + this.context, "calm.engine.device=" + program.device(),
+				"calm.engine.precision=" + program.precision()));
+		if (keys != null) {
+			properties.add("calm.http.api-keys=" + keys);
+		}
+		if (this.name != null) {
+			properties.add("calm.model.name=" + this.name);
+		}
+		String uri = (this.mlflow != null) ? this.mlflow : System.getenv("MLFLOW_TRACKING_URI");
+		if (uri != null && this.model.startsWith("models:")) {
+			properties.add("calm.mlflow.tracking-uri=" + uri);
+		}
+		return properties;
+	}
+
+	private boolean isLoopback() {
+		try {
+			return InetAddress.getByName(this.host).isLoopbackAddress();
+		}
+		catch (UnknownHostException ex) {
+			throw new InvalidInputException("--host", "is " + this.host + ", which is not known here",
+					"choose an address of this machine");
+		}
+	}
+
+}

@@ -1,0 +1,107 @@
+package io.calm.cli;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import io.calm.Calm;
+import io.calm.graph.ProgramOptions;
+import io.calm.text.ByteTokenizer;
+
+/**
+ * {@code calm serve} as a process of its own, as users start it.
+ */
+final class RunningServe implements AutoCloseable {
+
+	/** Of the service, where it has one. */
+	static final String KEY = "a-key-for-the-tests-only";
+
+	private final Process process;
+
+	private final JsonObject report;
+
+	private RunningServe(Process process, JsonObject report) {
+		this.process = process;
+		this.report = report;
+	}
+
+	/** On any free port. */
+	static RunningServe start(Path model, Path output, boolean withKey, String... options) {
+		List<String> command = new ArrayList<>(
+				List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
+						"-XX:TieredStopAtLevel=1", "-cp",
+						System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+						"io.calm.cli.CalmCommand", "serve", model.toString(), "--port", "0", "--json", "--quiet"));
+		command.addAll(Arrays.asList(options));
+		ProcessBuilder builder = new ProcessBuilder(command).redirectError(output.resolve("serve.log").toFile());
+		if (withKey) {
+			builder.environment().put("CALM_API_KEY", KEY);
+		}
+		else {
+			builder.environment().remove("CALM_API_KEY");
+		}
+		try {
+			Process process = builder.start();
+			String line = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))
+				.readLine();
+			if (line == null) {
+				throw new IllegalStateException(
+						"calm serve does not start: " + Files.readString(output.resolve("serve.log")));
+			}
+			return new RunningServe(process, JsonParser.parseString(line).getAsJsonObject());
+		}
+		catch (IOException ex) {
+			throw new UncheckedIOException(ex);
+		}
+	}
+
+	/**
+	 * A real model of the smallest sizes, trained for two steps: what it says is noise.
+	 * No token leads: drawn from noise, one would soon be EOS, and no text long enough to
+	 * stop it.
+	 */
+	static Path tinyModel(Path parent) throws IOException {
+		Path corpus = Files.writeString(parent.resolve("corpus.txt"),
+				"One fish. Two fish. Red fish. Blue fish.\n".repeat(50));
+		Path output = parent.resolve("tiny");
+		Calm.train((training) -> training.corpus(corpus)
+			.tokenizer(new ByteTokenizer())
+			.autoencoder((shape) -> shape.patchSize(4).hiddenSize(16).latentSize(8).layers(2),
+					(options) -> options.steps(2).batch(2).patches(8))
+			.languageModel("nano",
+					(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
+					(options) -> options.steps(2).batch(2).patches(8))
+			// without fusion, whose compilation takes longer than all the rest
+			.program(ProgramOptions.DEFAULT)
+			.output(output)).close();
+		return output;
+	}
+
+	String url() {
+		return this.report.get("url").getAsString();
+	}
+
+	String api() {
+		return this.report.get("api").getAsString();
+	}
+
+	String model() {
+		return this.report.get("model").getAsString();
+	}
+
+	@Override
+	public void close() {
+		this.process.destroy();
+		this.process.onExit().join();
+	}
+
+}

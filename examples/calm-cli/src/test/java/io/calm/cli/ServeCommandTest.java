@@ -1,0 +1,64 @@
+package io.calm.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * Why {@code calm serve} may not start: one line, whatever framework is under it.
+ */
+class ServeCommandTest {
+
+	private static void assertRefused(String message, String... arguments) {
+		StringWriter out = new StringWriter();
+		StringWriter err = new StringWriter();
+		int exit = CalmCommand.commandLine()
+			.setOut(new PrintWriter(out, true))
+			.setErr(new PrintWriter(err, true))
+			.execute(arguments);
+		assertThat(err.toString().lines()).singleElement().asString().startsWith("calm: " + message);
+		assertThat(exit).isEqualTo(2);
+		assertThat(out.toString()).isEmpty();
+	}
+
+	@Test
+	void noModel(@TempDir Path directory) {
+		String nowhere = directory.resolve("nowhere").toString();
+		assertRefused(nowhere + " does not exist; give the directory of a model", "serve", nowhere, "--port", "0");
+	}
+
+	@Test
+	void openToOthersWithoutAKey() {
+		assertRefused("--host 0.0.0.0: lets other machines reach the service, and there is no key for it; set "
+				+ "CALM_API_KEY to one", "serve", "model", "--host", "0.0.0.0");
+	}
+
+	@Test
+	void noSuchPort() {
+		assertRefused("--port is 65536; choose a number from 0 to 65535", "serve", "model", "--port", "65536");
+	}
+
+	@Test
+	void noSuchHost() {
+		assertRefused("--host is nowhere.invalid, which is not known here; choose an address of this machine", "serve",
+				"model", "--host", "nowhere.invalid");
+	}
+
+	@Test
+	void portInUse(@TempDir Path directory) throws IOException {
+		String model = RunningServe.tinyModel(directory).toString();
+		try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
+			assertRefused("--port is " + taken.getLocalPort() + ", which is in use; choose another", "serve", model,
+					"--port", String.valueOf(taken.getLocalPort()));
+		}
+	}
+
+}
