@@ -19,8 +19,7 @@ import org.slf4j.LoggerFactory;
  * What makes a model's directory one that MLflow itself opens: {@code MLmodel} with the
  * flavors {@code tensorflow}, a SavedModel, and {@code python_function}, which makes text
  * of text. Most of what is added are tables of positions, because the SavedModel reads
- * the weights from the model's own file. Equal models get equal files, so that a cache
- * keeps them once.
+ * the weights from the model's own file.
  */
 final class PythonFlavors {
 
