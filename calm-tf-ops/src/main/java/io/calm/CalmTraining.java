@@ -27,6 +27,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
+import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
@@ -62,6 +63,8 @@ public final class CalmTraining {
 	private static final int COMPARED_PATCH_SIZE = 4;
 
 	private static final String LANGUAGE_MODEL = "language-model";
+
+	private static final String BASELINE = "baseline";
 
 	private @Nullable Corpus corpus;
 
@@ -167,8 +170,10 @@ public final class CalmTraining {
 	 * A finished model to begin with, in place of random weights: the language model is
 	 * trained on, with the base's tokenizer and over its autoencoder, which stays as it
 	 * is unless {@link #autoencoder(Consumer)} says how to train it on too. Evaluations
-	 * begin with the base, as step 0.
-	 * @param directory of a CALM model with its tokenizer and its autoencoder
+	 * begin with the base, as step 0. A baseline Transformer is trained on too, as
+	 * {@link #languageModel(Consumer)} says; its patches are tokens.
+	 * @param directory of a CALM model with its tokenizer and its autoencoder, or of a
+	 * baseline with its tokenizer
 	 * @return this
 	 */
 	public CalmTraining base(Path directory) {
@@ -360,6 +365,10 @@ public final class CalmTraining {
 		ModelDirectory model = ModelDirectory.open(directory);
 		CalmConfig config;
 		try (TensorFile weights = model.weights()) {
+			if (ModelKind.of(directory, weights) == ModelKind.BASELINE) {
+				refuseBeside("autoencoder", this.autoencoderTraining != null);
+				return fineTunedBaseline(model, ModelConfigs.baseline(model, weights));
+			}
 			config = ModelConfigs.calm(model, weights);
 		}
 		Path baseAutoencoder = model.autoencoder()
@@ -378,6 +387,15 @@ public final class CalmTraining {
 			Path languageModel = modelTrainer((shape) -> config, modelOptions, unseen).fineTune(directory, autoencoder,
 					data, work.resolve(LANGUAGE_MODEL), tokens::save);
 			finish(languageModel, autoencoder, target);
+		};
+	}
+
+	private Trained fineTunedBaseline(ModelDirectory model, BaselineConfig config) {
+		TrainingOptions options = options(this.modelTraining);
+		return (tokens, data, unseen, work, target) -> {
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
+			finish(baselineTrainer(config, options, unseen).fineTune(model.path(), data, work.resolve(BASELINE),
+					tokens::save), target);
 		};
 	}
 
@@ -426,17 +444,24 @@ public final class CalmTraining {
 		return (tokens, data, unseen, work, target) -> {
 			BaselineConfig config = new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(),
 					tokens.bosId(), tokens.eosId());
-			Evaluation likelihood = (unseen != null)
-					? Evaluation
-						.ofBaseline(unseen,
-								new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE),
-										COMPARED_PATCH_SIZE, 2, EVALUATED_POSITIONS, 1),
-								this.program)
-					: Evaluation.NONE;
-			Path directory = new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood))
-				.train(data, work.resolve("baseline"), tokens::save);
-			ModelDirectory.write(target, (model) -> ModelDirectory.open(directory).copyTo(model));
+			finish(baselineTrainer(config, options, unseen).train(data, work.resolve(BASELINE), tokens::save), target);
 		};
+	}
+
+	private BaselineTrainer baselineTrainer(BaselineConfig config, TrainingOptions options,
+			@Nullable TokenStore unseen) {
+		Evaluation likelihood = (unseen != null)
+				? Evaluation
+					.ofBaseline(unseen,
+							new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE),
+									COMPARED_PATCH_SIZE, 2, EVALUATED_POSITIONS, 1),
+							this.program)
+				: Evaluation.NONE;
+		return new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood));
+	}
+
+	private static void finish(Path baseline, Path target) {
+		ModelDirectory.write(target, (model) -> ModelDirectory.open(baseline).copyTo(model));
 	}
 
 	private Evaluation sampled(Evaluation scored) {

@@ -43,7 +43,7 @@ class ArchitectureTest {
 			Map.entry("layer", Set.of("graph")), Map.entry("autoencoder", Set.of("layer", "graph", "input")),
 			Map.entry("head", Set.of("autoencoder", "layer", "graph", "input")),
 			Map.entry("model", Set.of("head", "autoencoder", "layer", "graph", "checkpoint", "input")),
-			Map.entry("evaluation", and(UP_TO_MODEL, "sampling", "text")),
+			Map.entry("evaluation", and(UP_TO_MODEL, "sampling", "text", "generation")),
 			Map.entry("generation", and(UP_TO_MODEL, "sampling", "text")),
 			Map.entry("training", and(UP_TO_MODEL, "evaluation", "text")));
 

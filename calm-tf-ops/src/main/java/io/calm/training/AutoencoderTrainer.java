@@ -85,11 +85,11 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 	static TrainingProgram program(AutoencoderConfig config, TrainingOptions options, ProgramOptions program) {
 		return TrainingProgram.build(program, options, config.patchSize(),
 				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
-				(builder, tokens, documents, draws) -> {
+				(builder, sequences, draws) -> {
 					Network network = builder.network();
 					Autoencoder autoencoder = new Autoencoder(network, "", config);
-					VariationalObjective objective = VariationalObjective.of(network, autoencoder, tokens,
-							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
+					VariationalObjective objective = VariationalObjective.of(network, autoencoder, sequences.tokens(), VariationalObjective.Noise
+						.draw(network.tf(), draws, config, sequences.tokens().shape().get(0)));
 					return new TrainingProgram.Objective(objective.loss(),
 							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
 							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(),

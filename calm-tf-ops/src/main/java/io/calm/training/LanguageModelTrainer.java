@@ -119,8 +119,8 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 
 	static TrainingProgram program(CalmConfig config, AutoencoderConfig autoencoder, TrainingOptions options,
 			ProgramOptions program) {
-		return TrainingProgram.build(program, options, config.patchSize(), CalmNetwork::isParameter, (builder, tokens,
-				documents, draws) -> NextPatchObjective.of(builder, config, autoencoder, tokens, documents, draws));
+		return TrainingProgram.build(program, options, config.patchSize(), CalmNetwork::isParameter,
+				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws));
 	}
 
 }
