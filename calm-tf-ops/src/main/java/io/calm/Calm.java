@@ -38,6 +38,19 @@ public final class Calm {
 	}
 
 	/**
+	 * Tries a training out: checks its options, reads its text, and does a few steps of
+	 * each phase. Nothing is written.
+	 * @param training as for {@link #train}
+	 * @return sizes and times
+	 * @throws io.calm.input.InvalidInputException if the training would be refused
+	 */
+	public static TrainingTrial tryOut(Consumer<CalmTraining> training) {
+		CalmTraining options = new CalmTraining();
+		training.accept(options);
+		return options.tryOut();
+	}
+
+	/**
 	 * Opens a model directory with a context of 512 patches (tokens for a baseline), in
 	 * fp32 on the device at hand.
 	 * @param directory of a language model, CALM or baseline, with its tokenizer

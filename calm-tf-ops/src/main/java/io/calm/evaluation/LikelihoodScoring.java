@@ -179,8 +179,8 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	 * @param agreement {@code [R]} for each n = 1..3: 1 where the n-th tokens of x1 and
 	 * x2 are the same, both drawn after the path of x1
 	 */
-	private record Prediction(Fetch<float[]> crossEntropy, List<Fetch<float[]>> squares,
-			List<Fetch<int[]>> path, List<Fetch<float[]>> agreement) {
+	private record Prediction(Fetch<float[]> crossEntropy, List<Fetch<float[]>> squares, List<Fetch<int[]>> path,
+			List<Fetch<float[]>> agreement) {
 
 		static Prediction of(Network network, BaselineTransformer baseline, Rollout rollout, Operand<TInt32> next,
 				Draws draws) {

@@ -16,7 +16,9 @@ import io.calm.text.Tokenizer;
  */
 record Prompt(int[] patches, int[] open, int[] tokens, String space) {
 
-	/** The tokens of a text, without the white space at its end that belongs to a word. */
+	/**
+	 * The tokens of a text, without the white space at its end that belongs to a word.
+	 */
 	static Prompt of(String text, Tokenizer tokenizer, LanguageModelConfig config, boolean leftPadded) {
 		PromptTokens tokens = PromptTokens.of(text, tokenizer);
 		Prompt prompt = of(tokens.ids(), config, leftPadded);

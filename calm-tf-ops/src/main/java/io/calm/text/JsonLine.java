@@ -105,10 +105,11 @@ final class JsonLine {
 						true);
 				characters += answer.whole().length();
 				if (characters > MOST_CHARACTERS) {
-					throw this.lines.invalid(
-							"its answers, each with all that was said before, are more than "
-									+ (MOST_CHARACTERS >> 20) + " Mi characters",
-							"divide the conversation into several lines", null);
+					throw this.lines
+						.invalid(
+								"its answers, each with all that was said before, are more than "
+										+ (MOST_CHARACTERS >> 20) + " Mi characters",
+								"divide the conversation into several lines", null);
 				}
 				answers.add(answer);
 			}

@@ -66,8 +66,10 @@ public final class TokenBlocks {
 		}
 		long tooLong = IntStream.range(0, store.documents()).filter((document) -> room(0, document) == 0).count();
 		if (tooLong > 0) {
-			LOG.warn("{} of {} documents are left out: with its answer, their prompt is longer than a block, which has {}"
-					+ " patches of {} tokens", tooLong, store.documents(), patches, patchSize);
+			LOG.warn(
+					"{} of {} documents are left out: with its answer, their prompt is longer than a block, which has {}"
+							+ " patches of {} tokens",
+					tooLong, store.documents(), patches, patchSize);
 		}
 		if (this.blocks > Integer.MAX_VALUE - 8) {
 			throw new InvalidInputException("corpus", "it makes " + this.blocks + " blocks, more than can be shuffled",

@@ -62,8 +62,9 @@ public final class TokenStore implements AutoCloseable {
 	}
 
 	/**
-	 * The documents of a corpus, each as BOS, its tokens, EOS. A prompt and its answer are
-	 * divided into tokens as generation divides them. Reads the corpus once, on all cores.
+	 * The documents of a corpus, each as BOS, its tokens, EOS. A prompt and its answer
+	 * are divided into tokens as generation divides them. Reads the corpus once, on all
+	 * cores.
 	 * @param corpus the text
 	 * @param tokenizer makes tokens of it; not closed by the store
 	 * @return the store, to be closed by the caller

@@ -68,8 +68,7 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 	}
 
 	private Path train(@Nullable Path base, TokenStore data, Path directory, Consumer<Path> files) {
-		TokenBlocks blocks = TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(),
-				this.options.seed());
+		TokenBlocks blocks = blocks(data);
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.begin(base);
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
@@ -77,6 +76,24 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
 				.run(this.program);
 		}
+	}
+
+	/**
+	 * Does a few steps from random weights and writes nothing.
+	 * @param data the tokens
+	 * @return what the training would cost
+	 * @throws io.calm.input.InvalidInputException if the options or the data do not fit
+	 */
+	public Trial tryOut(TokenStore data) {
+		TokenBlocks blocks = blocks(data);
+		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+			training.begin(null);
+			return Trial.of(PHASE, ModelConfigs.settings(this.config), training, blocks, this.options);
+		}
+	}
+
+	private TokenBlocks blocks(TokenStore data) {
+		return TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(), this.options.seed());
 	}
 
 	static TrainingProgram program(BaselineConfig config, TrainingOptions options, ProgramOptions program) {

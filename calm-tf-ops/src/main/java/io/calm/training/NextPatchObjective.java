@@ -29,8 +29,8 @@ final class NextPatchObjective {
 		Operand<TInt32> next = NextPositionObjective.predicted(tf, sequences);
 		Posterior posterior = calm.posterior(next);
 		NextPositionObjective.Model model = new NextPositionObjective.Model(calm.embed(sequences.tokens()),
-				CalmNetwork::isEmbeddingParameter, calm.layers(sequences.tokens(), sequences.documents()), CalmNetwork::isHeadParameter,
-				Math.max(1, ROWS / config.head().samples()));
+				CalmNetwork::isEmbeddingParameter, calm.layers(sequences.tokens(), sequences.documents()),
+				CalmNetwork::isHeadParameter, Math.max(1, ROWS / config.head().samples()));
 		return NextPositionObjective.of(builder, sequences, model, (states, from, earlier) -> {
 			int rows = (int) states.shape().get(0);
 			Posterior target = new Posterior(NextPositionObjective.rows(tf, posterior.mean(), from, rows),

@@ -182,7 +182,8 @@ final class NextPositionObjective {
 			.cast(span(this.tf, reshape(this.tf, sequences.counted(), batch, positions, 1), 1), TFloat32.class);
 		Operand<TFloat32> same = this.tf.dtypes.cast(this.tf.math.equal(before, next), TFloat32.class);
 		Operand<TFloat32> real = this.tf.dtypes.cast(this.tf.math.notEqual(next, this.tf.constant(0)), TFloat32.class);
-		Operand<TFloat32> targets = reshape(this.tf, this.tf.math.mul(this.tf.math.mul(same, real), counted), batch * (positions - 1));
+		Operand<TFloat32> targets = reshape(this.tf, this.tf.math.mul(this.tf.math.mul(same, real), counted),
+				batch * (positions - 1));
 		Operand<TFloat32> count = this.tf.math.maximum(this.tf.sum(targets, this.tf.constant(0)), this.tf.constant(1f));
 		return this.tf.math.div(targets, count);
 	}
@@ -197,7 +198,8 @@ final class NextPositionObjective {
 		int batch = (int) sequences.documents().shape().get(0);
 		int positions = (int) sequences.documents().shape().get(1);
 		int size = (int) sequences.tokens().shape().get(1);
-		return reshape(tf, span(tf, reshape(tf, sequences.tokens(), batch, positions, size), 1), batch * (positions - 1), size);
+		return reshape(tf, span(tf, reshape(tf, sequences.tokens(), batch, positions, size), 1),
+				batch * (positions - 1), size);
 	}
 
 	/** {@code [R, …]} to {@code [count, …]}. */

@@ -113,8 +113,7 @@ final class TrainingProgram implements AutoCloseable {
 			Feeds feeds = new Feeds(builder.ints((long) options.batch() * options.patches(), patchSize),
 					builder.ints(options.batch(), options.patches()), builder.ints(options.batch(), options.patches()),
 					builder.seed(), builder.floats());
-			Objective objective = factory.build(builder, feeds.sequences(),
-					new Draws(tf, feeds.seed().value()));
+			Objective objective = factory.build(builder, feeds.sequences(), new Draws(tf, feeds.seed().value()));
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
 			Map<String, Fetch<float[]>> metrics = new LinkedHashMap<>();
 			objective.metrics().forEach((name, value) -> metrics.put(name, Fetch.floats(value)));

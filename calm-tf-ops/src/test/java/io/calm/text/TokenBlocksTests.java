@@ -69,7 +69,8 @@ class TokenBlocksTests {
 			TokenBlocks blocks = TokenBlocks.sequential(store, 2, 4, PAD);
 			assertThat(blocks.blocks()).isEqualTo(3);
 			TokenBatch batch = blocks.batch(3, 0);
-			// the third is longer than a block, with its pad; the second begins the second
+			// the third is longer than a block, with its pad; the second begins the
+			// second
 			// block, as it does not fit into the rest of the first
 			assertThat(batch.tokens()).containsExactly(0, 1, 100, 101, 102, 2, 0, 0, 1, 100, 101, 102, 103, 2, 1, 100,
 					2, 0, 0, 0, 0, 0, 0, 0);

@@ -80,7 +80,8 @@ class NextPatchObjectiveTest {
 			Input<TInt64, long[]> seed = builder.seed();
 			Ops tf = builder.network().tf();
 			TrainingProgram.Objective objective = NextPatchObjective.of(builder, model, AUTOENCODER,
-					new Sequences(tokenInput.value(), documentInput.value(), countedInput.value()), new Draws(tf, seed.value()));
+					new Sequences(tokenInput.value(), documentInput.value(), countedInput.value()),
+					new Draws(tf, seed.value()));
 			List<Variable> parameters = builder.network().variables().select(CalmNetwork::isParameter);
 			Operand<TFloat32> whole = whole(builder, model, tokenInput.value(), documents, counted,
 					new Draws(tf, seed.value()));

@@ -66,7 +66,9 @@ class NextTokenObjectiveTest {
 				.fetching(wholeGradients.toArray(Fetch<?>[]::new));
 			try (Program program = builder.build()) {
 				program.initialize(program.variables((name) -> true), 1);
-				try (Call call = program.call(both).feed(tokenInput, tokens).feed(documentInput, documents)
+				try (Call call = program.call(both)
+					.feed(tokenInput, tokens)
+					.feed(documentInput, documents)
 					.feed(countedInput, counted)
 					.run()) {
 					assertThat(call.scalar(loss)).isCloseTo(call.scalar(wholeLoss), within(1e-4f));

@@ -125,6 +125,13 @@ final class Commands {
 			.isTrue();
 	}
 
+	/** In the file of a run, the keys are options of {@code calm train}. */
+	static void checkRunKey(String where, String key) {
+		assertThat(new CommandLine(new CalmCommand()).getSubcommands().get("train").getCommandSpec().optionsMap())
+			.as("%s: options of a run", where)
+			.containsKey("--" + key);
+	}
+
 	private void maven(String where, List<String> arguments) {
 		boolean value = false;
 		for (String argument : arguments) {

@@ -9,8 +9,10 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.ExactMatch;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
+import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelConfigs;
@@ -27,7 +29,7 @@ import picocli.CommandLine.Parameters;
 /** Scores a model on text. */
 @Command(name = "evaluate",
 		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
-				+ " or the baseline's cross entropy and perplexity.")
+				+ " or the baseline's cross entropy and perplexity. Of prompts with answers, only the answers count.")
 final class EvaluateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", arity = "0..1", description = "The model directory.")
@@ -53,6 +55,15 @@ final class EvaluateCommand extends Subcommand {
 	@Option(names = "--limit", defaultValue = "0", description = "Maximum number of positions to score (default: all).")
 	private long limit;
 
+	@Option(names = "--exact-match",
+			description = "Let the model answer the prompts of the corpus, and count the answers that are the same word "
+					+ "for word. --limit is also the maximum number of answers.")
+	private boolean exactMatch;
+
+	@Option(names = "--temperature", defaultValue = "0.2",
+			description = "Temperature of the answers for --exact-match (default: ${DEFAULT-VALUE}).")
+	private double temperature;
+
 	@Option(names = "--seed", defaultValue = "1", description = "Seed of the draws (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
@@ -75,6 +86,9 @@ final class EvaluateCommand extends Subcommand {
 	}
 
 	private Report evaluate(Path directory, List<Path> texts) {
+		if (!this.exactMatch) {
+			refuse("an evaluation without --exact-match", "--temperature");
+		}
 		ModelDirectory model = ModelDirectory.open(directory);
 		Path tokenizerFile = model.tokenizer()
 			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
@@ -94,6 +108,9 @@ final class EvaluateCommand extends Subcommand {
 				else {
 					refuse("this model, which has a patch size of its own,", "--patch-size");
 					evaluateCalm(report, directory, kind, model.config().integer("patch_size", 1, 1 << 24), data);
+				}
+				if (this.exactMatch) {
+					evaluateAnswers(report, directory, text);
 				}
 				return report;
 			}
@@ -125,6 +142,16 @@ final class EvaluateCommand extends Subcommand {
 			.put("predictedTokens", score.tokens())
 			.put("everyPosition", put(new Report(), score.everyPosition()))
 			.put("patchAligned", put(new Report().put("patchSize", this.patchSize), score.patchAligned()));
+	}
+
+	private void evaluateAnswers(Report report, Path directory, Corpus text) {
+		try (GenerationEngine engine = GenerationEngine.open(directory,
+				(options) -> options.program(this.compute.evaluation()))) {
+			ExactMatch match = ExactMatch.of(engine, text, this.temperature, this.limit, this.seed);
+			report.put("answers", match.answers())
+				.put("exactMatch", match.share())
+				.put("exactMatchError", match.error());
+		}
 	}
 
 	private static Report put(Report report, BrierScore score) {

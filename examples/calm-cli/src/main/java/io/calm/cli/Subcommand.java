@@ -2,10 +2,13 @@ package io.calm.cli;
 
 import java.io.PrintWriter;
 import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 
 import io.calm.input.InvalidInputException;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Spec;
 
 /**
@@ -49,10 +52,40 @@ abstract class Subcommand implements Callable<Integer> {
 	/** Refuses options that say nothing where another one is given. */
 	void refuse(String beside, String... options) {
 		for (String option : options) {
-			if (this.spec.commandLine().getParseResult().hasMatchedOption(option)) {
+			if (hasOption(option)) {
 				throw new InvalidInputException(option, "has no meaning with " + beside, "leave one of them out");
 			}
 		}
+	}
+
+	CommandSpec spec() {
+		return this.spec;
+	}
+
+	boolean hasOption(String option) {
+		return this.spec.commandLine().getParseResult().hasMatchedOption(option);
+	}
+
+	/** What was given on the command line, one argument for each value. */
+	List<String> arguments() {
+		List<String> arguments = new ArrayList<>();
+		for (OptionSpec option : this.spec.options()) {
+			if (option.typeInfo().isBoolean()) {
+				// one that all commands share may stand before this command
+				if (Boolean.TRUE.equals(option.getValue())) {
+					arguments.add(option.longestName());
+				}
+			}
+			else if (hasOption(option.longestName())) {
+				option.originalStringValues().forEach((value) -> arguments.add(option.longestName() + "=" + value));
+			}
+		}
+		return arguments;
+	}
+
+	/** Gives all options their values again. */
+	void reparse(List<String> arguments) {
+		this.spec.commandLine().parseArgs(arguments.toArray(String[]::new));
 	}
 
 	ProgressBar progress(String label, long total) {
