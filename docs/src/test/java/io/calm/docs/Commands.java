@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -127,7 +128,8 @@ final class Commands {
 
 	/** In the file of a run, the keys are options of {@code calm train}. */
 	static void checkRunKey(String where, String key) {
-		assertThat(new CommandLine(new CalmCommand()).getSubcommands().get("train").getCommandSpec().optionsMap())
+		CommandLine train = Objects.requireNonNull(new CommandLine(new CalmCommand()).getSubcommands().get("train"));
+		assertThat(train.getCommandSpec().optionsMap())
 			.as("%s: options of a run", where)
 			.containsKey("--" + key);
 	}

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 import com.google.gson.GsonBuilder;
@@ -37,7 +38,8 @@ class RunSchemaTests {
 	}
 
 	private static JsonObject schema() {
-		CommandSpec train = CalmCommand.commandLine().getSubcommands().get("train").getCommandSpec();
+		CommandSpec train = Objects.requireNonNull(CalmCommand.commandLine().getSubcommands().get("train"))
+			.getCommandSpec();
 		JsonObject properties = new JsonObject();
 		for (Map.Entry<String, OptionSpec> key : RunFile.keys(train).entrySet()) {
 			properties.add(key.getKey(), property(key.getValue()));
