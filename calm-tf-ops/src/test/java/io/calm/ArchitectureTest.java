@@ -38,7 +38,7 @@ class ArchitectureTest {
 	 * one that exists has to be listed. The root itself may use them all.
 	 */
 	private static final Map<String, Set<String>> ARROWS = Map.ofEntries(Map.entry("input", Set.of()),
-			Map.entry("graph", Set.of("input")), Map.entry("text", Set.of("input")),
+			Map.entry("hub", Set.of("input")), Map.entry("graph", Set.of("input")), Map.entry("text", Set.of("input")),
 			Map.entry("sampling", Set.of("input")), Map.entry("checkpoint", Set.of("graph", "input")),
 			Map.entry("layer", Set.of("graph")), Map.entry("autoencoder", Set.of("layer", "graph", "input")),
 			Map.entry("head", Set.of("autoencoder", "layer", "graph", "input")),

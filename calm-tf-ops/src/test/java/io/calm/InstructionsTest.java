@@ -90,7 +90,7 @@ class InstructionsTest {
 		try (GenerationEngine model = Calm.train((training) -> training.corpus(text)
 			.tokenizer(new ByteTokenizer())
 			.autoencoder((shape) -> shape.patchSize(patchSize).hiddenSize(32).intermediateSize(64).latentSize(16),
-					length(300, 16, 5e-3))
+					length(100, 16, 5e-3))
 			.languageModel("nano", (shape) -> shape.hiddenSize(32).heads(2).noiseSize(8).samples(4).targets(5),
 					length(20, 16, 3e-3))
 			.program(TinyModel.PROGRAM)
@@ -99,6 +99,8 @@ class InstructionsTest {
 		}
 		try (GenerationEngine model = Calm.train((training) -> training.base(base)
 			.corpus(this.questions)
+			// which has seen no end of a short text yet
+			.autoencoder(length(300, 16, 5e-3))
 			.languageModel(length(150, 16, 3e-3))
 			.program(TinyModel.PROGRAM)
 			.output(this.directory.resolve("tuned")))) {

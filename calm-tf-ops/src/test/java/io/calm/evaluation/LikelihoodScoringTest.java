@@ -87,12 +87,13 @@ class LikelihoodScoringTest {
 	void anAnswerIsScoredUpToItsEnd(@TempDir Path directory) throws IOException {
 		BaselineConfig bytes = TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0);
 		Path model = directory.resolve("bytes");
-		TinyModel.write(model, bytes, -6);
+		TinyModel.write(model, bytes, -8);
 		Path answers = Files.writeString(directory.resolve("answers.jsonl"),
 				"{\"prompt\": \"q\", \"completion\": \"a\"}\n".repeat(1500));
 		int[] document = { 1, new ByteTokenizer().encode("q")[0], new ByteTokenizer().encode("a")[0], 2 };
 		try (TokenStore data = TokenStore.of(Corpus.of(answers), new ByteTokenizer());
 				Enumeration exact = new Enumeration(model, bytes)) {
+			assertThat(exact.next(Arrays.copyOf(document, 2))[2]).as("paths that end weigh").isBetween(0.05f, 0.9f);
 			LikelihoodScore score = new LikelihoodScoring(2, 2, 50, 0, 1).score(model, data, TinyModel.PROGRAM);
 			assertThat(score.tokens()).as("the prompt is not scored").isEqualTo(2 * 1500);
 			assertThat(score.everyPosition().positions()).isEqualTo(2 * 1500);
@@ -104,7 +105,6 @@ class LikelihoodScoringTest {
 				assertThat(score.patchAligned().brier()[n]).as("Brier-" + (n + 1))
 					.isCloseTo(brier[n], within(1e-6 + 4 * score.patchAligned().brierErrors()[n]));
 			}
-			assertThat(exact.next(Arrays.copyOf(document, 2))[2]).as("paths that end weigh").isBetween(0.05f, 0.9f);
 			double end = exact.next(Arrays.copyOf(document, 3))[2];
 			double[] second = exact.brierOfTwo(Arrays.copyOf(document, 3), new double[] { end, end });
 			for (int n = 0; n < 2; n++) {

@@ -129,9 +129,7 @@ final class Commands {
 	/** In the file of a run, the keys are options of {@code calm train}. */
 	static void checkRunKey(String where, String key) {
 		CommandLine train = Objects.requireNonNull(new CommandLine(new CalmCommand()).getSubcommands().get("train"));
-		assertThat(train.getCommandSpec().optionsMap())
-			.as("%s: options of a run", where)
-			.containsKey("--" + key);
+		assertThat(train.getCommandSpec().optionsMap()).as("%s: options of a run", where).containsKey("--" + key);
 	}
 
 	private void maven(String where, List<String> arguments) {

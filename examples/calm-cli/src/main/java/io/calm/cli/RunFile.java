@@ -19,6 +19,7 @@ import org.snakeyaml.engine.v2.api.LoadSettings;
 import org.snakeyaml.engine.v2.common.FlowStyle;
 import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
+import org.snakeyaml.engine.v2.nodes.Tag;
 import org.snakeyaml.engine.v2.schema.FailsafeSchema;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
@@ -110,7 +111,7 @@ final class RunFile {
 		keys.forEach((each) -> known.addOption(OptionSpec.builder("--" + each).build()));
 		List<String> similar = new UnmatchedArgumentException(new CommandLine(known), List.of("--" + key))
 			.getSuggestions();
-		return similar.isEmpty() ? "see 'calm " + "train --help' for all of them"
+		return similar.isEmpty() ? "see 'calm train --help' for all of them"
 				: "write \"" + similar.get(0).substring(2) + "\", or see 'calm train --help'";
 	}
 
@@ -119,6 +120,7 @@ final class RunFile {
 			.setLabel(file.toString())
 			// every value is a string, as on the command line
 			.setSchema(new FailsafeSchema())
+			.setTagConstructors(Map.of(Tag.NULL, (node) -> ""))
 			.setAllowDuplicateKeys(false)
 			.setMaxAliasesForCollections(0)
 			.setCodePointLimit(MOST_BYTES)

@@ -68,15 +68,16 @@ abstract class Subcommand implements Callable<Integer> {
 
 	/** What was given on the command line, one argument for each value. */
 	List<String> arguments() {
-		List<String> arguments = new ArrayList<>();
+		// what all commands share may stand before this command
+		List<String> arguments = new ArrayList<>(calm().arguments());
 		for (OptionSpec option : this.spec.options()) {
-			if (option.typeInfo().isBoolean()) {
-				// one that all commands share may stand before this command
-				if (Boolean.TRUE.equals(option.getValue())) {
-					arguments.add(option.longestName());
-				}
+			if (option.inherited() || !hasOption(option.longestName())) {
+				continue;
 			}
-			else if (hasOption(option.longestName())) {
+			if (option.typeInfo().isBoolean()) {
+				arguments.add(option.longestName());
+			}
+			else {
 				option.originalStringValues().forEach((value) -> arguments.add(option.longestName() + "=" + value));
 			}
 		}

@@ -92,8 +92,7 @@ class FineTuneTests {
 	@EnabledIfSystemProperty(named = "calm.long", matches = "true")
 	void learnsToSortTickets(CapturedOutput output) {
 		assertThat(fineTune("--finetune.categories=true", "--finetune.patches=64", "--finetune.autoencoder.steps=300",
-				"--finetune.autoencoder.learning-rate=0.003", "--finetune.steps=300",
-				"--finetune.learning-rate=0.003"))
+				"--finetune.autoencoder.learning-rate=0.003", "--finetune.steps=300", "--finetune.learning-rate=0.003"))
 			.isZero();
 		List<Double> right = Pattern.compile("([\\d.]+) % ± [\\d.]+ of 200 answers are right")
 			.matcher(output)
