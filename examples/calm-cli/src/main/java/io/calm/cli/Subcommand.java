@@ -84,9 +84,11 @@ abstract class Subcommand implements Callable<Integer> {
 		return arguments;
 	}
 
-	/** Gives all options their values again. */
+	/** Gives all options their values again, those too that all commands share. */
 	void reparse(List<String> arguments) {
-		this.spec.commandLine().parseArgs(arguments.toArray(String[]::new));
+		List<String> all = new ArrayList<>(List.of(this.spec.name()));
+		all.addAll(arguments);
+		this.spec.root().commandLine().parseArgs(all.toArray(String[]::new));
 	}
 
 	ProgressBar progress(String label, long total) {
