@@ -118,15 +118,15 @@ class FineTune : Callable<Int> {
             TokenStore.of(unseen, tokenizer).use { held ->
                 println("Before: $base")
                 val before = score(base, held)
-                val show: (GenerationEngine) -> Unit = if (held.given(0) > 0) { model -> answer(model, unseen) } else ::write
-                Calm.open(base).use(show)
+                fun show(model: GenerationEngine) = if (held.given(0) > 0) answer(model, unseen) else write(model)
+                Calm.open(base).use(::show)
 
                 println("\nTraining on")
                 val tuned = tracking.use { train(text, unseen, it) }
 
                 println("\nAfter: $output")
                 val after = score(output, held)
-                tuned.use(show)
+                tuned.use(::show)
                 println()
                 compare("BrierLM", before.brierLm(), before.error(), after.brierLm(), after.error())
                 compare("100 Brier-1", 100 * before.brier()[0], 100 * before.brierErrors()[0],
