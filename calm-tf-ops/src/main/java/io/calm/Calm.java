@@ -1,9 +1,12 @@
 package io.calm;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.function.Consumer;
 
 import io.calm.generation.GenerationEngine;
+import io.calm.hub.Hub;
+import io.calm.hub.ModelName;
 
 /**
  * Continuous autoregressive language models (Shao et al., arXiv 2510.27688) in a few
@@ -35,6 +38,32 @@ public final class Calm {
 		CalmTraining options = new CalmTraining();
 		training.accept(options);
 		return open(options.run());
+	}
+
+	/**
+	 * Tries a training out: checks its options, reads its text, and does a few steps of
+	 * each phase. Nothing is written.
+	 * @param training as for {@link #train}
+	 * @return sizes and times
+	 * @throws io.calm.input.InvalidInputException if the training would be refused
+	 */
+	public static TrainingTrial tryOut(Consumer<CalmTraining> training) {
+		CalmTraining options = new CalmTraining();
+		training.accept(options);
+		return options.tryOut();
+	}
+
+	/**
+	 * Fetches a model directory from Hugging Face, or the hub that the environment names,
+	 * into the cache that Python uses too. What is there is not fetched again.
+	 * @param model {@code hf:OWNER/NAME} or {@code hf:OWNER/NAME@REVISION}
+	 * @return the directory, for {@link #open} and {@link CalmTraining#base}
+	 * @throws io.calm.input.InvalidInputException if the hub does not give it away
+	 * @see Hub#ofEnvironment()
+	 */
+	public static Path pull(String model) {
+		return Hub.ofEnvironment().pull(ModelName.of(model), List.of(), (file, bytes, size) -> {
+		});
 	}
 
 	/**

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -27,6 +28,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
+import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
@@ -38,6 +40,7 @@ import io.calm.training.LanguageModelTrainer;
 import io.calm.training.Sample;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
+import io.calm.training.Trial;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -62,6 +65,8 @@ public final class CalmTraining {
 	private static final int COMPARED_PATCH_SIZE = 4;
 
 	private static final String LANGUAGE_MODEL = "language-model";
+
+	private static final String BASELINE = "baseline";
 
 	private @Nullable Corpus corpus;
 
@@ -92,6 +97,9 @@ public final class CalmTraining {
 	private @Nullable Baseline baseline;
 
 	private ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
+
+	private Consumer<Path> files = (directory) -> {
+	};
 
 	private final List<TrainingListener> listeners = new ArrayList<>();
 
@@ -167,8 +175,10 @@ public final class CalmTraining {
 	 * A finished model to begin with, in place of random weights: the language model is
 	 * trained on, with the base's tokenizer and over its autoencoder, which stays as it
 	 * is unless {@link #autoencoder(Consumer)} says how to train it on too. Evaluations
-	 * begin with the base, as step 0.
-	 * @param directory of a CALM model with its tokenizer and its autoencoder
+	 * begin with the base, as step 0. A baseline Transformer is trained on too, as
+	 * {@link #languageModel(Consumer)} says; its patches are tokens.
+	 * @param directory of a CALM model with its tokenizer and its autoencoder, or of a
+	 * baseline with its tokenizer
 	 * @return this
 	 */
 	public CalmTraining base(Path directory) {
@@ -274,33 +284,91 @@ public final class CalmTraining {
 		return this;
 	}
 
+	/**
+	 * Writes further files into the model directory, beside the weights of every
+	 * checkpoint.
+	 * @param files writes them into the directory it is given; none by default
+	 * @return this
+	 */
+	public CalmTraining files(Consumer<Path> files) {
+		this.files = files;
+		return this;
+	}
+
 	Path run() {
-		Path target = given("output", "name the model directory to write", this.output);
-		Corpus text = given("corpus", "name the text to train on", this.corpus);
+		Path target = target();
+		Corpus text = text();
 		try (OutputLock lock = OutputLock.of(target)) {
-			if (Files.exists(target)) {
-				throw new InvalidInputException(target.toString(), "exists already",
-						"give another output directory, or remove it");
-			}
+			refuseExisting(target);
 			return train(text, target);
 		}
 	}
 
-	private Path train(Corpus text, Path target) {
-		Trained trained;
+	TrainingTrial tryOut() {
+		refuseExisting(target());
+		Trained trained = trained();
+		Tokenizer tokens = openTokenizer();
+		try (TokenStore data = TokenStore.of(text(), tokens)) {
+			if (this.unseen != null) {
+				TokenStore.of(this.unseen, tokens).close();
+			}
+			return new TrainingTrial(data.documents(), data.tokens(), trained.tryOut().apply(tokens, data));
+		}
+		finally {
+			closeTokenizer(tokens);
+		}
+	}
+
+	private Path target() {
+		return given("output", "name the model directory to write", this.output);
+	}
+
+	private Corpus text() {
+		return given("corpus", "name the text to train on", this.corpus);
+	}
+
+	private static void refuseExisting(Path target) {
+		if (Files.exists(target)) {
+			throw new InvalidInputException(target.toString(), "exists already",
+					"give another output directory, or remove it");
+		}
+	}
+
+	private Trained trained() {
 		if (this.base != null) {
-			trained = fineTuned(this.base);
+			Trained trained = fineTuned(this.base);
 			this.tokenizerPath = this.base;
+			return trained;
 		}
-		else {
-			trained = (this.baseline != null) ? baseline(this.baseline) : calm();
-		}
-		Path work = Checkpoint.workOf(target);
-		Tokenizer tokens = (this.tokenizer != null) ? this.tokenizer : Tokenizer
+		return (this.baseline != null) ? baseline(this.baseline) : calm();
+	}
+
+	private Tokenizer openTokenizer() {
+		return (this.tokenizer != null) ? this.tokenizer : Tokenizer
 			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
+	}
+
+	private void closeTokenizer(Tokenizer tokens) {
+		if (this.tokenizer == null) {
+			tokens.close();
+		}
+	}
+
+	/** What belongs to a model beside its weights. */
+	private Consumer<Path> files(Tokenizer tokens) {
+		return (directory) -> {
+			tokens.save(directory);
+			this.files.accept(directory);
+		};
+	}
+
+	private Path train(Corpus text, Path target) {
+		Trained trained = trained();
+		Path work = Checkpoint.workOf(target);
+		Tokenizer tokens = openTokenizer();
 		try (TokenStore data = TokenStore.of(text, tokens);
 				TokenStore held = (this.unseen != null) ? TokenStore.of(this.unseen, tokens) : null) {
-			trained.train(tokens, data, held, work, target);
+			trained.train().run(tokens, data, held, work, target);
 			delete(work);
 			return target;
 		}
@@ -309,16 +377,17 @@ public final class CalmTraining {
 			throw ex;
 		}
 		finally {
-			if (this.tokenizer == null) {
-				tokens.close();
-			}
+			closeTokenizer(tokens);
 		}
 	}
 
-	/** A training whose options are good: it makes a model directory. */
-	private interface Trained {
+	/** A training whose options are good: it makes a model directory, or is tried out. */
+	private record Trained(Run train, BiFunction<Tokenizer, TokenStore, List<Trial>> tryOut) {
+	}
 
-		void train(Tokenizer tokens, TokenStore data, @Nullable TokenStore unseen, Path work, Path target);
+	private interface Run {
+
+		void run(Tokenizer tokens, TokenStore data, @Nullable TokenStore unseen, Path work, Path target);
 
 	}
 
@@ -335,21 +404,30 @@ public final class CalmTraining {
 				(this.autoencoderTraining != null) ? this.autoencoderTraining : (training) -> {
 				});
 		TrainingOptions modelOptions = options(this.modelTraining);
-		return (tokens, data, unseen, work, target) -> {
-			AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
-				.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
-			if (this.autoencoderShape != null) {
-				this.autoencoderShape.accept(shape);
-			}
-			AutoencoderConfig config = shape.build();
+		return new Trained((tokens, data, unseen, work, target) -> {
+			AutoencoderConfig config = autoencoderConfig(tokens);
 			// what cannot be a model is refused before its autoencoder is trained
 			model.build(config);
 			Path autoencoder = autoencoderTrainer(config, autoencoderOptions, unseen).train(data,
-					work.resolve(ModelFiles.AUTOENCODER), tokens::save);
+					work.resolve(ModelFiles.AUTOENCODER), files(tokens));
 			Path languageModel = modelTrainer(model::build, modelOptions, unseen).train(autoencoder, data,
-					work.resolve(LANGUAGE_MODEL), tokens::save);
+					work.resolve(LANGUAGE_MODEL), files(tokens));
 			finish(languageModel, autoencoder, target);
-		};
+		}, (tokens, data) -> {
+			AutoencoderConfig config = autoencoderConfig(tokens);
+			LanguageModelTrainer languageModel = modelTrainer(model::build, modelOptions, null);
+			return List.of(autoencoderTrainer(config, autoencoderOptions, null).tryOut(data),
+					languageModel.tryOut(config, data));
+		});
+	}
+
+	private AutoencoderConfig autoencoderConfig(Tokenizer tokens) {
+		AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
+			.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
+		if (this.autoencoderShape != null) {
+			this.autoencoderShape.accept(shape);
+		}
+		return shape.build();
 	}
 
 	private Trained fineTuned(Path directory) {
@@ -360,6 +438,10 @@ public final class CalmTraining {
 		ModelDirectory model = ModelDirectory.open(directory);
 		CalmConfig config;
 		try (TensorFile weights = model.weights()) {
+			if (ModelKind.of(directory, weights) == ModelKind.BASELINE) {
+				refuseBeside("autoencoder", this.autoencoderTraining != null);
+				return fineTunedBaseline(model, ModelConfigs.baseline(model, weights));
+			}
 			config = ModelConfigs.calm(model, weights);
 		}
 		Path baseAutoencoder = model.autoencoder()
@@ -369,16 +451,37 @@ public final class CalmTraining {
 		@Nullable TrainingOptions autoencoderOptions = (this.autoencoderTraining != null) ? options(this.autoencoderTraining)
 				: null;
 		TrainingOptions modelOptions = options(this.modelTraining);
-		return (tokens, data, unseen, work, target) -> {
+		return new Trained((tokens, data, unseen, work, target) -> {
 			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
 			Path autoencoder = (autoencoderOptions == null) ? baseAutoencoder
 					: autoencoderTrainer(ModelConfigs.autoencoder(ModelDirectory.open(baseAutoencoder)),
 							autoencoderOptions, unseen)
-						.fineTune(baseAutoencoder, data, work.resolve(ModelFiles.AUTOENCODER), tokens::save);
+						.fineTune(baseAutoencoder, data, work.resolve(ModelFiles.AUTOENCODER), files(tokens));
 			Path languageModel = modelTrainer((shape) -> config, modelOptions, unseen).fineTune(directory, autoencoder,
-					data, work.resolve(LANGUAGE_MODEL), tokens::save);
+					data, work.resolve(LANGUAGE_MODEL), files(tokens));
 			finish(languageModel, autoencoder, target);
-		};
+		}, (tokens, data) -> {
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
+			AutoencoderConfig shape = ModelConfigs.autoencoder(ModelDirectory.open(baseAutoencoder));
+			List<Trial> trials = new ArrayList<>();
+			if (autoencoderOptions != null) {
+				trials.add(autoencoderTrainer(shape, autoencoderOptions, null).tryOut(data));
+			}
+			trials.add(modelTrainer((any) -> config, modelOptions, null).tryOut(shape, data));
+			return trials;
+		});
+	}
+
+	private Trained fineTunedBaseline(ModelDirectory model, BaselineConfig config) {
+		TrainingOptions options = options(this.modelTraining);
+		return new Trained((tokens, data, unseen, work, target) -> {
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
+			finish(baselineTrainer(config, options, unseen).fineTune(model.path(), data, work.resolve(BASELINE),
+					files(tokens)), target);
+		}, (tokens, data) -> {
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
+			return List.of(baselineTrainer(config, options, null).tryOut(data));
+		});
 	}
 
 	private static void refuseBeside(String what, boolean given) {
@@ -411,9 +514,10 @@ public final class CalmTraining {
 		return new LanguageModelTrainer(config, options, this.program, this.listeners, sampled(brierLm));
 	}
 
-	private static void finish(Path languageModel, Path autoencoder, Path target) {
+	private void finish(Path languageModel, Path autoencoder, Path target) {
 		ModelDirectory.write(target, (directory) -> {
 			ModelDirectory.open(languageModel).copyTo(directory);
+			this.files.accept(directory);
 			ModelDirectory.open(autoencoder).copyTo(directory.resolve(ModelFiles.AUTOENCODER));
 		});
 	}
@@ -423,20 +527,31 @@ public final class CalmTraining {
 		chosen.shape().accept(shape);
 		BackboneConfig backbone = shape.build();
 		TrainingOptions options = options(chosen.training());
-		return (tokens, data, unseen, work, target) -> {
-			BaselineConfig config = new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(),
-					tokens.bosId(), tokens.eosId());
-			Evaluation likelihood = (unseen != null)
-					? Evaluation
-						.ofBaseline(unseen,
-								new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE),
-										COMPARED_PATCH_SIZE, 2, EVALUATED_POSITIONS, 1),
-								this.program)
-					: Evaluation.NONE;
-			Path directory = new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood))
-				.train(data, work.resolve("baseline"), tokens::save);
-			ModelDirectory.write(target, (model) -> ModelDirectory.open(directory).copyTo(model));
-		};
+		return new Trained(
+				(tokens, data, unseen, work,
+						target) -> finish(baselineTrainer(config(tokens, backbone), options, unseen).train(data,
+								work.resolve(BASELINE), files(tokens)), target),
+				(tokens, data) -> List.of(baselineTrainer(config(tokens, backbone), options, null).tryOut(data)));
+	}
+
+	private static BaselineConfig config(Tokenizer tokens, BackboneConfig backbone) {
+		return new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(), tokens.bosId(), tokens.eosId());
+	}
+
+	private BaselineTrainer baselineTrainer(BaselineConfig config, TrainingOptions options,
+			@Nullable TokenStore unseen) {
+		Evaluation likelihood = (unseen != null) ? Evaluation.ofBaseline(unseen,
+				new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE), COMPARED_PATCH_SIZE, 2,
+						EVALUATED_POSITIONS, 1),
+				this.program) : Evaluation.NONE;
+		return new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood));
+	}
+
+	private void finish(Path baseline, Path target) {
+		ModelDirectory.write(target, (directory) -> {
+			ModelDirectory.open(baseline).copyTo(directory);
+			this.files.accept(directory);
+		});
 	}
 
 	private Evaluation sampled(Evaluation scored) {

@@ -1,7 +1,9 @@
 package io.calm.spring;
 
 import java.util.List;
-import java.util.stream.Collectors;
+import java.util.Objects;
+
+import io.calm.text.PlainChat;
 
 import org.springframework.ai.chat.messages.Message;
 
@@ -14,12 +16,10 @@ public interface ChatPromptFormat {
 
 	/**
 	 * The texts of the messages, one below the other: what a model that has only read
-	 * documents can continue.
+	 * documents can continue, and the form in which conversations are trained on.
 	 */
-	ChatPromptFormat PLAIN = (messages) -> messages.stream()
-		.map(Message::getText)
-		.filter((text) -> text != null && !text.isEmpty())
-		.collect(Collectors.joining("\n"));
+	ChatPromptFormat PLAIN = (messages) -> PlainChat
+		.prompt(messages.stream().map((message) -> Objects.requireNonNullElse(message.getText(), "")).toList());
 
 	/**
 	 * Turns a conversation into the prompt that the model continues.

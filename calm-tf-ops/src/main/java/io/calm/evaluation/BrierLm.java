@@ -36,6 +36,10 @@ import org.tensorflow.types.TInt64;
  * with the truth and with each other. Patches of fewer tokens are rolled out: what was
  * drawn first is appended, after every patch of a block at once, until there are four
  * tokens; see {@link Brier#add(int, int[], int[], int[], int)}.
+ * <p>
+ * Of a prompt with its answer, only the patches of the answer are scored. An answer may
+ * be shorter than four tokens: behind its EOS it goes on with PAD, and so do the draws
+ * behind theirs.
  *
  * @param patches P, the length of the blocks, which shifts the score: report it with it
  * @param batch blocks per native call
@@ -76,6 +80,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
 				TokenBlocks blocks = TokenBlocks.sequential(data, config.patchSize(), this.patches, config.padId());
+				Ending ending = new Ending(config.eosId(), config.padId());
 				long scored = 0;
 				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
 				for (long i = 0; i < calls && (this.limit == 0 || scored < this.limit); i++) {
@@ -86,7 +91,7 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 						.feed(draw, new long[] { this.seed, i })
 						.run()) {
 						long rest = (this.limit == 0) ? Long.MAX_VALUE : this.limit - scored;
-						scored += add(estimates, block, drawn.stream().map(call::get).toList(), config.padId(), rest);
+						scored += add(estimates, block, data, drawn.stream().map(call::get).toList(), ending, rest);
 					}
 				}
 			}
@@ -119,25 +124,52 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 		return drawn;
 	}
 
-	/** Compares the draws after each patch with the next ones of the same document. */
-	private static long add(Estimates estimates, TokenBatch block, List<int[]> drawn, int padId, long limit) {
+	/**
+	 * Compares the draws after each patch with what really follows it.
+	 */
+	private long add(Estimates estimates, TokenBatch block, TokenStore data, List<int[]> drawn, Ending ending,
+			long limit) {
 		int size = block.patchSize();
 		long scored = 0;
 		for (int i = 0; i < block.documents().length && scored < limit; i++) {
-			int last = i + drawn.size();
-			boolean sameDocument = last / block.patches() == i / block.patches() && block.documents()[i] != 0
-					&& block.documents()[i] == block.documents()[last];
-			if (sameDocument) {
-				int from = (i + 1) * size;
-				int[] truth = Arrays.copyOfRange(block.tokens(), from, from + BrierScore.LENGTH);
-				if (Arrays.stream(truth).noneMatch((token) -> token == padId)) {
-					estimates.add(block.sources()[i + 1], Brier.estimate(path(drawn, i * DRAWS, size),
-							path(drawn, i * DRAWS + 1, size), truth, size));
-					scored++;
-				}
+			boolean follows = (i + 1) % block.patches() != 0 && block.documents()[i] != 0
+					&& block.documents()[i] == block.documents()[i + 1] && block.counted()[i + 1] == 1;
+			if (!follows) {
+				continue;
+			}
+			int source = block.sources()[i + 1];
+			boolean answer = data.given(source) > 0;
+			int[] truth = truth(block, i, answer, ending);
+			if (truth.length == BrierScore.LENGTH) {
+				int[] first = path(drawn, i * DRAWS, size);
+				int[] second = path(drawn, i * DRAWS + 1, size);
+				estimates.add(source, Brier.estimate(answer ? ending.shown(first, first, size) : first,
+						answer ? ending.shown(second, first, size) : second, truth, size));
+				scored++;
 			}
 		}
 		return scored;
+	}
+
+	/**
+	 * The tokens behind a patch in its document, or none if there are too few. Behind the
+	 * end of an answer there may be fewer: there it goes on with PAD.
+	 */
+	private static int[] truth(TokenBatch block, int patch, boolean answer, Ending ending) {
+		int from = (patch + 1) * block.patchSize();
+		int length = 0;
+		while (length < BrierScore.LENGTH && from + length < block.tokens().length) {
+			int at = (from + length) / block.patchSize();
+			if (at / block.patches() != patch / block.patches() || block.documents()[at] != block.documents()[patch]) {
+				break;
+			}
+			length++;
+		}
+		int[] truth = Arrays.copyOfRange(block.tokens(), from, from + length);
+		if (answer) {
+			return ending.continued(truth, BrierScore.LENGTH);
+		}
+		return Arrays.stream(truth).anyMatch((token) -> token == ending.padId()) ? new int[0] : truth;
 	}
 
 	/** A row of each draw, one after the other. */

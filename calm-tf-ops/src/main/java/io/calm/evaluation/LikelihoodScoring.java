@@ -2,6 +2,7 @@ package io.calm.evaluation;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 import io.calm.checkpoint.ModelDirectory;
@@ -93,10 +94,12 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 			EntryPoint predict = builder.entryPoint()
 				.fetching(prediction.crossEntropy())
 				.fetching(prediction.squares().toArray(Fetch<?>[]::new))
+				.fetching(prediction.path().toArray(Fetch<?>[]::new))
 				.fetching(prediction.agreement().toArray(Fetch<?>[]::new));
 			try (Program program = builder.build()) {
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
 				TokenBlocks blocks = TokenBlocks.sequential(data, this.patchSize, this.patches, config.padId());
+				Ending ending = new Ending(config.eosId(), config.padId());
 				Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier(), aligned);
 				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
 				for (long i = 0; i < calls && !full(sums); i++) {
@@ -110,7 +113,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 						.feed(next, following)
 						.feed(draw, new long[] { this.seed, i })
 						.run()) {
-						add(sums, block, owners, prediction.read(call));
+						add(sums, block, data, owners, prediction.read(call), ending);
 					}
 				}
 				return sums.score();
@@ -147,7 +150,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	 * Adds the positions of a call, the tokens behind row i of the same document in the
 	 * same block.
 	 */
-	private void add(Sums sums, TokenBatch block, int[] owners, Read read) {
+	private void add(Sums sums, TokenBatch block, TokenStore data, int[] owners, Read read, Ending ending) {
 		int length = block.patches() * block.patchSize();
 		for (int i = 0; i < owners.length && !full(sums); i++) {
 			int ahead = 0;
@@ -155,12 +158,15 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 					&& owners[i + ahead + 1] == owners[i]) {
 				ahead++;
 			}
-			int source = block.sources()[i / block.patchSize()];
-			if (ahead > 0) {
-				sums.crossEntropy().add(source, read.crossEntropy()[i]);
+			if (ahead == 0 || block.counted()[(i + 1) / block.patchSize()] == 0) {
+				continue;
 			}
-			if (ahead == N) {
-				double[] estimate = read.brier(i);
+			int source = block.sources()[i / block.patchSize()];
+			sums.crossEntropy().add(source, read.crossEntropy()[i]);
+			boolean answer = data.given(source) > 0;
+			int[] truth = Arrays.copyOfRange(block.tokens(), i + 1, i + 1 + ahead);
+			if (ahead == N || (answer && ending.hasEnded(truth, ahead))) {
+				double[] estimate = answer ? read.brier(i, truth, ending) : read.brier(i);
 				sums.everyPosition().add(source, estimate);
 				if ((i + 1) % block.patchSize() == 0) {
 					sums.patchAligned().add(source, estimate);
@@ -176,16 +182,18 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 	 * @param crossEntropy {@code [R]}, {@code −log p(y)} of the next token
 	 * @param squares {@code [R]} for each n = 1..4: {@code Σ p²} of the n-th token of the
 	 * path x1
+	 * @param path {@code [R]} for each n = 1..3: the n-th token of x1
 	 * @param agreement {@code [R]} for each n = 1..3: 1 where the n-th tokens of x1 and
 	 * x2 are the same, both drawn after the path of x1
 	 */
-	private record Prediction(Fetch<float[]> crossEntropy, List<Fetch<float[]>> squares,
+	private record Prediction(Fetch<float[]> crossEntropy, List<Fetch<float[]>> squares, List<Fetch<int[]>> path,
 			List<Fetch<float[]>> agreement) {
 
 		static Prediction of(Network network, BaselineTransformer baseline, Rollout rollout, Operand<TInt32> next,
 				Draws draws) {
 			Ops tf = network.tf();
 			List<Fetch<float[]>> squares = new ArrayList<>();
+			List<Fetch<int[]>> path = new ArrayList<>();
 			List<Fetch<float[]>> agreement = new ArrayList<>();
 			Operand<TFloat32> hidden = rollout.states();
 			NextToken first = NextToken.of(network, baseline, hidden, next, draws);
@@ -193,34 +201,52 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 			for (int n = 1; n <= N; n++) {
 				squares.add(Fetch.floats(step.squares()));
 				if (n < N) {
+					path.add(Fetch.ints(step.drawn()));
 					agreement.add(Fetch
 						.floats(tf.dtypes.cast(tf.math.equal(step.drawn(), step.drawnAgain()), TFloat32.class)));
 					hidden = rollout.proceed(tf.expandDims(step.drawn(), tf.constant(1)));
 					step = NextToken.of(network, baseline, hidden, next, draws);
 				}
 			}
-			return new Prediction(Fetch.floats(first.crossEntropy()), squares, agreement);
+			return new Prediction(Fetch.floats(first.crossEntropy()), squares, path, agreement);
 		}
 
 		Read read(Call call) {
 			return new Read(call.get(this.crossEntropy), this.squares.stream().map(call::get).toList(),
-					this.agreement.stream().map(call::get).toList());
+					this.path.stream().map(call::get).toList(), this.agreement.stream().map(call::get).toList());
 		}
 
 	}
 
 	/** The same as arrays. */
-	private record Read(float[] crossEntropy, List<float[]> squares, List<float[]> agreement) {
+	private record Read(float[] crossEntropy, List<float[]> squares, List<int[]> path, List<float[]> agreement) {
 
 		/** Brier-1..4 of the tokens behind a row. */
 		double[] brier(int row) {
+			return brier(row, N, N);
+		}
+
+		/** The same where the truth, and the path that was drawn, may end. */
+		double[] brier(int row, int[] truth, Ending ending) {
+			int[] drawn = this.path.stream().mapToInt((tokens) -> tokens[row]).toArray();
+			return brier(row, ending.length(truth, N), ending.length(drawn, N));
+		}
+
+		/**
+		 * Behind the end of a sequence, all is certain.
+		 * @param known tokens of the truth up to its end
+		 * @param path tokens of x1 up to its end
+		 */
+		private double[] brier(int row, int known, int path) {
 			double[] estimate = new double[N];
 			double likelihood = 1;
 			double agreeing = 1;
 			for (int n = 0; n < N; n++) {
-				likelihood *= Math.exp(-this.crossEntropy[row + n]);
-				estimate[n] = 2 * likelihood - agreeing * this.squares.get(n)[row];
-				if (n < N - 1) {
+				if (n < known) {
+					likelihood *= Math.exp(-this.crossEntropy[row + n]);
+				}
+				estimate[n] = 2 * likelihood - agreeing * ((n < path) ? this.squares.get(n)[row] : 1);
+				if (n < N - 1 && n < path) {
 					agreeing *= this.agreement.get(n)[row];
 				}
 			}

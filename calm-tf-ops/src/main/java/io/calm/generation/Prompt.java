@@ -3,6 +3,7 @@ package io.calm.generation;
 import java.util.Arrays;
 
 import io.calm.model.LanguageModelConfig;
+import io.calm.text.PromptTokens;
 import io.calm.text.Tokenizer;
 
 /**
@@ -15,34 +16,13 @@ import io.calm.text.Tokenizer;
  */
 record Prompt(int[] patches, int[] open, int[] tokens, String space) {
 
-	/** Something that white space may become one token with. */
-	private static final String WORD = "a";
-
 	/**
-	 * A text whose end does not keep the model from going on as in its training, where a
-	 * space and the word after it are mostly one token, and a space alone is a rare one.
-	 * So white space at the end is left to the continuation, as far as it would be other
-	 * tokens if a word came next.
+	 * The tokens of a text, without the white space at its end that belongs to a word.
 	 */
 	static Prompt of(String text, Tokenizer tokenizer, LanguageModelConfig config, boolean leftPadded) {
-		String words = text.stripTrailing();
-		String space = text.substring(words.length());
-		int[] tokens = tokenizer.encode(words);
-		if (!space.isEmpty()) {
-			int[] whole = tokenizer.encode(text);
-			int kept = Arrays.mismatch(whole, tokenizer.encode(text + WORD));
-			if (kept > tokens.length && Arrays.equals(tokens, Arrays.copyOf(whole, tokens.length))) {
-				int[] more = Arrays.copyOf(whole, kept);
-				String before = tokenizer.decode(tokens);
-				String written = tokenizer.decode(more);
-				if ((before + space).startsWith(written)) {
-					tokens = more;
-					space = space.substring(Math.max(0, written.length() - before.length()));
-				}
-			}
-		}
-		Prompt prompt = of(tokens, config, leftPadded);
-		return new Prompt(prompt.patches, prompt.open, tokens, space);
+		PromptTokens tokens = PromptTokens.of(text, tokenizer);
+		Prompt prompt = of(tokens.ids(), config, leftPadded);
+		return new Prompt(prompt.patches, prompt.open, tokens.ids(), tokens.space());
 	}
 
 	/**

@@ -73,7 +73,7 @@ final class BytePairTraining {
 		long characters = 0;
 		try (Stream<TextPiece> pieces = corpus.pieces()) {
 			for (Iterator<TextPiece> rest = pieces.iterator(); rest.hasNext() && characters < MOST_CHARACTERS;) {
-				String text = rest.next().text();
+				String text = rest.next().whole();
 				characters += text.length();
 				for (Matcher word = WORD.matcher(text); word.find();) {
 					if (counts.size() < MOST_WORDS || counts.containsKey(word.group())) {

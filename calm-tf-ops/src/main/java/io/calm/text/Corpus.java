@@ -1,14 +1,7 @@
 package io.calm.text;
 
-import com.google.gson.JsonParseException;
-import com.google.gson.Strictness;
-import com.google.gson.stream.JsonReader;
-import com.google.gson.stream.JsonToken;
-import com.google.gson.stream.MalformedJsonException;
 import io.calm.input.InvalidInputException;
-import java.io.EOFException;
 import java.io.IOException;
-import java.io.StringReader;
 import java.io.UncheckedIOException;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
@@ -30,10 +23,21 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Documents in {@code .txt}, {@code .jsonl}, {@code .txt.gz} and {@code .jsonl.gz} files
- * of UTF-8, streamed: no file is ever held as a whole. A line of a {@code .jsonl} file is
- * a document, a JSON object with its text in one field. A {@code .txt} file is a
- * document, or several where {@link Builder#documentStart} says so; its text is kept as
- * it is, line ends included. Empty documents are left out.
+ * of UTF-8, streamed: no file is ever held as a whole. A {@code .txt} file is a document,
+ * or several where {@link Builder#documentStart} says so; its text is kept as it is, line
+ * ends included. Empty documents are left out.
+ * <p>
+ * A line of a {@code .jsonl} file is a JSON object in one of three forms. Only what is
+ * not given counts in the loss of a training:
+ * <ul>
+ * <li>a text in one field, {@code text} unless {@link Builder#jsonField} names another;
+ * where a line has it, its other fields mean nothing;</li>
+ * <li>{@code prompt} and {@code completion}, each a string or a list of messages: the
+ * prompt is given;</li>
+ * <li>{@code messages}, a list of objects with the strings {@code role} and
+ * {@code content}: each message whose role is {@code assistant} becomes a document of its
+ * own, given the messages before it. {@link PlainChat} makes text of messages.</li>
+ * </ul>
  */
 public final class Corpus {
 
@@ -99,7 +103,7 @@ public final class Corpus {
 	 * {@code try (Stream<TextPiece> pieces = corpus.pieces())}. Consuming it throws
 	 * {@link InvalidInputException}, with the file and line, for text that is not UTF-8,
 	 * a broken gzip file, a broken JSON line or one of more than 64 MiB, a missing field
-	 * or one that is not a string, and for a corpus without any text.
+	 * or one of another type, and for a corpus without any text.
 	 * @return the pieces, those of one document in a row
 	 */
 	public Stream<TextPiece> pieces() {
@@ -171,7 +175,7 @@ public final class Corpus {
 		}
 
 		/**
-		 * The field of a JSON line that holds the text. Default: {@code text}.
+		 * The field of a JSON line that holds plain text. Default: {@code text}.
 		 * @param jsonField its name
 		 * @return this
 		 */
@@ -263,8 +267,12 @@ public final class Corpus {
 			else if (!this.json) {
 				addLine(line, startsLine);
 			}
+			else if (this.lines.midLine()) {
+				throw this.lines.invalid("is longer than " + (MAX_JSON_LINE >> 20) + " MiB",
+						"divide the document into several lines", null);
+			}
 			else if (!line.isBlank()) {
-				addDocument(jsonText(line, this.lines));
+				JsonLine.documents(line, Corpus.this.jsonField, this.lines).forEach(this::addDocument);
 			}
 		}
 
@@ -277,6 +285,16 @@ public final class Corpus {
 				putOut(false);
 			}
 			this.pending.append(line);
+		}
+
+		private void addDocument(TextPiece document) {
+			if (document.prompt() == null) {
+				addDocument(document.text());
+			}
+			else if (!document.whole().isEmpty()) {
+				this.ready.add(document);
+				this.anyText = true;
+			}
 		}
 
 		private void addDocument(String text) {
@@ -319,47 +337,6 @@ public final class Corpus {
 				end--;
 			}
 			return line.substring(0, end);
-		}
-
-		private String jsonText(String line, Lines lines) {
-			String field = Corpus.this.jsonField;
-			if (lines.midLine()) {
-				throw lines.invalid("is longer than " + (MAX_JSON_LINE >> 20) + " MiB",
-						"divide the document into several lines", null);
-			}
-			String text = null;
-			try (JsonReader reader = new JsonReader(new StringReader(line))) {
-				reader.setStrictness(Strictness.STRICT);
-				reader.beginObject();
-				while (reader.hasNext()) {
-					if (!reader.nextName().equals(field)) {
-						reader.skipValue();
-					}
-					else if (reader.peek() == JsonToken.STRING) {
-						text = reader.nextString();
-					}
-					else {
-						throw lines.invalid("the field \"" + field + "\" is not a string but " + reader.peek(),
-								"set jsonField to the field that holds the text", null);
-					}
-				}
-				reader.endObject();
-				// fails if anything follows
-				reader.peek();
-			}
-			catch (MalformedJsonException | EOFException | IllegalStateException | JsonParseException ex) {
-				// the parser's message may quote the text, which may be private
-				throw lines.invalid("is not a JSON object",
-						"put every document on a line of its own, as {\"" + field + "\": \"...\"}", null);
-			}
-			catch (IOException ex) {
-				throw new UncheckedIOException(ex);
-			}
-			if (text == null) {
-				throw lines.invalid("has no field \"" + field + "\"", "set jsonField to the field that holds the text",
-						null);
-			}
-			return text;
 		}
 
 	}

@@ -12,8 +12,11 @@ package io.calm.text;
  * for a patch of PAD only, [B, P]
  * @param sources for each patch the index of its document in the {@link TokenStore}; -1
  * for a patch of PAD only, [B, P]
+ * @param counted for each patch 1 if it is to be learned or scored, 0 if it is given, as
+ * a prompt is, or of PAD only, [B, P]
  */
-public record TokenBatch(int size, int patches, int patchSize, int[] tokens, int[] documents, int[] sources) {
+public record TokenBatch(int size, int patches, int patchSize, int[] tokens, int[] documents, int[] sources,
+		int[] counted) {
 
 	/**
 	 * Checks that all parts belong to one batch.
@@ -21,7 +24,7 @@ public record TokenBatch(int size, int patches, int patchSize, int[] tokens, int
 	 */
 	public TokenBatch {
 		if (tokens.length != size * patches * patchSize || documents.length != size * patches
-				|| sources.length != size * patches) {
+				|| sources.length != size * patches || counted.length != size * patches) {
 			throw new IllegalArgumentException(
 					"the arrays do not have the shape of %d blocks of %d patches of %d tokens".formatted(size, patches,
 							patchSize));

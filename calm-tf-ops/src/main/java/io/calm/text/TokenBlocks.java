@@ -6,6 +6,8 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Packs the documents of a store into blocks of P patches of K tokens. A document begins
@@ -14,9 +16,16 @@ import org.jspecify.annotations.Nullable;
  * computed from their index alone, in any order and from several threads, so the position
  * in the data is one number in a checkpoint.
  * <p>
+ * A prompt and its answer meet at a patch boundary, as they do in generation: the PADs
+ * before the prompt make it so. The answer must not lose sight of the prompt, so such a
+ * document lies in one block whole, with PAD before it if need be, and one that is longer
+ * than a block is left out.
+ * <p>
  * Takes 12 bytes of memory per document and 4 per block, twice while shuffling.
  */
 public final class TokenBlocks {
+
+	private static final Logger LOG = LoggerFactory.getLogger(TokenBlocks.class);
 
 	private final TokenStore store;
 
@@ -43,16 +52,24 @@ public final class TokenBlocks {
 		this.patches = patches;
 		this.padId = padId;
 		this.seed = seed;
-		long all = 0;
-		for (int document = 0; document < store.documents(); document++) {
-			all += patches(store.length(document));
-		}
-		this.blocks = (seed != null) ? all / patches : (all + patches - 1) / patches;
+		boolean anyPrompts = IntStream.range(0, store.documents()).anyMatch(this::isAnswer);
+		long all = anyPrompts ? starts(0, IntStream.range(0, store.documents()).toArray())[store.documents()]
+				: IntStream.range(0, store.documents()).mapToLong((document) -> patches(store.length(document))).sum();
+		this.blocks = (seed != null && !anyPrompts) ? all / patches : (all + patches - 1) / patches;
 		if (this.blocks == 0) {
-			throw new InvalidInputException("corpus",
-					"it is shorter than one block: %d tokens in %d documents make %d patches of %d tokens, a block has %d"
+			throw new InvalidInputException("corpus", anyPrompts
+					? "each of its %d prompts with its answer is longer than a block, which has %d patches of %d tokens"
+						.formatted(store.documents(), patches, patchSize)
+					: "it is shorter than one block: %d tokens in %d documents make %d patches of %d tokens, a block has %d"
 						.formatted(store.tokens(), store.documents(), all, patchSize, patches),
-					"make the block smaller or give more text");
+					anyPrompts ? "make the block larger" : "make the block smaller or give more text");
+		}
+		long tooLong = IntStream.range(0, store.documents()).filter((document) -> room(0, document) == 0).count();
+		if (tooLong > 0) {
+			LOG.warn(
+					"{} of {} documents are left out: with its answer, their prompt is longer than a block, which has {}"
+							+ " patches of {} tokens",
+					tooLong, store.documents(), patches, patchSize);
 		}
 		if (this.blocks > Integer.MAX_VALUE - 8) {
 			throw new InvalidInputException("corpus", "it makes " + this.blocks + " blocks, more than can be shuffled",
@@ -64,7 +81,9 @@ public final class TokenBlocks {
 	 * Blocks for training, without end: epoch after epoch, each with its own order of
 	 * documents and of blocks. Before a document stand 0 to K-1 PADs, another random
 	 * number in each epoch, so that a model sees its words at all places of a patch. The
-	 * patches that make no whole block at the end of an epoch are left out of it.
+	 * patches that make no whole block at the end of an epoch are left out of it. Prompts
+	 * with their answers fill blocks to different degrees in each order: what lies behind
+	 * the last block of an epoch is left out of it, or the last block is PAD.
 	 * @param store the documents; not closed by the blocks
 	 * @param patchSize tokens of a patch, K
 	 * @param patches patches of a block, P
@@ -115,7 +134,7 @@ public final class TokenBlocks {
 		Objects.checkIndex(index, batches);
 		TokenBatch batch = new TokenBatch(size, this.patches, this.patchSize,
 				new int[Math.multiplyExact(size, this.patches * this.patchSize)], new int[size * this.patches],
-				new int[size * this.patches]);
+				new int[size * this.patches], new int[size * this.patches]);
 		Arrays.fill(batch.tokens(), this.padId);
 		Arrays.fill(batch.sources(), -1);
 		for (int i = 0; i < size; i++) {
@@ -133,24 +152,28 @@ public final class TokenBlocks {
 
 	private void fill(TokenBatch batch, int row, Epoch epoch, long block) {
 		long first = block * this.patches;
-		int place = Arrays.binarySearch(epoch.starts, first);
-		place = (place >= 0) ? place : -place - 2;
-		int patch = 0;
-		for (int number = 1; patch < this.patches && place < epoch.order.length; number++, place++) {
+		long end = first + this.patches;
+		int number = 1;
+		for (int place = epoch.placeOf(first); place < epoch.order.length && epoch.starts[place] < end; place++) {
 			int document = epoch.order[place];
-			long patchInDocument = first + patch - epoch.starts[place];
-			int count = (int) Math.min(this.patches - patch, epoch.starts[place + 1] - first - patch);
-			int at = row * this.patches + patch;
-			Arrays.fill(batch.documents(), at, at + count, number);
+			int pads = leftPad(epoch.number, document);
+			long start = Math.max(first, epoch.starts[place]);
+			int count = (int) (Math.min(end, epoch.starts[place] + room(epoch.number, document)) - start);
+			if (count <= 0) {
+				continue;
+			}
+			int at = row * this.patches + (int) (start - first);
+			Arrays.fill(batch.documents(), at, at + count, number++);
 			Arrays.fill(batch.sources(), at, at + count, document);
 			// where the patches begin and end within the document, whose PADs lie before
 			// 0
-			long begin = patchInDocument * this.patchSize - leftPad(epoch.number, document);
+			long begin = (start - epoch.starts[place]) * this.patchSize - pads;
+			int given = isAnswer(document) ? (pads + this.store.given(document)) / this.patchSize : 0;
+			Arrays.fill(batch.counted(), at + given, at + count, 1);
 			long from = Math.max(0, begin);
 			long to = Math.min(this.store.length(document), begin + (long) count * this.patchSize);
 			this.store.read(document, from, batch.tokens(), at * this.patchSize + (int) (from - begin),
 					(int) (to - from));
-			patch += count;
 		}
 	}
 
@@ -164,12 +187,43 @@ public final class TokenBlocks {
 	}
 
 	private int leftPad(long epoch, int document) {
+		if (isAnswer(document)) {
+			return Math.floorMod(-this.store.given(document), this.patchSize);
+		}
 		return (this.seed != null) ? (int) Math.floorMod(mix(mix(this.seed, epoch), document), (long) this.patchSize)
 				: 0;
 	}
 
+	/** Whether a document is a prompt with its answer. */
+	private boolean isAnswer(int document) {
+		return this.store.given(document) > 0;
+	}
+
 	private long patches(long tokens) {
 		return (tokens + this.patchSize - 1) / this.patchSize;
+	}
+
+	/** The patches that a document takes; 0 if it is left out. */
+	private long room(long epoch, int document) {
+		long patches = patches(leftPad(epoch, document) + this.store.length(document));
+		return (isAnswer(document) && patches > this.patches) ? 0 : patches;
+	}
+
+	/** The first patch of each document in an order, and the end of the last. */
+	private long[] starts(long epoch, int[] order) {
+		long[] starts = new long[order.length + 1];
+		long end = 0;
+		for (int i = 0; i < order.length; i++) {
+			long patches = room(epoch, order[i]);
+			long rest = this.patches - end % this.patches;
+			if (isAnswer(order[i]) && patches > rest) {
+				end += rest;
+			}
+			starts[i] = end;
+			end += patches;
+		}
+		starts[order.length] = end;
+		return starts;
 	}
 
 	/**
@@ -215,11 +269,18 @@ public final class TokenBlocks {
 				shuffle(this.order, random);
 				shuffle(this.blocks, random);
 			}
-			this.starts = new long[this.order.length + 1];
-			for (int i = 0; i < this.order.length; i++) {
-				this.starts[i + 1] = this.starts[i]
-						+ patches(leftPad(number, this.order[i]) + store.length(this.order[i]));
+			this.starts = starts(number, this.order);
+		}
+
+		/** The place in the order of the first document that may reach into a patch. */
+		int placeOf(long patch) {
+			int place = Arrays.binarySearch(this.starts, patch);
+			place = (place >= 0) ? place : -place - 2;
+			// those that are left out begin where the next one does
+			while (place > 0 && this.starts[place - 1] == this.starts[place]) {
+				place--;
 			}
+			return place;
 		}
 
 	}

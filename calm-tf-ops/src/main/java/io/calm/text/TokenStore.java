@@ -18,6 +18,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Documents of token ids, read by position. They lie in a temporary file, so that a
@@ -35,6 +36,9 @@ public final class TokenStore implements AutoCloseable {
 	/** The document i has the ids from offsets[i] to offsets[i + 1] - 1. */
 	private final long[] offsets;
 
+	/** How many ids at the beginning of document i are given. */
+	private final int[] given;
+
 	private final String digest;
 
 	/**
@@ -45,6 +49,7 @@ public final class TokenStore implements AutoCloseable {
 
 	private TokenStore(Writer writer) throws IOException {
 		this.offsets = Arrays.copyOf(writer.offsets, writer.documents + 1);
+		this.given = Arrays.copyOf(writer.given, writer.documents);
 		this.digest = writer.finish();
 		List<IntBuffer> segments = new ArrayList<>();
 		for (long from = 0; from < tokens(); from += SEGMENT) {
@@ -57,8 +62,9 @@ public final class TokenStore implements AutoCloseable {
 	}
 
 	/**
-	 * The documents of a corpus, each as BOS, its tokens, EOS. Reads the corpus once, on
-	 * all cores.
+	 * The documents of a corpus, each as BOS, its tokens, EOS. A prompt and its answer
+	 * are divided into tokens as generation divides them. Reads the corpus once, on all
+	 * cores.
 	 * @param corpus the text
 	 * @param tokenizer makes tokens of it; not closed by the store
 	 * @return the store, to be closed by the caller
@@ -71,13 +77,19 @@ public final class TokenStore implements AutoCloseable {
 			while (rest.hasNext()) {
 				List<TextPiece> batch = batch(rest);
 				// encode is the slow part, and every piece is encoded for itself
-				List<int[]> ids = batch.parallelStream().map((piece) -> tokenizer.encode(piece.text())).toList();
+				List<Encoded> ids = batch.parallelStream().map((piece) -> Encoded.of(piece, tokenizer)).toList();
 				for (int i = 0; i < ids.size(); i++) {
-					if (!inDocument && ids.get(i).length > 0) {
+					int[] prompt = ids.get(i).prompt();
+					int[] text = ids.get(i).text();
+					if (!inDocument && (prompt != null || text.length > 0)) {
 						writer.write(tokenizer.bosId());
 						inDocument = true;
 					}
-					writer.write(ids.get(i));
+					if (prompt != null) {
+						writer.write(prompt);
+						writer.given(prompt.length + 1);
+					}
+					writer.write(text);
 					if (inDocument && batch.get(i).endsDocument()) {
 						writer.write(tokenizer.eosId());
 						writer.endDocument();
@@ -90,6 +102,19 @@ public final class TokenStore implements AutoCloseable {
 		catch (IOException ex) {
 			throw temporaryFileFailed(ex);
 		}
+	}
+
+	/** The ids of a piece; those of a prompt without the BOS before it. */
+	private record Encoded(int @Nullable [] prompt, int[] text) {
+
+		static Encoded of(TextPiece piece, Tokenizer tokenizer) {
+			if (piece.prompt() == null) {
+				return new Encoded(null, tokenizer.encode(piece.text()));
+			}
+			PromptTokens prompt = PromptTokens.of(piece.prompt(), tokenizer);
+			return new Encoded(prompt.ids(), tokenizer.encode(prompt.space() + piece.text()));
+		}
+
 	}
 
 	/**
@@ -145,6 +170,16 @@ public final class TokenStore implements AutoCloseable {
 	}
 
 	/**
+	 * The number of ids at the beginning of a document that are given and not learned: a
+	 * prompt with the BOS before it.
+	 * @param document its index, from 0
+	 * @return their number; 0 for plain text, of which everything is learned
+	 */
+	public int given(int document) {
+		return this.given[document];
+	}
+
+	/**
 	 * Reads ids of one document.
 	 * @param document its index, from 0
 	 * @param from the position of the first id within the document
@@ -174,8 +209,9 @@ public final class TokenStore implements AutoCloseable {
 	}
 
 	/**
-	 * Names the data: the same for the same ids in the same documents, on every machine.
-	 * @return SHA-256 over ids and boundaries, 64 hexadecimal digits
+	 * Names the data: the same for the same ids in the same documents with the same ones
+	 * given, on every machine.
+	 * @return SHA-256 over ids, boundaries and what is given, 64 hexadecimal digits
 	 */
 	public String digest() {
 		return this.digest;
@@ -208,7 +244,7 @@ public final class TokenStore implements AutoCloseable {
 		while (pieces.hasNext() && characters < BATCH) {
 			TextPiece piece = pieces.next();
 			batch.add(piece);
-			characters += piece.text().length();
+			characters += piece.whole().length();
 		}
 		return batch;
 	}
@@ -220,6 +256,10 @@ public final class TokenStore implements AutoCloseable {
 		long[] offsets = new long[1024];
 
 		int documents;
+
+		int[] given = new int[1024];
+
+		private boolean anyGiven;
 
 		private final MessageDigest sha256;
 
@@ -250,8 +290,17 @@ public final class TokenStore implements AutoCloseable {
 			this.tokens += ids.length;
 		}
 
+		/** Of the document that is being written. */
+		void given(int ids) {
+			this.given[this.documents] = ids;
+			this.anyGiven = true;
+		}
+
 		void endDocument() {
 			this.documents++;
+			if (this.documents == this.given.length) {
+				this.given = Arrays.copyOf(this.given, 2 * this.documents);
+			}
 			if (this.documents == this.offsets.length) {
 				this.offsets = Arrays.copyOf(this.offsets, 2 * this.documents);
 			}
@@ -262,6 +311,11 @@ public final class TokenStore implements AutoCloseable {
 			drain();
 			for (int i = 0; i <= this.documents; i++) {
 				this.sha256.update(this.buffer.putLong(this.offsets[i]).flip());
+				this.buffer.clear();
+			}
+			// plain text has the name that it always had
+			for (int i = 0; this.anyGiven && i < this.documents; i++) {
+				this.sha256.update(this.buffer.putInt(this.given[i]).flip());
 				this.buffer.clear();
 			}
 			return HexFormat.of().formatHex(this.sha256.digest());

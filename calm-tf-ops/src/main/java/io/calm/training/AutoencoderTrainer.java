@@ -71,8 +71,7 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 	}
 
 	private Path train(@Nullable Path base, TokenStore data, Path directory, Consumer<Path> files) {
-		TokenBlocks blocks = TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(),
-				this.config.padId(), this.options.seed());
+		TokenBlocks blocks = blocks(data);
 		try (TrainingProgram training = program(this.config, this.options, this.program)) {
 			training.begin(base);
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
@@ -82,14 +81,33 @@ public record AutoencoderTrainer(AutoencoderConfig config, TrainingOptions optio
 		}
 	}
 
+	/**
+	 * Does a few steps from random weights and writes nothing.
+	 * @param data the tokens
+	 * @return what the training would cost
+	 * @throws io.calm.input.InvalidInputException if the options or the data do not fit
+	 */
+	public Trial tryOut(TokenStore data) {
+		TokenBlocks blocks = blocks(data);
+		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+			training.begin(null);
+			return Trial.of(PHASE, ModelConfigs.settings(this.config), training, blocks, this.options);
+		}
+	}
+
+	private TokenBlocks blocks(TokenStore data) {
+		return TokenBlocks.shuffled(data, this.config.patchSize(), this.options.patches(), this.config.padId(),
+				this.options.seed());
+	}
+
 	static TrainingProgram program(AutoencoderConfig config, TrainingOptions options, ProgramOptions program) {
 		return TrainingProgram.build(program, options, config.patchSize(),
-				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
-				(builder, tokens, documents, draws) -> {
+				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."), (builder, sequences, draws) -> {
 					Network network = builder.network();
 					Autoencoder autoencoder = new Autoencoder(network, "", config);
-					VariationalObjective objective = VariationalObjective.of(network, autoencoder, tokens,
-							VariationalObjective.Noise.draw(network.tf(), draws, config, tokens.shape().get(0)));
+					VariationalObjective objective = VariationalObjective.of(network, autoencoder, sequences.tokens(),
+							VariationalObjective.Noise.draw(network.tf(), draws, config,
+									sequences.tokens().shape().get(0)));
 					return new TrainingProgram.Objective(objective.loss(),
 							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
 							Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(),

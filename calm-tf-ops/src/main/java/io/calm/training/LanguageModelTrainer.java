@@ -104,8 +104,7 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 			BiConsumer<Program, List<Variable>> loadAutoencoder, TokenStore data, Path directory,
 			Consumer<Path> files) {
 		CalmConfig config = this.config.apply(autoencoder);
-		TokenBlocks blocks = TokenBlocks.shuffled(data, config.patchSize(), this.options.patches(), config.padId(),
-				this.options.seed());
+		TokenBlocks blocks = blocks(config, data);
 		try (TrainingProgram training = program(config, autoencoder, this.options, this.program)) {
 			training.begin(base);
 			List<Variable> frozen = training.program().variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
@@ -117,10 +116,31 @@ public record LanguageModelTrainer(Function<AutoencoderConfig, CalmConfig> confi
 		}
 	}
 
+	/**
+	 * Does a few steps from random weights and writes nothing.
+	 * @param autoencoder the shape of the autoencoder, which needs not be trained
+	 * @param data the tokens
+	 * @return what the training would cost
+	 * @throws io.calm.input.InvalidInputException if the options or the data do not fit
+	 */
+	public Trial tryOut(AutoencoderConfig autoencoder, TokenStore data) {
+		CalmConfig config = this.config.apply(autoencoder);
+		TokenBlocks blocks = blocks(config, data);
+		try (TrainingProgram training = program(config, autoencoder, this.options, this.program)) {
+			training.begin(null);
+			return Trial.of(PHASE, ModelConfigs.settings(config), training, blocks, this.options);
+		}
+	}
+
+	private TokenBlocks blocks(CalmConfig config, TokenStore data) {
+		return TokenBlocks.shuffled(data, config.patchSize(), this.options.patches(), config.padId(),
+				this.options.seed());
+	}
+
 	static TrainingProgram program(CalmConfig config, AutoencoderConfig autoencoder, TrainingOptions options,
 			ProgramOptions program) {
-		return TrainingProgram.build(program, options, config.patchSize(), CalmNetwork::isParameter, (builder, tokens,
-				documents, draws) -> NextPatchObjective.of(builder, config, autoencoder, tokens, documents, draws));
+		return TrainingProgram.build(program, options, config.patchSize(), CalmNetwork::isParameter,
+				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws));
 	}
 
 }

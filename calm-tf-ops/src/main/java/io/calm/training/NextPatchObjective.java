@@ -23,15 +23,15 @@ final class NextPatchObjective {
 	}
 
 	static TrainingProgram.Objective of(ProgramBuilder builder, CalmConfig config, AutoencoderConfig autoencoder,
-			Operand<TInt32> tokens, Operand<TInt32> documents, Draws draws) {
+			Sequences sequences, Draws draws) {
 		Ops tf = builder.network().tf();
 		CalmNetwork calm = new CalmNetwork(builder.network(), config, autoencoder);
-		Operand<TInt32> next = NextPositionObjective.predicted(tf, tokens, documents);
+		Operand<TInt32> next = NextPositionObjective.predicted(tf, sequences);
 		Posterior posterior = calm.posterior(next);
-		NextPositionObjective.Model model = new NextPositionObjective.Model(calm.embed(tokens),
-				CalmNetwork::isEmbeddingParameter, calm.layers(tokens, documents), CalmNetwork::isHeadParameter,
-				Math.max(1, ROWS / config.head().samples()));
-		return NextPositionObjective.of(builder, documents, model, (states, from, earlier) -> {
+		NextPositionObjective.Model model = new NextPositionObjective.Model(calm.embed(sequences.tokens()),
+				CalmNetwork::isEmbeddingParameter, calm.layers(sequences.tokens(), sequences.documents()),
+				CalmNetwork::isHeadParameter, Math.max(1, ROWS / config.head().samples()));
+		return NextPositionObjective.of(builder, sequences, model, (states, from, earlier) -> {
 			int rows = (int) states.shape().get(0);
 			Posterior target = new Posterior(NextPositionObjective.rows(tf, posterior.mean(), from, rows),
 					NextPositionObjective.rows(tf, posterior.logDeviation(), from, rows));

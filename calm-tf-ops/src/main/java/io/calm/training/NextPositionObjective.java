@@ -75,13 +75,13 @@ final class NextPositionObjective {
 
 	}
 
-	static TrainingProgram.Objective of(ProgramBuilder builder, Operand<TInt32> documents, Model model, HeadLoss loss) {
-		return new NextPositionObjective(builder).build(documents, model, loss);
+	static TrainingProgram.Objective of(ProgramBuilder builder, Sequences sequences, Model model, HeadLoss loss) {
+		return new NextPositionObjective(builder).build(sequences, model, loss);
 	}
 
-	private TrainingProgram.Objective build(Operand<TInt32> documents, Model model, HeadLoss loss) {
-		int batch = (int) documents.shape().get(0);
-		int positions = (int) documents.shape().get(1);
+	private TrainingProgram.Objective build(Sequences sequences, Model model, HeadLoss loss) {
+		int batch = (int) sequences.documents().shape().get(0);
+		int positions = (int) sequences.documents().shape().get(1);
 
 		List<BackboneLayer> layers = model.layers();
 		List<Operand<TFloat32>> states = new ArrayList<>(List.of(model.embedded()));
@@ -94,7 +94,7 @@ final class NextPositionObjective {
 				span(this.tf, reshape(this.tf, hidden, batch, positions, outputs), 0), batch * (positions - 1),
 				outputs);
 		List<Operand<TFloat32>> losses = new ArrayList<>();
-		Operand<TFloat32> gradient = head(before, model, loss, weights(documents), losses);
+		Operand<TFloat32> gradient = head(before, model, loss, weights(sequences), losses);
 		gradient = this.builder.gradientsThrough(before, gradient, List.of(hidden)).get(0);
 		for (int i = layers.size() - 1; i >= 0; i--) {
 			// computed again, and not before it is needed
@@ -169,18 +169,21 @@ final class NextPositionObjective {
 
 	/**
 	 * What each position but the first of a sequence counts in the mean. It is a target
-	 * if the position before it is of the same document: PAD is no target, and the
-	 * beginning of a document cannot be known.
+	 * if it is to be learned and the position before it is of the same document: PAD and
+	 * prompts are no targets, and the beginning of a document cannot be known.
 	 */
-	private Operand<TFloat32> weights(Operand<TInt32> documents) {
-		int batch = (int) documents.shape().get(0);
-		int positions = (int) documents.shape().get(1);
-		Operand<TInt32> sequences = reshape(this.tf, documents, batch, positions, 1);
-		Operand<TInt32> before = span(this.tf, sequences, 0);
-		Operand<TInt32> next = span(this.tf, sequences, 1);
+	private Operand<TFloat32> weights(Sequences sequences) {
+		int batch = (int) sequences.documents().shape().get(0);
+		int positions = (int) sequences.documents().shape().get(1);
+		Operand<TInt32> documents = reshape(this.tf, sequences.documents(), batch, positions, 1);
+		Operand<TInt32> before = span(this.tf, documents, 0);
+		Operand<TInt32> next = span(this.tf, documents, 1);
+		Operand<TFloat32> counted = this.tf.dtypes
+			.cast(span(this.tf, reshape(this.tf, sequences.counted(), batch, positions, 1), 1), TFloat32.class);
 		Operand<TFloat32> same = this.tf.dtypes.cast(this.tf.math.equal(before, next), TFloat32.class);
 		Operand<TFloat32> real = this.tf.dtypes.cast(this.tf.math.notEqual(next, this.tf.constant(0)), TFloat32.class);
-		Operand<TFloat32> targets = reshape(this.tf, this.tf.math.mul(same, real), batch * (positions - 1));
+		Operand<TFloat32> targets = reshape(this.tf, this.tf.math.mul(this.tf.math.mul(same, real), counted),
+				batch * (positions - 1));
 		Operand<TFloat32> count = this.tf.math.maximum(this.tf.sum(targets, this.tf.constant(0)), this.tf.constant(1f));
 		return this.tf.math.div(targets, count);
 	}
@@ -188,15 +191,15 @@ final class NextPositionObjective {
 	/**
 	 * The positions that are predicted: all but the first of each sequence.
 	 * @param tf where to build it
-	 * @param tokens {@code [B·P, K]}
-	 * @param documents {@code [B, P]}
+	 * @param sequences what there is
 	 * @return {@code [B·(P − 1), K]}
 	 */
-	static Operand<TInt32> predicted(Ops tf, Operand<TInt32> tokens, Operand<TInt32> documents) {
-		int batch = (int) documents.shape().get(0);
-		int positions = (int) documents.shape().get(1);
-		int size = (int) tokens.shape().get(1);
-		return reshape(tf, span(tf, reshape(tf, tokens, batch, positions, size), 1), batch * (positions - 1), size);
+	static Operand<TInt32> predicted(Ops tf, Sequences sequences) {
+		int batch = (int) sequences.documents().shape().get(0);
+		int positions = (int) sequences.documents().shape().get(1);
+		int size = (int) sequences.tokens().shape().get(1);
+		return reshape(tf, span(tf, reshape(tf, sequences.tokens(), batch, positions, size), 1),
+				batch * (positions - 1), size);
 	}
 
 	/** {@code [R, …]} to {@code [count, …]}. */

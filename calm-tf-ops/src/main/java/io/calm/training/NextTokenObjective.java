@@ -18,18 +18,17 @@ final class NextTokenObjective {
 	private NextTokenObjective() {
 	}
 
-	/** From {@code tokens [B·S, 1]} and {@code documents [B, S]}. */
-	static TrainingProgram.Objective of(ProgramBuilder builder, BaselineConfig config, Operand<TInt32> tokens,
-			Operand<TInt32> documents) {
+	/** From sequences whose patches are single tokens. */
+	static TrainingProgram.Objective of(ProgramBuilder builder, BaselineConfig config, Sequences sequences) {
 		Network network = builder.network();
 		Ops tf = network.tf();
 		BaselineTransformer baseline = new BaselineTransformer(network, config);
 		// [B·(S-1), 1]
-		Operand<TInt32> labels = NextPositionObjective.predicted(tf, tokens, documents);
-		NextPositionObjective.Model model = new NextPositionObjective.Model(baseline.embed(tokens),
-				BaselineTransformer::isEmbeddingParameter, baseline.layers(documents),
+		Operand<TInt32> labels = NextPositionObjective.predicted(tf, sequences);
+		NextPositionObjective.Model model = new NextPositionObjective.Model(baseline.embed(sequences.tokens()),
+				BaselineTransformer::isEmbeddingParameter, baseline.layers(sequences.documents()),
 				BaselineTransformer::isOutputParameter, baseline.rowsAtOnce());
-		return NextPositionObjective.of(builder, documents, model, (hidden, from, earlier) -> {
+		return NextPositionObjective.of(builder, sequences, model, (hidden, from, earlier) -> {
 			Operand<TInt32> some = NextPositionObjective.rows(tf, labels, from, (int) hidden.shape().get(0));
 			return CrossEntropy.of(network, baseline.logits(hidden), tf.reshape(some, tf.constant(new int[] { -1 })));
 		});

@@ -73,7 +73,7 @@ final class TrainingLoop {
 			}
 			while (done < this.options.steps() && !Thread.currentThread().isInterrupted() && !stopsEarly(done)) {
 				done++;
-				StepMetrics metrics = this.training.step(this.phase, done, batches(done));
+				StepMetrics metrics = this.training.step(this.phase, done, batches(this.blocks, this.options, done));
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
 				boolean evaluate = toEvaluate(done);
 				if (evaluate || due(done, this.options.checkpointEvery())) {
@@ -184,10 +184,11 @@ final class TrainingLoop {
 		}
 	}
 
-	private List<TokenBatch> batches(long step) {
+	/** What a step sees. */
+	static List<TokenBatch> batches(TokenBlocks blocks, TrainingOptions options, long step) {
 		List<TokenBatch> batches = new ArrayList<>();
-		for (int i = 0; i < this.options.accumulation(); i++) {
-			batches.add(this.blocks.batch(this.options.batch(), (step - 1) * this.options.accumulation() + i));
+		for (int i = 0; i < options.accumulation(); i++) {
+			batches.add(blocks.batch(options.batch(), (step - 1) * options.accumulation() + i));
 		}
 		return batches;
 	}

@@ -71,11 +71,16 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	/**
-	 * What goes in: {@code tokens [B·P, K]}, {@code documents [B, P]}, seed, the
-	 * average's step.
+	 * What goes in: {@code tokens [B·P, K]}, {@code documents [B, P]},
+	 * {@code counted [B, P]}, seed, the average's step.
 	 */
-	private record Feeds(Input<TInt32, int[]> tokens, Input<TInt32, int[]> documents, Input<TInt64, long[]> seed,
-			Input<TFloat32, float[]> averaging) {
+	private record Feeds(Input<TInt32, int[]> tokens, Input<TInt32, int[]> documents, Input<TInt32, int[]> counted,
+			Input<TInt64, long[]> seed, Input<TFloat32, float[]> averaging) {
+
+		Sequences sequences() {
+			return new Sequences(this.tokens.value(), this.documents.value(), this.counted.value());
+		}
+
 	}
 
 	/** What comes out. */
@@ -93,10 +98,10 @@ final class TrainingProgram implements AutoCloseable {
 			Map<String, Operand<TFloat32>> metrics) {
 	}
 
-	/** Builds an objective from {@code tokens [B·P, K]} and {@code documents [B, P]}. */
+	/** Builds an objective. */
 	interface ObjectiveFactory {
 
-		Objective build(ProgramBuilder builder, Operand<TInt32> tokens, Operand<TInt32> documents, Draws draws);
+		Objective build(ProgramBuilder builder, Sequences sequences, Draws draws);
 
 	}
 
@@ -106,9 +111,9 @@ final class TrainingProgram implements AutoCloseable {
 			Network network = builder.network();
 			Ops tf = network.tf();
 			Feeds feeds = new Feeds(builder.ints((long) options.batch() * options.patches(), patchSize),
-					builder.ints(options.batch(), options.patches()), builder.seed(), builder.floats());
-			Objective objective = factory.build(builder, feeds.tokens().value(), feeds.documents().value(),
-					new Draws(tf, feeds.seed().value()));
+					builder.ints(options.batch(), options.patches()), builder.ints(options.batch(), options.patches()),
+					builder.seed(), builder.floats());
+			Objective objective = factory.build(builder, feeds.sequences(), new Draws(tf, feeds.seed().value()));
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
 			Map<String, Fetch<float[]>> metrics = new LinkedHashMap<>();
 			objective.metrics().forEach((name, value) -> metrics.put(name, Fetch.floats(value)));
@@ -206,6 +211,7 @@ final class TrainingProgram implements AutoCloseable {
 			try (Call call = this.program.call(this.forward)) {
 				call.feed(this.feeds.tokens(), batches.get(i).tokens())
 					.feed(this.feeds.documents(), batches.get(i).documents())
+					.feed(this.feeds.counted(), batches.get(i).counted())
 					.feed(this.feeds.seed(), new long[] { this.options.seed(), step * batches.size() + i });
 				if (atOnce) {
 					feedSchedule(call, rate, step);

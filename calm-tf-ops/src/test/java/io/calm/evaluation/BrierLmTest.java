@@ -1,5 +1,7 @@
 package io.calm.evaluation;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,6 +23,8 @@ import io.calm.model.CalmNetwork;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
+import io.calm.text.ByteTokenizer;
+import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -130,6 +134,36 @@ class BrierLmTest {
 					right += (i * patchSize + n <= 7 * patchSize) ? 1 : 0;
 				}
 				assertThat(score.brier()[n - 1]).isCloseTo(2.0 * right / positions - 1, within(1e-12));
+			}
+		}
+	}
+
+	/**
+	 * A model that always draws EOS, on answers of which three in four say nothing: each
+	 * of them is right whatever it draws behind the end, and no prompt is scored.
+	 */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 3, 4 })
+	void scoresAnswersUpToTheirEnd(int patchSize, @TempDir Path directory) throws IOException {
+		TinyModel.write(this.model, TinyModel.autoencoder().patchSize(patchSize).build(), 0, 100);
+		try (GenerationEngine engine = GenerationEngine.open(this.model,
+				(options) -> options.program(TinyModel.PROGRAM))) {
+			assertThat(engine.generate("", (request) -> request.maxNewTokens(4)).text()).isEmpty();
+		}
+		Path answers = Files.writeString(directory.resolve("answers.jsonl"), """
+				{"prompt": "Say nothing.", "completion": ""}
+				{"prompt": "Nothing at all!", "completion": ""}
+				{"prompt": " ", "completion": ""}
+				{"prompt": "What comes after y?", "completion": "z"}
+				""");
+		try (TokenStore data = TokenStore.of(Corpus.of(answers), new ByteTokenizer())) {
+			BrierScore score = new BrierLm(24 / patchSize + 1, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
+			// of "z" and its end, single tokens are two positions, of which one is right
+			int wrong = 1;
+			int right = (patchSize == 1) ? 4 : 3;
+			assertThat(score.positions()).isEqualTo(right + wrong);
+			for (int n = 0; n < 4; n++) {
+				assertThat(score.brier()[n]).isCloseTo((double) (right - wrong) / (right + wrong), within(1e-12));
 			}
 		}
 	}

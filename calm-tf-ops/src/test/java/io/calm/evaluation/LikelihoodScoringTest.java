@@ -1,5 +1,7 @@
 package io.calm.evaluation;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 
@@ -17,6 +19,8 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
+import io.calm.text.ByteTokenizer;
+import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -51,7 +55,7 @@ class LikelihoodScoringTest {
 		int copies = 1500;
 		int[][] documents = new int[copies][];
 		Arrays.fill(documents, DOCUMENT);
-		try (TokenStore data = TokenStore.of(documents); Enumeration exact = new Enumeration(this.model)) {
+		try (TokenStore data = TokenStore.of(documents); Enumeration exact = new Enumeration(this.model, CONFIG)) {
 			LikelihoodScore score = new LikelihoodScoring(2, 4, 50, 0, 1).score(this.model, data, TinyModel.PROGRAM);
 			// positions 1 to 4 begin four tokens, position 4 a patch too
 			assertThat(score.everyPosition().positions()).isEqualTo(4L * copies);
@@ -75,6 +79,39 @@ class LikelihoodScoringTest {
 			assertThat(score.crossEntropy()).isCloseTo(nats, within(1e-5));
 			assertThat(score.perplexity()).isCloseTo(Math.exp(nats), within(1e-4));
 			assertThat(score.crossEntropyError()).as("all documents are the same").isLessThan(1e-6);
+		}
+	}
+
+	/** Of two tokens after a prompt, all paths are tried; behind an EOS there is one. */
+	@Test
+	void anAnswerIsScoredUpToItsEnd(@TempDir Path directory) throws IOException {
+		BaselineConfig bytes = TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0);
+		Path model = directory.resolve("bytes");
+		TinyModel.write(model, bytes, -14);
+		Path answers = Files.writeString(directory.resolve("answers.jsonl"),
+				"{\"prompt\": \"q\", \"completion\": \"a\"}\n".repeat(1500));
+		int[] document = { 1, new ByteTokenizer().encode("q")[0], new ByteTokenizer().encode("a")[0], 2 };
+		try (TokenStore data = TokenStore.of(Corpus.of(answers), new ByteTokenizer());
+				Enumeration exact = new Enumeration(model, bytes)) {
+			assertThat(exact.next(Arrays.copyOf(document, 2))[2]).as("paths that end weigh").isBetween(0.05f, 0.9f);
+			LikelihoodScore score = new LikelihoodScoring(2, 2, 50, 0, 1).score(model, data, TinyModel.PROGRAM);
+			assertThat(score.tokens()).as("the prompt is not scored").isEqualTo(2 * 1500);
+			assertThat(score.everyPosition().positions()).isEqualTo(2 * 1500);
+			assertThat(score.patchAligned().positions()).isEqualTo(1500);
+			double[] first = { exact.next(Arrays.copyOf(document, 2))[document[2]], 0 };
+			first[1] = first[0] * exact.next(Arrays.copyOf(document, 3))[2];
+			double[] brier = exact.brierOfTwo(Arrays.copyOf(document, 2), first);
+			for (int n = 0; n < 2; n++) {
+				assertThat(score.patchAligned().brier()[n]).as("Brier-" + (n + 1))
+					.isCloseTo(brier[n], within(1e-5 + 4 * score.patchAligned().brierErrors()[n]));
+			}
+			double end = exact.next(Arrays.copyOf(document, 3))[2];
+			double[] second = exact.brierOfTwo(Arrays.copyOf(document, 3), new double[] { end, end });
+			for (int n = 0; n < 2; n++) {
+				assertThat(score.everyPosition().brier()[n]).as("Brier-" + (n + 1))
+					.isCloseTo((brier[n] + second[n]) / 2, within(1e-5 + 4 * score.everyPosition().brierErrors()[n]));
+			}
+			assertThat(score.crossEntropy()).isCloseTo(-Math.log(first[1]) / 2, within(1e-5));
 		}
 	}
 
@@ -144,11 +181,14 @@ class LikelihoodScoringTest {
 
 		private final EntryPoint predict;
 
-		Enumeration(Path directory) {
+		private final int vocabulary;
+
+		Enumeration(Path directory, BaselineConfig config) {
+			this.vocabulary = config.vocabularySize();
 			try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM);
 					TensorFile weights = ModelDirectory.open(directory).weights()) {
 				Ops tf = builder.network().tf();
-				BaselineTransformer baseline = new BaselineTransformer(builder.network(), CONFIG);
+				BaselineTransformer baseline = new BaselineTransformer(builder.network(), config);
 				this.tokens = builder.ints(LENGTH, 1);
 				Operand<TFloat32> hidden = baseline.embed(this.tokens.value());
 				for (BackboneLayer layer : baseline.layers(tf.constant(new int[1][LENGTH]))) {
@@ -164,9 +204,8 @@ class LikelihoodScoringTest {
 		/** The distribution of the token after some. */
 		float[] next(int[] prefix) {
 			try (Call call = this.program.call(this.predict).feed(this.tokens, Arrays.copyOf(prefix, LENGTH)).run()) {
-				int vocabulary = CONFIG.vocabularySize();
-				return Arrays.copyOfRange(call.get(this.probabilities), (prefix.length - 1) * vocabulary,
-						prefix.length * vocabulary);
+				return Arrays.copyOfRange(call.get(this.probabilities), (prefix.length - 1) * this.vocabulary,
+						prefix.length * this.vocabulary);
 			}
 		}
 
@@ -180,6 +219,24 @@ class LikelihoodScoringTest {
 				brier[n] = 2 * likelihood;
 			}
 			collide(prefix, 1, 0, brier);
+			return brier;
+		}
+
+		/** The same of two tokens with this likelihood, where 2 ends a path. */
+		double[] brierOfTwo(int[] prefix, double[] likelihood) {
+			double[] brier = { 2 * likelihood[0], 2 * likelihood[1] };
+			float[] next = next(prefix);
+			int[] path = Arrays.copyOf(prefix, prefix.length + 1);
+			for (int token = 0; token < next.length; token++) {
+				double square = (double) next[token] * next[token];
+				brier[0] -= square;
+				path[prefix.length] = token;
+				double after = 0;
+				for (float probability : next(path)) {
+					after += (double) probability * probability;
+				}
+				brier[1] -= square * ((token == 2) ? 1 : after);
+			}
 			return brier;
 		}
 

@@ -6,11 +6,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.stream.IntStream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
+import io.calm.text.Corpus;
+import io.calm.text.TokenBlocks;
+import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -60,6 +64,42 @@ class PromptTest {
 			assertPrompt(tokenizer, "one two ", "one two", " ");
 			assertPrompt(tokenizer, "one two \n ", "one two", " \n ");
 			assertPrompt(tokenizer, " ", "", " ");
+		}
+	}
+
+	/** What a training has seen before an answer is what generation shows the model. */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 3, 4 })
+	void trainingAndGenerationDivideAPromptAlike(int patchSize, @TempDir Path directory) throws IOException {
+		CalmConfig config = TinyModel.calm().build(TinyModel.autoencoder().patchSize(patchSize).build());
+		String[] prompts = { "One day,", "One day, ", "What is it?\n", "A", " ", "Two  spaces  " };
+		StringBuilder lines = new StringBuilder();
+		for (String prompt : prompts) {
+			lines.append(
+					"{\"prompt\": \"%s\", \"completion\": \"the answer\"}%n".formatted(prompt.replace("\n", "\\n")));
+		}
+		Path file = Files.writeString(directory.resolve("prompts.jsonl"), lines);
+		try (Tokenizer tokenizer = Tokenizer.load(bytePairs());
+				TokenStore data = TokenStore.of(Corpus.of(file), tokenizer)) {
+			TokenBlocks blocks = TokenBlocks.sequential(data, patchSize, 32, tokenizer.padId());
+			int[] tokens = blocks.batch((int) blocks.blocks(), 0).tokens();
+			int[] sources = blocks.batch((int) blocks.blocks(), 0).sources();
+			for (int i = 0; i < prompts.length; i++) {
+				int document = i;
+				int first = IntStream.range(0, sources.length)
+					.filter((patch) -> sources[patch] == document)
+					.findFirst()
+					.orElseThrow();
+				Prompt prompt = Prompt.of(prompts[i], tokenizer, config, true);
+				int end = first * patchSize + prompt.patches().length;
+				assertThat(Arrays.copyOfRange(tokens, first * patchSize, end)).as(prompts[i])
+					.containsExactly(prompt.patches());
+				// the answer follows, with the white space that generation leaves to it
+				int length = Math.toIntExact(data.length(i) - data.given(i));
+				assertThat(tokenizer.decode(Arrays.copyOfRange(tokens, end, end + length - 1)))
+					.isEqualTo(prompt.space() + "the answer");
+				assertThat(tokens[end + length - 1]).isEqualTo(tokenizer.eosId());
+			}
 		}
 	}
 

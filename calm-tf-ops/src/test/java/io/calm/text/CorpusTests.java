@@ -132,6 +132,46 @@ class CorpusTests {
 	}
 
 	@Test
+	void promptsHaveAnswers() throws IOException {
+		Path file = write("a.jsonl", """
+				{"prompt": "Two and two? ", "completion": "four", "id": 7}
+				{"prompt": [{"role": "system", "content": "Add."}, {"role": "user", "content": "1 and 1"}],\
+				 "completion": [{"role": "assistant", "content": "two", "weight": 1}]}
+				{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"},\
+				 {"role": "user", "content": "Bye"}, {"content": "", "role": "assistant"}]}
+				{"completion": "", "prompt": ""}
+				{"text": "plain", "prompt": 1, "messages": "no"}
+				""");
+		assertThat(pieces(Corpus.of(file))).containsExactly(new TextPiece("Two and two? ", "four", true),
+				new TextPiece("Add.\n1 and 1", "two", true), new TextPiece("Hello", "Hi", true),
+				new TextPiece("Hello\nHi\nBye", "", true), new TextPiece("plain", true));
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+			{"prompt":"private"}                                     | has a "prompt", but no "completion"
+			{"completion":"private"}                                 | has a "completion", but no "prompt"
+			{"prompt":"private","completion":7}                      | "completion" is not a list of messages
+			{"messages":"private"}                                   | "messages" is not a list of messages
+			{"messages":["private"]}                                 | "messages" is not a list of messages
+			{"messages":[{"role":"assistant","content":["private"]}]} | "messages" is not a list of messages
+			{"messages":[{"role":"user","content":"private"}]}       | none with the role "assistant"
+			{"messages":[{"role":"assistant","content":"private"}    | not a JSON object
+			""")
+	void brokenPromptsAreReportedWithTheirLineAndWithoutTheText(String line, String problem) throws IOException {
+		Path file = write("a.jsonl", "{\"text\":\"x\"}\n" + line + "\n");
+		assertInvalid(() -> pieces(Corpus.of(file))).contains("a.jsonl, line 2", problem).doesNotContain("private");
+	}
+
+	/** Each answer has all before it in its prompt: 64 Mi characters of 20,000 lines. */
+	@Test
+	void aConversationOfTooManyAnswersIsReported() throws IOException {
+		String turn = "{\"role\":\"assistant\",\"content\":\"" + "a".repeat(400) + "\"}";
+		Path file = write("a.jsonl", "{\"messages\":[" + (turn + ",").repeat(20_000) + turn + "]}");
+		assertInvalid(() -> pieces(Corpus.of(file))).contains("a.jsonl, line 1", "64 Mi characters");
+	}
+
+	@Test
 	void bytesThatAreNotUtf8AreReportedWithTheirLine() throws IOException {
 		Path file = this.directory.resolve("a.txt");
 		Files.write(file, "one\ntwo\nGr\u00FC\u00DFe\nfour".getBytes(StandardCharsets.ISO_8859_1));

@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -16,6 +19,7 @@ import java.util.TreeSet;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -50,6 +54,93 @@ class TokenBlocksTests {
 			assertThat(batch.sources()).containsExactly(0, 0, 1, 1, 1, 2, -1, -1, -1, -1, -1, -1);
 			assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> blocks.batch(3, 1));
 			assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> blocks.batch(3, -1));
+		}
+	}
+
+	@Test
+	void aPromptAndItsAnswerByHand(@TempDir Path directory) throws IOException {
+		Path file = Files.writeString(directory.resolve("a.jsonl"), """
+				{"prompt": "ab", "completion": "c"}
+				{"prompt": "a", "completion": "bcd"}
+				{"prompt": "abcdef", "completion": "g"}
+				{"text": "a"}
+				""");
+		try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+			TokenBlocks blocks = TokenBlocks.sequential(store, 2, 4, PAD);
+			assertThat(blocks.blocks()).isEqualTo(3);
+			TokenBatch batch = blocks.batch(3, 0);
+			// the third is longer than a block, with its pad; the second begins the
+			// second
+			// block, as it does not fit into the rest of the first
+			assertThat(batch.tokens()).containsExactly(0, 1, 100, 101, 102, 2, 0, 0, 1, 100, 101, 102, 103, 2, 1, 100,
+					2, 0, 0, 0, 0, 0, 0, 0);
+			assertThat(batch.documents()).containsExactly(1, 1, 1, 0, 1, 1, 1, 2, 1, 0, 0, 0);
+			assertThat(batch.counted()).containsExactly(0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0);
+		}
+	}
+
+	/** Prompts with answers among plain text, in training and in evaluation. */
+	@ParameterizedTest
+	@ValueSource(ints = { 1, 2, 4, 8 })
+	void answersBeginAPatchAndSeeTheirPrompt(int patchSize, @TempDir Path directory) throws IOException {
+		Random random = new Random(patchSize);
+		StringBuilder lines = new StringBuilder();
+		int asked = 0;
+		for (int i = 0; i < 300; i++) {
+			// q, a and t say what is prompt, answer and plain text
+			if (random.nextInt(4) > 0) {
+				asked++;
+				lines.append("{\"prompt\":\"%s\",\"completion\":\"%s\"}%n".formatted("q".repeat(random.nextInt(20)),
+						"a".repeat(random.nextInt(1, 9))));
+			}
+			else {
+				lines.append("{\"text\":\"%s\"}%n".formatted("t".repeat(random.nextInt(1, 150))));
+			}
+		}
+		Path file = Files.writeString(directory.resolve("a.jsonl"), lines);
+		ByteTokenizer tokenizer = new ByteTokenizer();
+		int q = tokenizer.encode("q")[0];
+		int a = tokenizer.encode("a")[0];
+		int patches = 64 / patchSize;
+		try (TokenStore store = TokenStore.of(Corpus.of(file), tokenizer)) {
+			TokenBlocks sequential = TokenBlocks.sequential(store, patchSize, patches, PAD);
+			TokenBlocks shuffled = TokenBlocks.shuffled(store, patchSize, patches, PAD, 3);
+			for (TokenBlocks blocks : List.of(sequential, shuffled)) {
+				TreeSet<Integer> seen = new TreeSet<>();
+				for (long block = 0; block < blocks.blocks(); block++) {
+					TokenBatch batch = blocks.batch(1, block);
+					assertThat(batch).usingRecursiveComparison().isEqualTo(blocks.batch(1, block));
+					for (int p = 0; p < patches; p++) {
+						int[] patch = Arrays.copyOfRange(batch.tokens(), p * patchSize, (p + 1) * patchSize);
+						int source = batch.sources()[p];
+						boolean answer = Arrays.stream(patch).anyMatch((id) -> id == a);
+						if (source < 0 || store.given(source) == 0) {
+							assertThat(answer).isFalse();
+							assertThat(batch.counted()[p]).isEqualTo((source < 0) ? 0 : 1);
+							continue;
+						}
+						boolean prompt = Arrays.stream(patch).anyMatch((id) -> id == q || id == 1);
+						assertThat(answer && prompt).isFalse();
+						assertThat(batch.counted()[p]).isEqualTo(prompt ? 0 : 1);
+						if (answer && seen.add(source)) {
+							assertThat(batch.sources()[p - 1]).isEqualTo(source);
+							assertThat(batch.counted()[p - 1]).isZero();
+						}
+					}
+				}
+				assertThat(seen.size()).isBetween((blocks == sequential) ? asked : asked * 9 / 10, asked);
+			}
+		}
+	}
+
+	@Test
+	void onlyPromptsThatAreTooLongAreRefused(@TempDir Path directory) throws IOException {
+		Path file = Files.writeString(directory.resolve("a.jsonl"),
+				"{\"prompt\": \"abcdefgh\", \"completion\": \"c\"}");
+		try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+			assertInvalid(() -> TokenBlocks.shuffled(store, 4, 2, PAD, 1)).contains("longer than a block",
+					"2 patches of 4 tokens", "make the block larger");
+			assertThat(TokenBlocks.shuffled(store, 4, 5, PAD, 1).blocks()).isEqualTo(1);
 		}
 	}
 
@@ -201,7 +292,7 @@ class TokenBlocksTests {
 	@Test
 	void theShapeOfABatchIsChecked() {
 		assertThatIllegalArgumentException()
-			.isThrownBy(() -> new TokenBatch(1, 2, 2, new int[4], new int[2], new int[3]));
+			.isThrownBy(() -> new TokenBatch(1, 2, 2, new int[4], new int[2], new int[3], new int[2]));
 	}
 
 	/** Numbers count from 1 within a block, one for each document in it. */

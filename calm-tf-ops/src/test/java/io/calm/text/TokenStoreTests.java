@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -32,6 +33,46 @@ class TokenStoreTests {
 			assertThat(document(store, 0)).containsExactly(1, 100, 101, 2);
 			assertThat(document(store, 1)).containsExactly(1, 102, 2);
 		}
+	}
+
+	@Test
+	void ofAPromptWithItsAnswerThePromptIsGiven() throws IOException {
+		Path file = write("a.jsonl",
+				"{\"prompt\":\"ab\",\"completion\":\"c\"}\n{\"text\":\"abc\"}\n{\"prompt\":\"\",\"completion\":\"c\"}\n");
+		try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+			assertThat(document(store, 0)).containsExactly(1, 100, 101, 102, 2);
+			assertThat(document(store, 1)).containsExactly(1, 100, 101, 102, 2);
+			assertThat(document(store, 2)).containsExactly(1, 102, 2);
+			assertThat(IntStream.range(0, 3).map(store::given)).containsExactly(3, 0, 1);
+		}
+	}
+
+	@Test
+	void manyPromptsAreKept() throws IOException {
+		StringBuilder lines = new StringBuilder();
+		for (int i = 0; i < 3_000; i++) {
+			lines.append("{\"prompt\":\"").append("a".repeat(i % 7)).append("\",\"completion\":\"b\"}\n");
+		}
+		try (TokenStore store = TokenStore.of(Corpus.of(write("a.jsonl", lines.toString())), new ByteTokenizer())) {
+			assertThat(store.documents()).isEqualTo(3_000);
+			for (int i = 0; i < 3_000; i++) {
+				assertThat(store.given(i)).isEqualTo(i % 7 + 1);
+				assertThat(store.length(i)).isEqualTo(i % 7 + 3);
+			}
+		}
+	}
+
+	/** The same tokens, but others are learned. */
+	@Test
+	void theDigestKnowsWhatIsGiven() throws IOException {
+		Path first = write("a.jsonl", "{\"prompt\":\"ab\",\"completion\":\"c\"}");
+		Path second = write("b.jsonl", "{\"prompt\":\"a\",\"completion\":\"bc\"}");
+		Path plain = write("c.jsonl", "{\"text\":\"abc\"}");
+		assertThat(List.of(first, second, plain, first).stream().map((file) -> {
+			try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+				return store.digest();
+			}
+		}).distinct()).hasSize(3);
 	}
 
 	@Test

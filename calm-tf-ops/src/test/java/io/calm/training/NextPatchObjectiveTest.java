@@ -68,16 +68,23 @@ class NextPatchObjectiveTest {
 		int[] documents = new int[PATCHES];
 		Arrays.fill(documents, 0, 100, 1);
 		Arrays.fill(documents, 100, 290, 2);
+		// of the second document, the first 50 patches are a prompt
+		int[] counted = new int[PATCHES];
+		Arrays.fill(counted, 0, 100, 1);
+		Arrays.fill(counted, 150, 290, 1);
 		ProgramOptions options = new ProgramOptions(Device.CPU, Precision.FP32, false);
 		try (ProgramBuilder builder = new ProgramBuilder(options)) {
 			Input<TInt32, int[]> tokenInput = builder.ints(PATCHES, 4);
 			Input<TInt32, int[]> documentInput = builder.ints(1, PATCHES);
+			Input<TInt32, int[]> countedInput = builder.ints(1, PATCHES);
 			Input<TInt64, long[]> seed = builder.seed();
 			Ops tf = builder.network().tf();
-			TrainingProgram.Objective objective = NextPatchObjective.of(builder, model, AUTOENCODER, tokenInput.value(),
-					documentInput.value(), new Draws(tf, seed.value()));
+			TrainingProgram.Objective objective = NextPatchObjective.of(builder, model, AUTOENCODER,
+					new Sequences(tokenInput.value(), documentInput.value(), countedInput.value()),
+					new Draws(tf, seed.value()));
 			List<Variable> parameters = builder.network().variables().select(CalmNetwork::isParameter);
-			Operand<TFloat32> whole = whole(builder, model, tokenInput.value(), documents, new Draws(tf, seed.value()));
+			Operand<TFloat32> whole = whole(builder, model, tokenInput.value(), documents, counted,
+					new Draws(tf, seed.value()));
 
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
 			Fetch<float[]> wholeLoss = Fetch.floats(whole);
@@ -96,6 +103,7 @@ class NextPatchObjectiveTest {
 				try (Call call = program.call(both)
 					.feed(tokenInput, tokens)
 					.feed(documentInput, documents)
+					.feed(countedInput, counted)
 					.feed(seed, new long[] { 1, 1 })
 					.run()) {
 					assertThat(call.scalar(loss)).isCloseTo(call.scalar(wholeLoss), within(1e-5f));
@@ -110,7 +118,7 @@ class NextPatchObjectiveTest {
 
 	/** The same loss in one piece, with the same draws. */
 	private static Operand<TFloat32> whole(ProgramBuilder builder, CalmConfig model, Operand<TInt32> tokens,
-			int[] documents, Draws draws) {
+			int[] documents, int[] counted, Draws draws) {
 		Ops tf = builder.network().tf();
 		CalmNetwork calm = new CalmNetwork(builder.network(), model, AUTOENCODER);
 		Operand<TFloat32> states = calm.embed(tokens);
@@ -130,8 +138,9 @@ class NextPatchObjectiveTest {
 		}
 		float[] weights = new float[PATCHES - 1];
 		for (int i = 0; i < weights.length; i++) {
-			// 99 patches follow one of the first document, 189 one of the second
-			weights[i] = (documents[i] == documents[i + 1] && documents[i] != 0) ? 1f / (99 + 189) : 0;
+			// 99 patches follow one of the first document, 140 of the answer one of the
+			// second
+			weights[i] = (documents[i] == documents[i + 1] && counted[i + 1] == 1) ? 1f / (99 + 140) : 0;
 		}
 		return tf.sum(tf.math.mul(tf.concat(losses, tf.constant(0)), tf.constant(weights)), tf.constant(0));
 	}

@@ -43,14 +43,19 @@ class NextTokenObjectiveTest {
 		int[] documents = new int[TOKENS];
 		Arrays.fill(documents, 0, 200, 1);
 		Arrays.fill(documents, 200, 580, 2);
+		// of the second document, the first 80 tokens are a prompt
+		int[] counted = new int[TOKENS];
+		Arrays.fill(counted, 0, 200, 1);
+		Arrays.fill(counted, 280, 580, 1);
 		Arrays.fill(tokens, 580, TOKENS, 0);
 		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
 			Input<TInt32, int[]> tokenInput = builder.ints(TOKENS, 1);
 			Input<TInt32, int[]> documentInput = builder.ints(1, TOKENS);
-			TrainingProgram.Objective objective = NextTokenObjective.of(builder, CONFIG, tokenInput.value(),
-					documentInput.value());
+			Input<TInt32, int[]> countedInput = builder.ints(1, TOKENS);
+			TrainingProgram.Objective objective = NextTokenObjective.of(builder, CONFIG,
+					new Sequences(tokenInput.value(), documentInput.value(), countedInput.value()));
 			List<Variable> parameters = builder.network().variables().select(BaselineTransformer::isParameter);
-			Operand<TFloat32> whole = whole(builder, tokens, documents);
+			Operand<TFloat32> whole = whole(builder, tokens, documents, counted);
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
 			Fetch<float[]> wholeLoss = Fetch.floats(whole);
 			List<Fetch<float[]>> gradients = fetches(objective.gradients().apply(parameters));
@@ -61,7 +66,11 @@ class NextTokenObjectiveTest {
 				.fetching(wholeGradients.toArray(Fetch<?>[]::new));
 			try (Program program = builder.build()) {
 				program.initialize(program.variables((name) -> true), 1);
-				try (Call call = program.call(both).feed(tokenInput, tokens).feed(documentInput, documents).run()) {
+				try (Call call = program.call(both)
+					.feed(tokenInput, tokens)
+					.feed(documentInput, documents)
+					.feed(countedInput, counted)
+					.run()) {
 					assertThat(call.scalar(loss)).isCloseTo(call.scalar(wholeLoss), within(1e-4f));
 					for (int i = 0; i < parameters.size(); i++) {
 						assertSame(parameters.get(i).name(), call.get(gradients.get(i)),
@@ -73,7 +82,7 @@ class NextTokenObjectiveTest {
 	}
 
 	/** The same loss in one piece. */
-	private static Operand<TFloat32> whole(ProgramBuilder builder, int[] tokens, int[] documents) {
+	private static Operand<TFloat32> whole(ProgramBuilder builder, int[] tokens, int[] documents, int[] counted) {
 		Ops tf = builder.network().tf();
 		BaselineTransformer baseline = new BaselineTransformer(builder.network(), CONFIG);
 		Operand<TFloat32> hidden = baseline.embed(tf.constant(tokens));
@@ -85,8 +94,9 @@ class NextTokenObjectiveTest {
 		Operand<TFloat32> each = CrossEntropy.of(builder.network(), baseline.logits(hidden), tf.constant(next));
 		float[] weights = new float[TOKENS];
 		for (int i = 0; i < TOKENS - 1; i++) {
-			// 199 tokens follow one of the first document, 379 one of the second
-			weights[i] = (documents[i] == documents[i + 1] && documents[i] != 0) ? 1f / (199 + 379) : 0;
+			// 199 tokens follow one of the first document, 300 of the answer one of the
+			// second
+			weights[i] = (documents[i] == documents[i + 1] && counted[i + 1] == 1) ? 1f / (199 + 300) : 0;
 		}
 		return tf.sum(tf.math.mul(each, tf.constant(weights)), tf.constant(0));
 	}

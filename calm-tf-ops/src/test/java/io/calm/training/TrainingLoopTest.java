@@ -42,6 +42,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -303,7 +304,7 @@ class TrainingLoopTest {
 			List<TokenBatch> batches = new ArrayList<>();
 			for (int i = 0; i < accumulation; i++) {
 				batches.add(new TokenBatch(size, 5, 4, Arrays.copyOfRange(tokens, i * size * 20, (i + 1) * size * 20),
-						new int[size * 5], new int[size * 5]));
+						new int[size * 5], new int[size * 5], new int[size * 5]));
 			}
 			TrainingOptions options = options(
 					(training) -> training.batch(size).patches(5).accumulation(batches.size()));
@@ -335,7 +336,8 @@ class TrainingLoopTest {
 	private static TrainingProgram withoutNoise(TrainingOptions options) {
 		AutoencoderConfig config = TinyModel.autoencoder().build();
 		return TrainingProgram.build(TinyModel.PROGRAM, options, config.patchSize(), (name) -> true,
-				(builder, tokens, documents, draws) -> {
+				(builder, sequences, draws) -> {
+					Operand<TInt32> tokens = sequences.tokens();
 					Network network = builder.network();
 					Ops tf = network.tf();
 					int patches = (int) tokens.shape().get(0);

@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -123,6 +124,12 @@ final class Commands {
 		assertThat(this.settings.has(name))
 			.as("%s: there is no property %s; like it: %s", where, name, this.settings.like(name))
 			.isTrue();
+	}
+
+	/** In the file of a run, the keys are options of {@code calm train}. */
+	static void checkRunKey(String where, String key) {
+		CommandLine train = Objects.requireNonNull(new CommandLine(new CalmCommand()).getSubcommands().get("train"));
+		assertThat(train.getCommandSpec().optionsMap()).as("%s: options of a run", where).containsKey("--" + key);
 	}
 
 	private void maven(String where, List<String> arguments) {

@@ -54,7 +54,7 @@ final class PageTests {
 				case "kotlin" -> test(name, () -> new KotlinSnippets(this.snippets, work).check(block));
 				case "sh", "" -> script(name, scripts, work, block);
 				case "xml" -> test(name, () -> new Dependencies(this.repository).check(block));
-				case "yaml" -> test(name, () -> yaml(block.where(), "", new Yaml().load(block.text())));
+				case "yaml" -> test(name, () -> yaml(block));
 				case "properties" -> test(name, () -> properties(block));
 				case "json" -> test(name, () -> JsonParser.parseString(block.text()));
 				case "python" -> test(name, () -> python(block));
@@ -102,6 +102,16 @@ final class PageTests {
 				texts.add(Files.readString(script).strip());
 			}
 			assertThat(texts).as("%s: the scripts that are run", block.where()).contains(block.text().strip());
+		}
+	}
+
+	private void yaml(Block block) {
+		Object value = new Yaml().load(block.text());
+		if (block.hasRemark("a run")) {
+			((Map<?, ?>) value).keySet().forEach((key) -> Commands.checkRunKey(block.where(), key.toString()));
+		}
+		else {
+			yaml(block.where(), "", value);
 		}
 	}
 

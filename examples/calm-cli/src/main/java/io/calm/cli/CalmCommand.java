@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 import io.calm.input.InvalidInputException;
@@ -24,9 +25,10 @@ import picocli.CommandLine.ScopeType;
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
-		subcommands = { TrainCommand.class, EvaluateCommand.class, CompareCommand.class, GenerateCommand.class,
-				ServeCommand.class, InspectCommand.class, ExportCommand.class, FlopsCommand.class, AblateCommand.class,
-				KnownSourceCommand.class, BenchmarkCommand.class, MlflowReplayCommand.class })
+		subcommands = { PullCommand.class, TrainCommand.class, EvaluateCommand.class, CompareCommand.class,
+				GenerateCommand.class, ServeCommand.class, InspectCommand.class, ExportCommand.class,
+				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
+				MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";
@@ -114,6 +116,21 @@ public final class CalmCommand {
 			shown.printStackTrace(command.getErr());
 		}
 		return exitCode;
+	}
+
+	/** The options that all subcommands share, as far as they are given. */
+	List<String> arguments() {
+		List<String> arguments = new ArrayList<>();
+		if (this.json) {
+			arguments.add("--json");
+		}
+		if (this.quiet) {
+			arguments.add("--quiet");
+		}
+		if (this.stacktrace) {
+			arguments.add(STACKTRACE);
+		}
+		return arguments;
 	}
 
 	boolean json() {

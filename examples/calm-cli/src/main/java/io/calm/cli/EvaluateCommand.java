@@ -11,13 +11,16 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.ExactMatch;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
+import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowRegistry;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelKind;
+import io.calm.text.Corpus;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
@@ -29,7 +32,7 @@ import picocli.CommandLine.Parameters;
 /** Scores a model on text. */
 @Command(name = "evaluate",
 		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
-				+ " or the baseline's cross entropy and perplexity.")
+				+ " or the baseline's cross entropy and perplexity. Of prompts with answers, only the answers count.")
 final class EvaluateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "MODEL", arity = "0..1",
@@ -45,6 +48,15 @@ final class EvaluateCommand extends Subcommand {
 			description = "The experiment in which scores of a model directory are recorded "
 					+ "(default: ${DEFAULT-VALUE}).")
 	private String experiment = "Default";
+
+	@Option(names = "--exact-match",
+			description = "Let the model answer the prompts of the corpus, and count the answers that are the same word "
+					+ "for word. --limit is also the maximum number of answers.")
+	private boolean exactMatch;
+
+	@Option(names = "--temperature", defaultValue = "0.2",
+			description = "Temperature of the answers for --exact-match (default: ${DEFAULT-VALUE}).")
+	private double temperature;
 
 	@Mixin
 	private ScoringOptions scoring = new ScoringOptions();
@@ -72,6 +84,9 @@ final class EvaluateCommand extends Subcommand {
 	}
 
 	private Report evaluate(String name, List<Path> texts) {
+		if (!this.exactMatch) {
+			refuse("an evaluation without --exact-match", "--temperature");
+		}
 		Path directory = this.registry.directory(name);
 		ModelDirectory model = ModelDirectory.open(directory);
 		Path tokenizerFile = model.tokenizer()
@@ -83,7 +98,8 @@ final class EvaluateCommand extends Subcommand {
 		}
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
 			ModelConfigs.checkVocabulary(model, tokenizer.vocabularySize());
-			try (TokenStore data = TokenStore.of(this.scoring.text(texts), tokenizer)) {
+			Corpus text = this.scoring.text(texts);
+			try (TokenStore data = TokenStore.of(text, tokenizer)) {
 				Report report = new Report().put("documents", data.documents()).put("tokens", data.tokens());
 				Map<String, Double> scores;
 				if (kind == ModelKind.BASELINE) {
@@ -93,6 +109,9 @@ final class EvaluateCommand extends Subcommand {
 					refuse("this model, which has a patch size of its own,", "--patch-size");
 					scores = evaluateCalm(report, directory, kind, model.config().integer("patch_size", 1, 1 << 24),
 							data);
+				}
+				if (this.exactMatch) {
+					scores.putAll(evaluateAnswers(report, directory, text));
 				}
 				if (this.registry.records()) {
 					record(name, scores, data.digest());
@@ -161,6 +180,18 @@ final class EvaluateCommand extends Subcommand {
 			scores.put("brier_" + (n + 1), score.brier()[n]);
 		}
 		return scores;
+	}
+
+	private Map<String, Double> evaluateAnswers(Report report, Path directory, Corpus text) {
+		try (GenerationEngine engine = GenerationEngine.open(directory,
+				(options) -> options.program(this.compute.evaluation()))) {
+			ExactMatch match = ExactMatch.of(engine, text, this.temperature, this.scoring.limit(),
+					this.scoring.seed());
+			report.put("answers", match.answers())
+				.put("exactMatch", match.share())
+				.put("exactMatchError", match.error());
+			return Map.of("exact_match", match.share(), "exact_match_error", match.error());
+		}
 	}
 
 	private static Report put(Report report, BrierScore score) {

@@ -33,16 +33,17 @@ final class InspectCommand extends Subcommand {
 				.put("tensors", weights.entries().size())
 				.put("parameters", parameters(weights.entries(), ""));
 			switch (kind) {
-				case AUTOENCODER -> put(report, "autoencoder", ModelConfigs.settings(ModelConfigs.autoencoder(model)));
+				case AUTOENCODER ->
+					report.put("autoencoder", Report.of(ModelConfigs.settings(ModelConfigs.autoencoder(model))));
 				case ENERGY, FLOW, DIFFUSION -> {
 					AutoencoderConfig autoencoder = ModelConfigs.autoencoderOf(model, weights);
 					CalmConfig config = ModelConfigs.calm(model, weights);
 					report.put("autoencoderParameters", parameters(weights.entries(), CalmNetwork.AUTOENCODER));
-					put(report, "languageModel", ModelConfigs.settings(config));
-					put(report, "autoencoder", ModelConfigs.settings(autoencoder));
+					report.put("languageModel", Report.of(ModelConfigs.settings(config)));
+					report.put("autoencoder", Report.of(ModelConfigs.settings(autoencoder)));
 				}
-				case BASELINE ->
-					put(report, "languageModel", ModelConfigs.settings(ModelConfigs.baseline(model, weights)));
+				case BASELINE -> report.put("languageModel",
+						Report.of(ModelConfigs.settings(ModelConfigs.baseline(model, weights))));
 			}
 		}
 		if (model.tokenizer().isPresent()) {
@@ -55,19 +56,6 @@ final class InspectCommand extends Subcommand {
 			}
 		}
 		return report;
-	}
-
-	private static void put(Report report, String name, Map<String, Object> settings) {
-		Report section = new Report();
-		settings.forEach((key, value) -> {
-			if (value instanceof Number number) {
-				section.put(key, number);
-			}
-			else {
-				section.put(key, String.valueOf(value));
-			}
-		});
-		report.put(name, section);
 	}
 
 	/**

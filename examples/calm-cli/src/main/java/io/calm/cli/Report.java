@@ -27,6 +27,20 @@ final class Report {
 	/** Numbers, booleans, strings, double[] and, as sections, reports. */
 	private final Map<String, Object> entries = new LinkedHashMap<>();
 
+	/** The settings of a model. */
+	static Report of(Map<String, Object> settings) {
+		Report report = new Report();
+		settings.forEach((key, value) -> {
+			if (value instanceof Number number) {
+				report.put(key, number);
+			}
+			else {
+				report.put(key, String.valueOf(value));
+			}
+		});
+		return report;
+	}
+
 	Report put(String key, Number value) {
 		this.entries.put(key, value);
 		return this;

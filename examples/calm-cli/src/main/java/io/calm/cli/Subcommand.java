@@ -2,10 +2,13 @@ package io.calm.cli;
 
 import java.io.PrintWriter;
 import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 
 import io.calm.input.InvalidInputException;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Spec;
 
 /**
@@ -49,10 +52,43 @@ abstract class Subcommand implements Callable<Integer> {
 	/** Refuses options that say nothing where another one is given. */
 	void refuse(String beside, String... options) {
 		for (String option : options) {
-			if (this.spec.commandLine().getParseResult().hasMatchedOption(option)) {
+			if (hasOption(option)) {
 				throw new InvalidInputException(option, "has no meaning with " + beside, "leave one of them out");
 			}
 		}
+	}
+
+	CommandSpec spec() {
+		return this.spec;
+	}
+
+	boolean hasOption(String option) {
+		return this.spec.commandLine().getParseResult().hasMatchedOption(option);
+	}
+
+	/** What was given on the command line, one argument for each value. */
+	List<String> arguments() {
+		// what all commands share may stand before this command
+		List<String> arguments = new ArrayList<>(calm().arguments());
+		for (OptionSpec option : this.spec.options()) {
+			if (option.inherited() || !hasOption(option.longestName())) {
+				continue;
+			}
+			if (option.typeInfo().isBoolean()) {
+				arguments.add(option.longestName());
+			}
+			else {
+				option.originalStringValues().forEach((value) -> arguments.add(option.longestName() + "=" + value));
+			}
+		}
+		return arguments;
+	}
+
+	/** Gives all options their values again, those too that all commands share. */
+	void reparse(List<String> arguments) {
+		List<String> all = new ArrayList<>(List.of(this.spec.name()));
+		all.addAll(arguments);
+		this.spec.root().commandLine().parseArgs(all.toArray(String[]::new));
 	}
 
 	ProgressBar progress(String label, long total) {

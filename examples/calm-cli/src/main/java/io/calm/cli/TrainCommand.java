@@ -1,8 +1,15 @@
 package io.calm.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 import io.calm.Calm;
 import io.calm.CalmTraining;
@@ -12,23 +19,45 @@ import io.calm.cli.ablate.Scale;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
+import io.calm.model.BaselineConfig;
+import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
+import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.Tokenizer;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
 
 /** Trains a model on text. */
 @Command(name = "train",
-		description = "Train an autoencoder and a language model on text, or a baseline. The same command resumes "
-				+ "an interrupted training.")
+		description = "Train an autoencoder and a language model on text, or a baseline. Options may also lie in a "
+				+ "file. The same command resumes an interrupted training.")
 final class TrainCommand extends Subcommand {
 
-	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
-			description = "Training text: .txt, .jsonl, .gz of both, or directories of them.")
+	/** The run in the model directory. */
+	private static final String DESCRIPTION = "run.yaml";
+
+	private static final List<String> OF_CALM = List.of("--input", "--head", "--copy-size", "--token-loss",
+			"--guessed-tokens", "--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps", "--solver");
+
+	@Parameters(paramLabel = "RUN", arity = "0..1",
+			description = "A YAML file of options: each key is the name of an option without its dashes. Options on the "
+					+ "command line override it. The options of a run are written to run.yaml in the model directory.")
+	private @Nullable Path file;
+
+	@Option(names = "--dry-run",
+			description = "Check everything, do a few steps, and print sizes, time and memory. Write nothing.")
+	private boolean dryRun;
+
+	@Option(names = "--corpus", arity = "1..*", paramLabel = "PATH",
+			description = "Training text: .txt, .jsonl, .gz of both, or directories of them. Required. A .jsonl line may "
+					+ "be a prompt with its completion, or messages: then only the answers are learned.")
 	private List<Path> corpus = List.of();
 
 	@Option(names = "--json-field", defaultValue = "text",
@@ -41,12 +70,11 @@ final class TrainCommand extends Subcommand {
 	private @Nullable String documentStart;
 
 	@Option(names = "--base", paramLabel = "DIR",
-			description = "A finished CALM model to fine-tune, with its tokenizer and its sizes, instead of random "
-					+ "weights.")
+			description = "A finished model to fine-tune, with its tokenizer and its sizes, instead of random weights.")
 	private @Nullable Path base;
 
-	@Option(names = "--output", required = true, paramLabel = "DIR", description = "The model directory to write.")
-	private Path output = Path.of("model");
+	@Option(names = "--output", paramLabel = "DIR", description = "The model directory to write. Required.")
+	private @Nullable Path output;
 
 	@Option(names = "--preset", defaultValue = "micro",
 			description = "Size: nano, micro, small, CALM-M, CALM-L or CALM-XL; Transformer-S, -M or -L for a baseline "
@@ -137,50 +165,133 @@ final class TrainCommand extends Subcommand {
 	private HeadOptions head = new HeadOptions();
 
 	@Mixin
+	private OptimizerOptions optimizer = new OptimizerOptions();
+
+	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
 
 	@Override
 	Report run() {
-		if (this.baseline) {
-			refuse("--baseline", "--patch-size", "--latent-size", "--autoencoder-size", "--autoencoder-steps",
-					"--autoencoder-learning-rate", "--input", "--head", "--copy-size", "--token-loss",
-					"--guessed-tokens", "--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps",
-					"--solver");
+		if (this.file != null) {
+			readOptions(this.file);
 		}
-		if (this.base != null) {
-			refuse("--base", "--tokenizer", "--preset", "--baseline", "--patch-size", "--latent-size",
-					"--autoencoder-size", "--input", "--head", "--copy-size", "--token-loss", "--guessed-tokens",
-					"--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps", "--solver");
+		refuseMeaningless();
+		Path output = given("--output", "name the model directory to write", this.output);
+		if (this.corpus.isEmpty()) {
+			throw new InvalidInputException("--corpus", "is missing", "name the text to train on");
 		}
 		if (this.patience > 0 && this.evaluationCorpus.isEmpty()) {
 			throw new InvalidInputException("--patience", "needs text to score the models on",
 					"name it with --evaluation-corpus");
 		}
 		Corpus text = corpus(this.corpus);
-		long start = System.nanoTime();
 		Path from = this.base;
 		if (from != null) {
-			train(text, (training) -> trainedOn(training, from));
+			return train(text, output, (training) -> trainedOn(training, from));
 		}
-		else {
-			try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base")) {
-				train(text, (training) -> fromNoise(training.tokenizer(tokens)));
-			}
+		try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base")) {
+			return train(text, output, (training) -> fromNoise(training.tokenizer(tokens)));
 		}
-		return new Report().put("output", this.output.toString())
-			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
 	}
 
-	private void train(Corpus text, UnaryOperator<CalmTraining> model) {
+	/** What the command line says counts more. */
+	private void readOptions(Path file) {
+		Map<String, List<String>> inFile = RunFile.arguments(file, spec());
+		List<String> arguments = new ArrayList<>(arguments());
+		inFile.forEach((key, values) -> {
+			if (!hasOption("--" + key)) {
+				arguments.addAll(values);
+			}
+		});
+		try {
+			reparse(arguments);
+		}
+		catch (ParameterException ex) {
+			throw new InvalidInputException(file.toString(), "has a value that does not fit (" + ex.getMessage() + ")",
+					"correct it; see 'calm train --help'", ex);
+		}
+	}
+
+	/** Options that say nothing in this run, by what makes them so. */
+	private Map<String, List<String>> meaningless() {
+		Map<String, List<String>> meaningless = new LinkedHashMap<>();
+		if (this.baseline) {
+			meaningless.put("--baseline", concat(OF_CALM, List.of("--patch-size", "--latent-size", "--autoencoder-size",
+					"--autoencoder-steps", "--autoencoder-learning-rate")));
+		}
+		if (this.base != null) {
+			meaningless.put("--base", concat(OF_CALM, List.of("--tokenizer", "--preset", "--baseline", "--patch-size",
+					"--latent-size", "--autoencoder-size")));
+			if (config(this.base) instanceof BaselineConfig) {
+				meaningless.put("a baseline as --base", List.of("--autoencoder-steps", "--autoencoder-learning-rate"));
+			}
+		}
+		return meaningless;
+	}
+
+	private static List<String> concat(List<String> first, List<String> second) {
+		return Stream.concat(first.stream(), second.stream()).toList();
+	}
+
+	private void refuseMeaningless() {
+		meaningless().forEach((beside, options) -> refuse(beside, options.toArray(String[]::new)));
+	}
+
+	/** All that decides about this run, as a file. */
+	private String description() {
+		Map<String, OptionSpec> options = new LinkedHashMap<>(RunFile.keys(spec()));
+		meaningless().values().forEach((names) -> names.forEach((name) -> options.remove(name.substring(2))));
+		// who may write to the server is nobody's business
+		String described = RunFile.write(options);
+		return described.replaceAll("(?m)^(mlflow: .*//)[^/@]*@", "$1");
+	}
+
+	private Report train(Corpus text, Path output, UnaryOperator<CalmTraining> model) {
 		ProgramOptions program = this.compute.training();
-		try (MlflowListener tracking = tracking()) {
-			Calm.train((training) -> model.apply(followed(training, tracking))
+		String description = description();
+		Consumer<CalmTraining> options = (training) -> {
+			model.apply(training)
 				.corpus(text)
 				.program(program)
 				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
-				.listener(new TrainingProgress(this))
-				.output(this.output)).close();
+				.files((directory) -> write(directory.resolve(DESCRIPTION), description))
+				.output(output);
+			if (!this.evaluationCorpus.isEmpty()) {
+				training.evaluation(corpus(this.evaluationCorpus));
+			}
+		};
+		if (this.dryRun) {
+			return TrialReport.of(Calm.tryOut(options), output);
 		}
+		long start = System.nanoTime();
+		try (MlflowListener tracking = tracking(output)) {
+			Calm.train((training) -> {
+				options.accept(training);
+				training.listener(new TrainingProgress(this));
+				if (tracking != null) {
+					training.listener(tracking);
+				}
+			}).close();
+		}
+		return new Report().put("output", output.toString())
+			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
+	}
+
+	private static void write(Path file, String content) {
+		try {
+			Files.writeString(file, content);
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(file.toString(), "cannot be written (" + ex + ")",
+					"check the free space and the permissions there", ex);
+		}
+	}
+
+	private static <T> T given(String option, String action, @Nullable T value) {
+		if (value == null) {
+			throw new InvalidInputException(option, "is missing", action);
+		}
+		return value;
 	}
 
 	private CalmTraining fromNoise(CalmTraining training) {
@@ -198,21 +309,28 @@ final class TrainCommand extends Subcommand {
 	}
 
 	private CalmTraining trainedOn(CalmTraining training, Path base) {
-		int patches = Scale.patches(this.block, patchSize(base));
-		training.base(base).languageModel((options) -> languageModel(options, patches));
+		training.base(base);
+		LanguageModelConfig config = config(base);
+		if (config instanceof BaselineConfig) {
+			return training.languageModel((options) -> languageModel(options, Math.max(2, this.block)));
+		}
+		int patches = Scale.patches(this.block, config.patchSize());
+		training.languageModel((options) -> languageModel(options, patches));
 		return (this.autoencoderSteps > 0) ? training.autoencoder((options) -> autoencoder(options, patches))
 				: training;
 	}
 
-	private static int patchSize(Path base) {
+	private static LanguageModelConfig config(Path base) {
 		ModelDirectory model = ModelDirectory.open(base);
 		try (TensorFile weights = model.weights()) {
-			return ModelConfigs.calm(model, weights).patchSize();
+			return (ModelKind.of(base, weights) == ModelKind.BASELINE) ? ModelConfigs.baseline(model, weights)
+					: ModelConfigs.calm(model, weights);
 		}
 	}
 
 	private void autoencoder(TrainingOptions.Builder options, int patches) {
-		options.steps(this.autoencoderSteps)
+		this.optimizer.applyTo(options)
+			.steps(this.autoencoderSteps)
 			.batch(this.batch)
 			.patches(patches)
 			.learningRate(this.autoencoderLearningRate)
@@ -222,11 +340,12 @@ final class TrainCommand extends Subcommand {
 	}
 
 	private void languageModel(TrainingOptions.Builder options, int positions) {
-		options.steps(this.steps)
+		this.optimizer.applyTo(options)
+			.steps(this.steps)
 			.batch(this.batch)
 			.patches(positions)
 			.learningRate(this.learningRate)
-			.averaging(0.999)
+			.averaging(this.optimizer.averaging())
 			.checkpointEvery(this.checkpointEvery)
 			.evaluateEvery(evaluateEvery())
 			.patience(this.patience)
@@ -246,21 +365,14 @@ final class TrainCommand extends Subcommand {
 		return (this.evaluationCorpus.isEmpty() && this.samples.isEmpty()) ? 0 : this.evaluateEvery;
 	}
 
-	private @Nullable MlflowListener tracking() {
+	private @Nullable MlflowListener tracking(Path output) {
 		String uri = this.mlflow;
 		return (uri == null) ? null : MlflowListener.of((options) -> {
-			options.trackingUri(uri).run(String.valueOf(this.output.getFileName()));
+			options.trackingUri(uri).run(String.valueOf(output.getFileName()));
 			if (this.mlflowExperiment != null) {
 				options.experiment(this.mlflowExperiment);
 			}
 		});
-	}
-
-	private CalmTraining followed(CalmTraining training, @Nullable MlflowListener tracking) {
-		if (tracking != null) {
-			training.listener(tracking);
-		}
-		return this.evaluationCorpus.isEmpty() ? training : training.evaluation(corpus(this.evaluationCorpus));
 	}
 
 }

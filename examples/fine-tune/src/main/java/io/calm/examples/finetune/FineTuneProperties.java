@@ -24,6 +24,8 @@ import org.springframework.validation.annotation.Validated;
  * @param base directory of the model to begin with
  * @param corpus text to train on: {@code .txt}, {@code .jsonl}, {@code .gz} of both, or
  * directories of them; generated support tickets by default
+ * @param categories whether the generated tickets are prompts whose answers are their
+ * categories, instead of text
  * @param heldOut text of the same kind that is not trained on, to score the models on
  * @param jsonField the field of {@code .jsonl} that holds the text
  * @param output the model directory to write
@@ -51,8 +53,9 @@ import org.springframework.validation.annotation.Validated;
 @Validated
 @ConfigurationProperties("finetune")
 record FineTuneProperties(@DefaultValue("quickstart-model") Path base, @DefaultValue List<Path> corpus,
-		@DefaultValue List<Path> heldOut, @DefaultValue("text") @NotEmpty String jsonField,
-		@DefaultValue("fine-tuned-model") Path output, @Min(1) @DefaultValue("1000") long steps,
+		@DefaultValue("false") boolean categories, @DefaultValue List<Path> heldOut,
+		@DefaultValue("text") @NotEmpty String jsonField, @DefaultValue("fine-tuned-model") Path output,
+		@Min(1) @DefaultValue("1000") long steps,
 		@DecimalMin(value = "0", inclusive = false) @DefaultValue("0.001") double learningRate,
 		@Min(0) @DefaultValue("50") long warmup, @Min(1) @DefaultValue("8") int batch,
 		@Min(2) @DefaultValue("64") int patches,

@@ -12,6 +12,7 @@ import io.calm.Calm;
 import io.calm.evaluation.AutoencoderScore;
 import io.calm.evaluation.BrierLm;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.ExactMatch;
 import io.calm.examples.quickstart.TicketCorpus;
 import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
@@ -38,6 +39,13 @@ class FineTuner implements ApplicationRunner {
 	private static final int TICKET_BYTES = 1 << 20;
 
 	private static final int HELD_OUT_BYTES = 1 << 16;
+
+	private static final int TICKETS = 4_000;
+
+	private static final int HELD_OUT_TICKETS = 300;
+
+	/** Prompts that base and result answer. */
+	private static final int ANSWERED = 200;
 
 	/** Blocks scored side by side. */
 	private static final int SCORED_TOGETHER = 2;
@@ -68,8 +76,9 @@ class FineTuner implements ApplicationRunner {
 				TokenStore heldOut = TokenStore.of(texts.heldOut(), tokenizer)) {
 			this.out.println("Before: " + this.properties.base());
 			BrierScore before = score(this.properties.base(), heldOut);
+			boolean questions = heldOut.given(0) > 0;
 			try (GenerationEngine base = Calm.open(this.properties.base())) {
-				write(base);
+				show(base, texts.heldOut(), questions);
 			}
 			this.out.println(System.lineSeparator() + "Fine-tuning");
 			GenerationEngine tuned = train(texts);
@@ -77,7 +86,7 @@ class FineTuner implements ApplicationRunner {
 			BrierScore after;
 			try (tuned) {
 				after = score(this.properties.output(), heldOut);
-				write(tuned);
+				show(tuned, texts.heldOut(), questions);
 			}
 			this.out.println();
 			compare("BrierLM", before.brierLm(), before.error(), after.brierLm(), after.error());
@@ -114,9 +123,19 @@ class FineTuner implements ApplicationRunner {
 			Files.createDirectories(output.getParent());
 			Path tickets = output.resolveSibling(output.getFileName() + "-tickets.jsonl");
 			Path unseen = output.resolveSibling(output.getFileName() + "-held-out.jsonl");
-			TicketCorpus.write(tickets, TICKET_BYTES, 1);
-			TicketCorpus.write(unseen, HELD_OUT_BYTES, 2);
+			if (this.properties.categories()) {
+				TicketCorpus.writeCategories(tickets, TICKETS, 1);
+				TicketCorpus.writeCategories(unseen, HELD_OUT_TICKETS, 2);
+			}
+			else {
+				TicketCorpus.write(tickets, TICKET_BYTES, 1);
+				TicketCorpus.write(unseen, HELD_OUT_BYTES, 2);
+			}
 			return new Texts(Corpus.of(tickets), Corpus.of(unseen));
+		}
+		if (this.properties.categories()) {
+			throw new InvalidInputException("finetune.categories", "is given, and so is finetune.corpus",
+					"leave one of them out: only generated tickets have categories");
 		}
 		return new Texts(corpus(corpus), corpus(heldOut));
 	}
@@ -139,6 +158,18 @@ class FineTuner implements ApplicationRunner {
 	private void compare(String score, double before, double errorBefore, double after, double errorAfter) {
 		this.out.printf(Locale.ROOT, "%s %.2f ± %.2f before, %.2f ± %.2f after: %+.2f ± %.2f%n", score, before,
 				errorBefore, after, errorAfter, after - before, Math.hypot(errorBefore, errorAfter));
+	}
+
+	/** What a model writes: its answers, if the held-out text has prompts. */
+	private void show(GenerationEngine model, Corpus heldOut, boolean questions) {
+		if (questions) {
+			ExactMatch match = ExactMatch.of(model, heldOut, ExactMatch.TEMPERATURE, ANSWERED, this.properties.seed());
+			this.out.printf(Locale.ROOT, "%.1f %% ± %.1f of %d answers are right, word for word%n", 100 * match.share(),
+					100 * match.error(), match.answers());
+		}
+		else {
+			write(model);
+		}
 	}
 
 	private void write(GenerationEngine model) {

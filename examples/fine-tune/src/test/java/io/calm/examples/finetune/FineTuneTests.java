@@ -15,6 +15,7 @@ import io.calm.mlflow.MlflowRegistry;
 import io.calm.mlflow.MlflowServer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -84,6 +85,23 @@ class FineTuneTests {
 		List<Metric> scores = client.getMetricHistory(languageModel, "evaluation/brier_lm");
 		assertThat(scores).extracting(Metric::getStep).containsExactly(0L, 50L, 100L, 150L);
 		assertThat(version.tags()).containsKeys("metric.brier_lm", "metric.brier_lm_error");
+	}
+
+	/** A minute or so: one layer reads tickets of a hundred tokens. */
+	@Test
+	@EnabledIfSystemProperty(named = "calm.long", matches = "true")
+	void learnsToSortTickets(CapturedOutput output) {
+		assertThat(fineTune("--finetune.categories=true", "--finetune.patches=64", "--finetune.autoencoder.steps=300",
+				"--finetune.autoencoder.learning-rate=0.003", "--finetune.steps=300", "--finetune.learning-rate=0.003"))
+			.isZero();
+		List<Double> right = Pattern.compile("([\\d.]+) % ± [\\d.]+ of 200 answers are right")
+			.matcher(output)
+			.results()
+			.map((match) -> Double.valueOf(match.group(1)))
+			.toList();
+		assertThat(right).hasSize(2);
+		assertThat(right.get(0)).as("one of seven categories, by chance").isLessThan(25);
+		assertThat(right.get(1)).isGreaterThanOrEqualTo(90);
 	}
 
 	/** At a rate of nothing no model is better than the base. */

@@ -1,11 +1,15 @@
 package io.calm.examples.quickstart;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
+import com.google.gson.JsonParser;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -56,6 +60,17 @@ class TicketCorpusTest {
 		TicketCorpus.write(one, 20_000, 1);
 		TicketCorpus.write(other, 20_000, 1);
 		assertThat(one).hasSameBinaryContentAs(other);
+	}
+
+	@Test
+	void everyTicketHasOneOfSevenCategories(@TempDir Path directory) throws IOException {
+		Path file = directory.resolve("categories.jsonl");
+		TicketCorpus.writeCategories(file, 2000, 1);
+		Map<String, Long> categories = Files.readAllLines(file).stream().map((line) -> {
+			assertThat(line).contains("\\nCategory:\"").doesNotContain("Support:");
+			return JsonParser.parseString(line).getAsJsonObject().get("completion").getAsString();
+		}).collect(Collectors.groupingBy((category) -> category, Collectors.counting()));
+		assertThat(categories).hasSize(7).allSatisfy((category, count) -> assertThat(count).isBetween(60L, 600L));
 	}
 
 }

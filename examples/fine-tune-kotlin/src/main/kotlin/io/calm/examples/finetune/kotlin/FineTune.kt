@@ -4,6 +4,7 @@ import io.calm.Calm
 import io.calm.evaluation.AutoencoderScore
 import io.calm.evaluation.BrierLm
 import io.calm.evaluation.BrierScore
+import io.calm.evaluation.ExactMatch
 import io.calm.examples.quickstart.TicketCorpus
 import io.calm.generation.GenerationEngine
 import io.calm.graph.ProgramOptions
@@ -31,6 +32,12 @@ import picocli.CommandLine.Option
 private const val TICKET_BYTES = 1L shl 20
 private const val HELD_OUT_BYTES = 1L shl 16
 
+private const val TICKETS = 4_000
+private const val HELD_OUT_TICKETS = 300
+
+/** Prompts that base and result answer. */
+private const val ANSWERED = 200L
+
 /** Blocks scored side by side. */
 private const val SCORED_TOGETHER = 2
 
@@ -49,6 +56,10 @@ class FineTune : Callable<Int> {
     @Option(names = ["--corpus"], arity = "1..*", paramLabel = "PATH",
         description = ["Text: .txt, .jsonl, .gz of both, or directories of them."])
     private var corpus = listOf<Path>()
+
+    @Option(names = ["--categories"],
+        description = ["The generated tickets are prompts whose answers are their categories."])
+    private var categories = false
 
     @Option(names = ["--held-out"], arity = "1..*", paramLabel = "PATH",
         description = ["Text of the same kind that is not trained on, to score the models on."])
@@ -107,14 +118,15 @@ class FineTune : Callable<Int> {
             TokenStore.of(unseen, tokenizer).use { held ->
                 println("Before: $base")
                 val before = score(base, held)
-                Calm.open(base).use(::write)
+                fun show(model: GenerationEngine) = if (held.given(0) > 0) answer(model, unseen) else write(model)
+                Calm.open(base).use(::show)
 
                 println("\nTraining on")
                 val tuned = tracking.use { train(text, unseen, it) }
 
                 println("\nAfter: $output")
                 val after = score(output, held)
-                tuned.use(::write)
+                tuned.use(::show)
                 println()
                 compare("BrierLM", before.brierLm(), before.error(), after.brierLm(), after.error())
                 compare("100 Brier-1", 100 * before.brier()[0], 100 * before.brierErrors()[0],
@@ -160,6 +172,9 @@ class FineTune : Callable<Int> {
         println()
     }
 
+    private fun answer(model: GenerationEngine, unseen: Corpus) =
+        println(ExactMatch.of(model, unseen, ExactMatch.TEMPERATURE, ANSWERED, seed))
+
     private fun register(score: BrierScore, tracking: MlflowListener?) {
         val name = registerAs ?: return
         val server = mlflow ?: return
@@ -191,8 +206,13 @@ class FineTune : Callable<Int> {
         val directory = output.absolute().createParentDirectories()
         val tickets = directory.resolveSibling("${output.name}-tickets.jsonl")
         val unseen = directory.resolveSibling("${output.name}-held-out.jsonl")
-        TicketCorpus.write(tickets, TICKET_BYTES, 1)
-        TicketCorpus.write(unseen, HELD_OUT_BYTES, 2)
+        if (categories) {
+            TicketCorpus.writeCategories(tickets, TICKETS, 1)
+            TicketCorpus.writeCategories(unseen, HELD_OUT_TICKETS, 2)
+        } else {
+            TicketCorpus.write(tickets, TICKET_BYTES, 1)
+            TicketCorpus.write(unseen, HELD_OUT_BYTES, 2)
+        }
         return Corpus.of(tickets) to Corpus.of(unseen)
     }
 }

@@ -1,0 +1,180 @@
+package io.calm.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+
+import io.calm.input.InvalidInputException;
+import org.snakeyaml.engine.v2.api.Dump;
+import org.snakeyaml.engine.v2.api.DumpSettings;
+import org.snakeyaml.engine.v2.api.Load;
+import org.snakeyaml.engine.v2.api.LoadSettings;
+import org.snakeyaml.engine.v2.common.FlowStyle;
+import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
+import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
+import org.snakeyaml.engine.v2.nodes.Tag;
+import org.snakeyaml.engine.v2.schema.FailsafeSchema;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/**
+ * The options of a command in a YAML file: each key is the long name of an option without
+ * its dashes. The options themselves say which keys there are, so nothing here has to
+ * know them.
+ */
+final class RunFile {
+
+	private static final int MOST_BYTES = 1 << 20;
+
+	/** Of the command line, not of a run. */
+	private static final Set<String> NOT_OF_A_RUN = Set.of("help", "version", "json", "quiet", "stacktrace", "dry-run");
+
+	private RunFile() {
+	}
+
+	/**
+	 * The options that a file may hold, by key, in the order of the command's help.
+	 */
+	static Map<String, OptionSpec> keys(CommandSpec command) {
+		Map<String, OptionSpec> keys = new LinkedHashMap<>();
+		for (OptionSpec option : command.options()) {
+			String key = option.longestName().substring(2);
+			if (!NOT_OF_A_RUN.contains(key)) {
+				keys.put(key, option);
+			}
+		}
+		return keys;
+	}
+
+	/**
+	 * A file as arguments of the command line.
+	 * @param file of YAML
+	 * @param command whose options it holds
+	 * @return {@code --key=value}, by key, once for each value
+	 * @throws InvalidInputException if the file is not one of options
+	 */
+	static Map<String, List<String>> arguments(Path file, CommandSpec command) {
+		Map<String, OptionSpec> keys = keys(command);
+		Map<String, List<String>> arguments = new LinkedHashMap<>();
+		read(file).forEach((name, value) -> {
+			String key = String.valueOf(name);
+			OptionSpec option = keys.get(key);
+			if (option == null) {
+				throw new InvalidInputException(file.toString(), "has the key \"" + key + "\", which is no option",
+						nearest(key, keys.keySet()));
+			}
+			arguments.put(key, arguments(file, key, option, value));
+		});
+		return arguments;
+	}
+
+	private static List<String> arguments(Path file, String key, OptionSpec option, Object value) {
+		List<String> arguments = new ArrayList<>();
+		boolean list = value instanceof List;
+		if (list && !option.isMultiValue()) {
+			throw new InvalidInputException(file + ", " + key, "is a list", "give one value");
+		}
+		for (Object each : list ? (List<?>) value : List.of(value)) {
+			if (!(each instanceof String text) || text.isEmpty()) {
+				throw new InvalidInputException(file + ", " + key, "is not a value, or is empty", option.isMultiValue()
+						? "give a value or a list of values" : "give a value, or leave the key out");
+			}
+			if (!isFlag(option)) {
+				arguments.add("--" + key + "=" + text);
+			}
+			else if (text.equals("true")) {
+				arguments.add("--" + key);
+			}
+			else if (!text.equals("false")) {
+				throw new InvalidInputException(file + ", " + key, "is \"" + text + "\"", "choose true or false");
+			}
+		}
+		return arguments;
+	}
+
+	static boolean isFlag(OptionSpec option) {
+		return option.typeInfo().isBoolean();
+	}
+
+	/** The command line knows what resembles its options. */
+	private static String nearest(String key, Collection<String> keys) {
+		CommandSpec known = CommandSpec.create();
+		keys.forEach((each) -> known.addOption(OptionSpec.builder("--" + each).build()));
+		List<String> similar = new UnmatchedArgumentException(new CommandLine(known), List.of("--" + key))
+			.getSuggestions();
+		return similar.isEmpty() ? "see 'calm train --help' for all of them"
+				: "write \"" + similar.get(0).substring(2) + "\", or see 'calm train --help'";
+	}
+
+	private static Map<?, ?> read(Path file) {
+		LoadSettings settings = LoadSettings.builder()
+			.setLabel(file.toString())
+			// every value is a string, as on the command line
+			.setSchema(new FailsafeSchema())
+			.setTagConstructors(Map.of(Tag.NULL, (node) -> ""))
+			.setAllowDuplicateKeys(false)
+			.setMaxAliasesForCollections(0)
+			.setCodePointLimit(MOST_BYTES)
+			.build();
+		try {
+			if (Files.size(file) > MOST_BYTES) {
+				throw new InvalidInputException(file.toString(), "is larger than 1 MiB", "name the file of a run");
+			}
+			Object content = new Load(settings).loadFromString(Files.readString(file));
+			if (content instanceof Map<?, ?> map) {
+				return map;
+			}
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
+					"name a YAML file of UTF-8, or give options only", ex);
+		}
+		catch (YamlEngineException ex) {
+			String where = (ex instanceof MarkedYamlEngineException marked && marked.getProblemMark().isPresent())
+					? ", line " + (marked.getProblemMark().get().getLine() + 1) : "";
+			String problem = (ex instanceof MarkedYamlEngineException marked) ? marked.getProblem() : ex.getMessage();
+			throw new InvalidInputException(file + where, "is not YAML (" + problem + ")", "correct it", ex);
+		}
+		throw new InvalidInputException(file.toString(), "is not a list of options",
+				"write lines like \"steps: 1000\"");
+	}
+
+	/**
+	 * A run as a file that gives the same run again.
+	 * @param options with their values
+	 * @return YAML
+	 */
+	static String write(Map<String, OptionSpec> options) {
+		Map<String, Object> values = new LinkedHashMap<>();
+		options.forEach((key, option) -> {
+			Object value = option.getValue();
+			if (value instanceof Collection<?> several) {
+				if (!several.isEmpty()) {
+					values.put(key, several.stream().map(RunFile::text).toList());
+				}
+			}
+			else if (value != null && !(isFlag(option) && value.equals(false))) {
+				values.put(key, isNumber(value) ? value : text(value));
+			}
+		});
+		return new Dump(DumpSettings.builder().setDefaultFlowStyle(FlowStyle.BLOCK).build()).dumpToString(values);
+	}
+
+	private static boolean isNumber(Object value) {
+		return value instanceof Number || value instanceof Boolean;
+	}
+
+	private static String text(Object value) {
+		return (value instanceof Enum<?>) ? value.toString().toLowerCase(Locale.ROOT) : value.toString();
+	}
+
+}
