@@ -44,6 +44,9 @@ class RefusedRequestTests {
 
 	private static final String OTHER_KEY = "the-second-key-of-two";
 
+	/** For tests that ask for no text. */
+	private static final String LAZY = "--calm.model.loading=lazy";
+
 	private static RunningService open;
 
 	private static RunningService locked;
@@ -52,8 +55,8 @@ class RefusedRequestTests {
 	static void start() {
 		open = RunningService.start("--calm.engine.slots=1", "--calm.engine.queue=1", "--calm.engine.buffer=1");
 		// reachable from elsewhere, and without a model until it is asked for one
-		locked = RunningService.start("--server.address=", "--calm.http.api-keys=" + KEY + "," + OTHER_KEY,
-				"--calm.model.loading=lazy", "--calm.model.location=file:/secret/place", "--calm.model.name=tiny");
+		locked = RunningService.start("--server.address=", "--calm.http.api-keys=" + KEY + "," + OTHER_KEY, LAZY,
+				"--calm.model.location=file:/secret/place", "--calm.model.name=tiny");
 	}
 
 	@AfterAll
@@ -119,7 +122,7 @@ class RefusedRequestTests {
 	@ValueSource(strings = { "", "0.0.0.0" })
 	void withoutKeysNobodyElseMayReachIt(String address, CapturedOutput output) {
 		assertThatExceptionOfType(Exception.class)
-			.isThrownBy(() -> RunningService.start("--server.address=" + address).close())
+			.isThrownBy(() -> RunningService.start("--server.address=" + address, LAZY).close())
 			.havingRootCause()
 			.isInstanceOf(InvalidInputException.class);
 		assertThat(output.toString()).containsSubsequence("APPLICATION FAILED TO START",
@@ -130,7 +133,7 @@ class RefusedRequestTests {
 	@Test
 	void aKeyThatCanBeGuessed(CapturedOutput output) {
 		assertThatExceptionOfType(Exception.class)
-			.isThrownBy(() -> RunningService.start("--calm.http.api-keys=secret1").close())
+			.isThrownBy(() -> RunningService.start("--calm.http.api-keys=secret1", LAZY).close())
 			.havingRootCause()
 			.isInstanceOf(InvalidInputException.class);
 		assertThat(output.toString()).contains("calm.http.api-keys: one of them is shorter than 16 characters")
@@ -150,7 +153,7 @@ class RefusedRequestTests {
 
 	@Test
 	void calledByTheNameOfItsProxy() throws IOException {
-		try (RunningService behind = RunningService.start("--calm.http.hosts=models.example")) {
+		try (RunningService behind = RunningService.start("--calm.http.hosts=models.example", LAZY)) {
 			String request = "GET /v1/models HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n";
 			assertThat(raw(behind, request.formatted("models.example"))).startsWith("HTTP/1.1 200");
 			assertThat(raw(behind, request.formatted("evil.example"))).startsWith("HTTP/1.1 403");

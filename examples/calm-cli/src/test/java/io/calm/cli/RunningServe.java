@@ -34,14 +34,17 @@ final class RunningServe implements AutoCloseable {
 		this.report = report;
 	}
 
-	/** On any free port. */
+	/** On any free port, unless the options name one. */
 	static RunningServe start(Path model, Path output, boolean withKey, String... options) {
 		List<String> command = new ArrayList<>(
 				List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
 						"-XX:TieredStopAtLevel=1", "-cp",
 						System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-						"io.calm.cli.CalmCommand", "serve", model.toString(), "--port", "0", "--json", "--quiet"));
+						"io.calm.cli.CalmCommand", "serve", model.toString(), "--json", "--quiet"));
 		command.addAll(Arrays.asList(options));
+		if (!command.contains("--port")) {
+			command.addAll(List.of("--port", "0"));
+		}
 		ProcessBuilder builder = new ProcessBuilder(command).redirectError(output.resolve("serve.log").toFile());
 		if (withKey) {
 			builder.environment().put("CALM_API_KEY", KEY);

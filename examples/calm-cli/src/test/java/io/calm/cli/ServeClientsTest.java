@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.opentest4j.TestAbortedException;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 /**
  * {@code calm serve} as others use it: with the official Python client, which pip
@@ -35,10 +36,12 @@ class ServeClientsTest {
 
 	private static RunningServe serve;
 
+	private static Path model = Path.of("");
+
 	@BeforeAll
 	static void start(@TempDir Path directory) throws IOException {
-		serve = RunningServe.start(RunningServe.tinyModel(directory), directory, true, "--slots", "1", "--context",
-				"2048");
+		model = RunningServe.tinyModel(directory);
+		serve = RunningServe.start(model, directory, true, "--slots", "1", "--context", "2048");
 	}
 
 	@AfterAll
@@ -59,6 +62,15 @@ class ServeClientsTest {
 				List.of(installed().resolve("bin/python").toString(), script.toString()));
 		assertThat(result.output()).contains("Ran 12 tests", "OK");
 		assertThat(result.exitCode()).isZero();
+	}
+
+	/** One line, though there are a model, a framework and a server to complain. */
+	@Test
+	void aPortThatIsInUse(@TempDir Path directory) {
+		String port = serve.url().replaceFirst(".*:(\\d+)/", "$1");
+		assertThatIllegalStateException()
+			.isThrownBy(() -> RunningServe.start(model, directory, false, "--port", port).close())
+			.withMessage("calm serve does not start: calm: --port is " + port + ", which is in use; choose another\n");
 	}
 
 	@Test

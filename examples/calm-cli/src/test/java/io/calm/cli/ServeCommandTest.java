@@ -1,10 +1,7 @@
 package io.calm.cli;
 
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Path;
 
 import org.junit.jupiter.api.Test;
@@ -50,15 +47,6 @@ class ServeCommandTest {
 	void noSuchHost() {
 		assertRefused("--host is nowhere.invalid, which is not known here; choose an address of this machine", "serve",
 				"model", "--host", "nowhere.invalid");
-	}
-
-	@Test
-	void portInUse(@TempDir Path directory) throws IOException {
-		String model = RunningServe.tinyModel(directory).toString();
-		try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
-			assertRefused("--port is " + taken.getLocalPort() + ", which is in use; choose another", "serve", model,
-					"--port", String.valueOf(taken.getLocalPort()));
-		}
 	}
 
 }

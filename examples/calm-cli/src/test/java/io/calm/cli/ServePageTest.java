@@ -33,8 +33,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /**
  * The page of {@code calm serve} in the system's Chromium, which Playwright drives and
- * does not download. With {@code -Dcalm.screenshots=DIR} and a model that can write in
- * {@code -Dcalm.test.model=DIR}, pictures of it are taken too.
+ * does not download. With {@code -Dcalm.screenshots=DIR}, pictures of it are taken too,
+ * of the model in {@code -Dcalm.test.model=DIR} if there is one.
  */
 class ServePageTest {
 
@@ -43,6 +43,8 @@ class ServePageTest {
 	private static Browser browser;
 
 	private static RunningServe serve;
+
+	private static Path model = Path.of("");
 
 	private final List<String> complaints = new ArrayList<>();
 
@@ -64,7 +66,8 @@ class ServePageTest {
 			.create(new Playwright.CreateOptions().setEnv(Map.of("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")));
 		browser = playwright.chromium().launch(new BrowserType.LaunchOptions().setExecutablePath(chromium));
 		setDefaultAssertionTimeout(60_000);
-		serve = RunningServe.start(RunningServe.tinyModel(directory), directory, false, "--context", "2048");
+		model = RunningServe.tinyModel(directory);
+		serve = RunningServe.start(model, directory, false, "--context", "2048");
 	}
 
 	@AfterAll
@@ -158,9 +161,8 @@ class ServePageTest {
 	}
 
 	@Test
-	void aKeyIsAskedForAndAServiceThatIsAwayIsShown(@TempDir Path directory) throws IOException {
+	void aKeyIsAskedForAndAServiceThatIsAwayIsShown(@TempDir Path directory) {
 		this.session.close();
-		Path model = RunningServe.tinyModel(directory);
 		try (RunningServe locked = RunningServe.start(model, directory, true)) {
 			open(locked, new Browser.NewContextOptions());
 			assertThat(this.page.locator("#health")).hasText("a key is needed");
@@ -191,8 +193,8 @@ class ServePageTest {
 	@EnabledIfSystemProperty(named = "calm.screenshots", matches = ".+")
 	void pictures(@TempDir Path directory) {
 		Path pictures = Path.of(System.getProperty("calm.screenshots"));
-		Path model = Path.of(System.getProperty("calm.test.model"));
-		try (RunningServe writing = RunningServe.start(model, directory, false)) {
+		Path writer = Path.of(System.getProperty("calm.test.model", model.toString()));
+		try (RunningServe writing = RunningServe.start(writer, directory, false)) {
 			for (ColorScheme scheme : new ColorScheme[] { ColorScheme.LIGHT, ColorScheme.DARK }) {
 				for (int width : new int[] { 1280, 390 }) {
 					this.session.close();
