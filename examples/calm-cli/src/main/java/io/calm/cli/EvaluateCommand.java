@@ -185,8 +185,7 @@ final class EvaluateCommand extends Subcommand {
 	private Map<String, Double> evaluateAnswers(Report report, Path directory, Corpus text) {
 		try (GenerationEngine engine = GenerationEngine.open(directory,
 				(options) -> options.program(this.compute.evaluation()))) {
-			ExactMatch match = ExactMatch.of(engine, text, this.temperature, this.scoring.limit(),
-					this.scoring.seed());
+			ExactMatch match = ExactMatch.of(engine, text, this.temperature, this.scoring.limit(), this.scoring.seed());
 			report.put("answers", match.answers())
 				.put("exactMatch", match.share())
 				.put("exactMatchError", match.error());
