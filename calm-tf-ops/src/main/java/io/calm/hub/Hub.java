@@ -19,7 +19,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -85,13 +84,17 @@ public final class Hub {
 	 * @throws InvalidInputException as the constructor does
 	 */
 	public static Hub ofEnvironment() {
-		Map<String, String> environment = System.getenv();
-		Path home = Path.of(environment.getOrDefault("HF_HOME",
-				Path.of(System.getProperty("user.home"), ".cache", "huggingface").toString()));
-		Path cache = Path.of(environment.getOrDefault("HF_HUB_CACHE", home.resolve("hub").toString()));
-		String token = environment.get("HF_TOKEN");
-		return new Hub(environment.getOrDefault("HF_ENDPOINT", DEFAULT_ENDPOINT),
-				(token == null || token.isBlank()) ? null : token.strip(), cache);
+		Path home = Path
+			.of(environment("HF_HOME", Path.of(System.getProperty("user.home"), ".cache", "huggingface").toString()));
+		Path cache = Path.of(environment("HF_HUB_CACHE", home.resolve("hub").toString()));
+		String token = environment("HF_TOKEN", "");
+		return new Hub(environment("HF_ENDPOINT", DEFAULT_ENDPOINT), token.isEmpty() ? null : token, cache);
+	}
+
+	/** An empty variable is none. */
+	private static String environment(String name, String otherwise) {
+		String value = System.getenv(name);
+		return (value == null || value.isBlank()) ? otherwise : value.strip();
 	}
 
 	private static URI address(String endpoint, boolean secret) {

@@ -36,6 +36,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.awaitility.core.ConditionTimeoutException;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -464,14 +465,24 @@ class ChaosTests {
 		/** Nothing has got stuck: all is answered, and no service has anything left. */
 		void awaitAnswers() {
 			long begun = System.nanoTime();
-			await().atMost(PATIENCE)
-				.pollInterval(Duration.ofMillis(500))
-				.untilAsserted(() -> assertThat(this.free.availablePermits()).as(this.mode).isEqualTo(OPEN));
-			await().atMost(PATIENCE)
-				.pollInterval(Duration.ofMillis(500))
-				.untilAsserted(() -> assertThat(left()).as(this.mode).isZero());
-			LOG.info("{}: all was answered and committed after {} s", this.mode,
-					(System.nanoTime() - begun) / 1_000_000_000);
+			try {
+				await().atMost(PATIENCE)
+					.pollInterval(Duration.ofMillis(500))
+					.untilAsserted(() -> assertThat(this.free.availablePermits()).as(this.mode).isEqualTo(OPEN));
+				await().atMost(PATIENCE)
+					.pollInterval(Duration.ofMillis(500))
+					.untilAsserted(() -> assertThat(left()).as(this.mode).isZero());
+				LOG.info("{}: all was answered and committed after {} s", this.mode,
+						(System.nanoTime() - begun) / 1_000_000_000);
+			}
+			catch (ConditionTimeoutException ex) {
+				// the ledger will say what is missing; what the services do is known only
+				// now
+				ChaosTests.this.deaths.add(this.mode + " is stuck: " + ex.getMessage());
+				for (JavaProcess service : this.services) {
+					LOG.error("{} is stuck: {}", this.mode, service.threads());
+				}
+			}
 		}
 
 		/** Requests that are not committed. */

@@ -75,6 +75,13 @@ final class JavaProcess implements AutoCloseable {
 		return this.process.isAlive();
 	}
 
+	/** What it has said, and at the end what each of its threads does. */
+	String threads() {
+		signal("QUIT");
+		await().pollDelay(Duration.ofSeconds(2)).until(() -> true);
+		return output();
+	}
+
 	/**
 	 * Sends a signal.
 	 * @param name such as {@code STOP}
