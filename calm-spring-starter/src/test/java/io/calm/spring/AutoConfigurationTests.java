@@ -91,7 +91,7 @@ class AutoConfigurationTests {
 
 	@Test
 	void allAreRegistered() {
-		assertThat(ALL).hasSize(7);
+		assertThat(ALL).hasSize(8);
 	}
 
 	@Test
