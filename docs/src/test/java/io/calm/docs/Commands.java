@@ -56,6 +56,7 @@ final class Commands {
 			case "curl" -> curl(where, command);
 			case "python3", "pip", "mlflow" -> python(where, command);
 			case "docker", "kubectl" -> deployment(where, command);
+			case "build" -> assertThat(Repository.ROOT.resolve(command.program())).as(where).isExecutable();
 			default -> assertThat(SHELL).as("%s: nobody knows how to check '%s'", where, command).contains(program);
 		}
 	}

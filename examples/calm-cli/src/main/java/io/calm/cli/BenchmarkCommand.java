@@ -358,6 +358,7 @@ final class BenchmarkCommand {
 			if (this.baseline) {
 				refuse("--baseline", NOT_OF_BASELINES);
 			}
+			checkVocabulary();
 			List<Double> milliseconds = new ArrayList<>();
 			long tokens = (long) this.streams * this.newTokens;
 			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
@@ -387,6 +388,16 @@ final class BenchmarkCommand {
 				}
 			}
 			return report(milliseconds, tokens).put("new_tokens", tokens);
+		}
+
+		private void checkVocabulary() {
+			try (ByteTokenizer bytes = new ByteTokenizer()) {
+				if (bytes.vocabularySize() > this.sizes.vocab) {
+					throw new InvalidInputException("--vocab " + this.sizes.vocab,
+							"is less than the ids of the bytes and the special tokens",
+							"choose at least " + bytes.vocabularySize());
+				}
+			}
 		}
 
 		/** Hardly: of the weights it matters only how much draws differ. */
@@ -450,11 +461,6 @@ final class BenchmarkCommand {
 				Path file = directory.resolve("tokenizer.json");
 				JsonObject tokenizer = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
 				JsonObject vocabulary = tokenizer.getAsJsonObject("model").getAsJsonObject("vocab");
-				if (vocabulary.size() > this.sizes.vocab) {
-					throw new InvalidInputException("--vocab " + this.sizes.vocab,
-							"is less than the ids of the bytes and the special tokens",
-							"choose at least " + vocabulary.size());
-				}
 				while (vocabulary.size() < this.sizes.vocab) {
 					vocabulary.addProperty(" word " + vocabulary.size(), vocabulary.size());
 				}
