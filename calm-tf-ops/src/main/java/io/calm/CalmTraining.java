@@ -1,6 +1,7 @@
 package io.calm;
 
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,6 +39,7 @@ import io.calm.training.Checkpoint;
 import io.calm.training.Evaluation;
 import io.calm.training.LanguageModelTrainer;
 import io.calm.training.Sample;
+import io.calm.training.TrainingException;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import io.calm.training.Trial;
@@ -374,6 +376,11 @@ public final class CalmTraining {
 		}
 		catch (RuntimeException ex) {
 			deleteEmpty(work);
+			if (ex.getCause() instanceof ClosedByInterruptException) {
+				// not the file is to blame, which an interrupt has closed
+				throw new TrainingException("The training was interrupted; its state is in " + work
+						+ " and the same command goes on from there", ex);
+			}
 			throw ex;
 		}
 		finally {

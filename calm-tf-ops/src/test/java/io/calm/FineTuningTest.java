@@ -186,6 +186,24 @@ class FineTuningTest {
 		};
 	}
 
+	/** All steps are done; what is left is to copy the model. */
+	@Test
+	void anInterruptAfterTheLastStepIsNoFaultOfAFile() {
+		Consumer<CalmTraining> options = (training) -> training.languageModel(length(1));
+		assertThatExceptionOfType(TrainingException.class)
+			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(new TrainingListener() {
+				@Override
+				public void onEnd(String phase, long step) {
+					Thread.currentThread().interrupt();
+				}
+			}))))
+			.withMessageContaining("was interrupted");
+		assertThat(Thread.interrupted()).isTrue();
+		assertThat(this.output).doesNotExist();
+		tune(options);
+		assertThat(this.output.resolve(WEIGHTS)).exists();
+	}
+
 	@Test
 	void refusesWhatTheBaseDecides() {
 		assertRefused((training) -> training.tokenizer(new ByteTokenizer()), "base is given, and so is the tokenizer");

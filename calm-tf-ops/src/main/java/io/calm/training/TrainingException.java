@@ -11,7 +11,12 @@ public final class TrainingException extends RuntimeException {
 		super(message);
 	}
 
-	TrainingException(String message, Throwable cause) {
+	/**
+	 * A training that cannot go on.
+	 * @param message what happened, and what to do
+	 * @param cause why
+	 */
+	public TrainingException(String message, Throwable cause) {
 		super(message, cause);
 	}
 
