@@ -7,6 +7,9 @@ import io.calm.spring.CalmProperties;
 import io.calm.spring.ChatPromptFormat;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextGenerator;
+import org.apache.coyote.AbstractProtocol;
+import org.apache.coyote.UpgradeProtocol;
+import org.apache.coyote.http2.Http2Protocol;
 import org.springframework.ai.chat.messages.AssistantMessage;
 import org.springframework.ai.chat.messages.Message;
 import org.springframework.ai.chat.messages.SystemMessage;
@@ -20,6 +23,8 @@ import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProp
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.tomcat.ConfigurableTomcatWebServerFactory;
+import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.boot.web.server.autoconfigure.ServerProperties;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
 import org.springframework.context.annotation.Bean;
@@ -53,6 +58,32 @@ public final class CalmHttpAutoConfiguration {
 		servlet.setLoadOnStartup(1);
 		servlet.setAsyncSupported(true);
 		return servlet;
+	}
+
+	@Configuration(proxyBeanMethods = false)
+	@ConditionalOnClass(ConfigurableTomcatWebServerFactory.class)
+	static class TomcatConfiguration {
+
+		/**
+		 * No request gets the objects of another. Tomcat sets the error of a failed write
+		 * after it has told another of its threads to put the objects of the request away
+		 * for reuse: a client that leaves then ends the connection of one that comes.
+		 */
+		@Bean
+		WebServerFactoryCustomizer<ConfigurableTomcatWebServerFactory> calmHttpConnectors() {
+			// added after Spring Boot's own, which sets the cache from its property
+			return (factory) -> factory.addConnectorCustomizers((connector) -> {
+				if (connector.getProtocolHandler() instanceof AbstractProtocol<?> protocol) {
+					protocol.setProcessorCache(0);
+				}
+				for (UpgradeProtocol upgrade : connector.findUpgradeProtocols()) {
+					if (upgrade instanceof Http2Protocol http2) {
+						http2.setDiscardRequestsAndResponses(true);
+					}
+				}
+			});
+		}
+
 	}
 
 	@Configuration(proxyBeanMethods = false)

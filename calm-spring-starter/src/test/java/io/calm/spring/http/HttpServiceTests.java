@@ -2,6 +2,7 @@ package io.calm.spring.http;
 
 import java.net.Socket;
 import java.net.http.HttpResponse;
+import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
@@ -12,6 +13,7 @@ import io.calm.spring.TextGenerator;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -236,6 +238,18 @@ class HttpServiceTests {
 		assertThat(service.bean(SeenGenerations.class).ended()).isNotEmpty()
 			.allMatch(GenerationObservationContext::cancelled);
 		assertThat(output.toString()).doesNotContain("ERROR");
+	}
+
+	/** Often, for it needs two threads that meet. */
+	@RepeatedTest(100)
+	void aClientThatLeavesHarmsNoOther() throws Exception {
+		try (Socket client = service.connect("/v1/completions", "{\"prompt\":\"One\",\"stream\":true," + ENDLESS)) {
+			assertThat(client.getInputStream().read()).isPositive();
+		}
+		await().pollInterval(Duration.ofMillis(1)).until(() -> service.active() == 0);
+		try (Socket client = service.connect("/v1/completions", "{\"prompt\":\"One\",\"max_tokens\":1}")) {
+			assertThat(client.getInputStream().readNBytes(12)).asString().isEqualTo("HTTP/1.1 200");
+		}
 	}
 
 	@Test
