@@ -9,7 +9,9 @@ import java.util.function.Consumer;
 
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
@@ -59,7 +61,10 @@ final class ChunkReader implements AutoCloseable {
 		this.properties.remove(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG);
 		this.properties.remove(ConsumerConfig.GROUP_PROTOCOL_CONFIG);
 		this.properties.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
-		this.properties.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "latest");
+		// from now on is decided once: what was written while a place was lost is not
+		// left
+		// out
+		this.properties.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "none");
 		// what is in an unfinished transaction may never be
 		this.properties.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
 		this.received = received;
@@ -99,7 +104,7 @@ final class ChunkReader implements AutoCloseable {
 			}
 			ready.complete(partitions);
 			while (!this.closed) {
-				for (ConsumerRecord<byte[], byte[]> each : consumer.poll(POLL)) {
+				for (ConsumerRecord<byte[], byte[]> each : next(consumer)) {
 					if (each.key() != null && each.value() != null) {
 						this.received.accept(each);
 					}
@@ -138,6 +143,31 @@ final class ChunkReader implements AutoCloseable {
 		catch (RetriableException ex) {
 			LOG.debug("The brokers do not answer yet", ex);
 			return List.of();
+		}
+	}
+
+	/**
+	 * The brokers may have deleted what is at a place, or have lost it, or forget which
+	 * leader wrote it. What they still have from there on is read.
+	 */
+	private static ConsumerRecords<byte[], byte[]> next(KafkaConsumer<byte[], byte[]> consumer) {
+		try {
+			return consumer.poll(POLL);
+		}
+		catch (OffsetOutOfRangeException ex) {
+			Map<TopicPartition, Long> lost = ex.offsetOutOfRangePartitions();
+			LOG.info("Places are lost: {}", lost);
+			try {
+				Map<TopicPartition, Long> first = consumer.beginningOffsets(lost.keySet());
+				Map<TopicPartition, Long> end = consumer.endOffsets(lost.keySet());
+				lost.forEach((partition, place) -> consumer.seek(partition, Math.max(first.getOrDefault(partition, 0L),
+						Math.min(place, end.getOrDefault(partition, place)))));
+			}
+			catch (RetriableException unanswered) {
+				// it will say the same again
+				LOG.debug("The brokers do not answer yet", unanswered);
+			}
+			return ConsumerRecords.empty();
 		}
 	}
 
