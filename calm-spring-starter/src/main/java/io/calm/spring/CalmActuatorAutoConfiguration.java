@@ -1,5 +1,7 @@
 package io.calm.spring;
 
+import org.springframework.boot.actuate.autoconfigure.endpoint.condition.ConditionalOnAvailableEndpoint;
+import org.springframework.boot.actuate.endpoint.annotation.Endpoint;
 import org.springframework.boot.actuate.info.InfoContributor;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
@@ -13,7 +15,8 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
 /**
- * The model in {@code /actuator/health} and {@code /actuator/info}.
+ * The model in {@code /actuator/health}, {@code /actuator/info} and
+ * {@code /actuator/calm}.
  */
 @AutoConfiguration(after = CalmModelAutoConfiguration.class)
 @ConditionalOnBean(ServedModel.class)
@@ -44,6 +47,19 @@ public final class CalmActuatorAutoConfiguration {
 		@ConditionalOnMissingBean(name = "calmInfoContributor")
 		InfoContributor calmInfoContributor(ServedModel model) {
 			return new CalmInfoContributor(model);
+		}
+
+	}
+
+	@Configuration(proxyBeanMethods = false)
+	@ConditionalOnClass({ Endpoint.class, ConditionalOnAvailableEndpoint.class })
+	static class EndpointConfiguration {
+
+		@Bean
+		@ConditionalOnAvailableEndpoint
+		@ConditionalOnMissingBean
+		CalmEndpoint calmEndpoint(ServedModel model) {
+			return new CalmEndpoint(model);
 		}
 
 	}

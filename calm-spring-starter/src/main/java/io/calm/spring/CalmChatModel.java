@@ -6,6 +6,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 import io.calm.generation.Chunk;
@@ -31,9 +32,11 @@ import org.springframework.util.CollectionUtils;
 
 /**
  * The model as a {@link ChatModel} of Spring AI. It streams a response for every patch;
- * the last one carries the usage. Of the options it heeds {@code maxTokens},
- * {@code temperature} and {@code stopSequences}. The others make no sense for a model
- * without likelihoods, or for one without tools: they are ignored, with one warning each.
+ * the last one carries the usage. Where the model's location has versions, each says
+ * under {@code version} in its metadata which one wrote it. Of the options it heeds
+ * {@code maxTokens}, {@code temperature} and {@code stopSequences}. The others make no
+ * sense for a model without likelihoods, or for one without tools: they are ignored, with
+ * one warning each.
  */
 public final class CalmChatModel implements ChatModel {
 
@@ -70,12 +73,13 @@ public final class CalmChatModel implements ChatModel {
 	@Override
 	public ChatResponse call(Prompt prompt) {
 		String text = prompt(prompt);
-		List<Chunk> chunks = Objects.requireNonNull(this.generator.stream(text, options(prompt)).collectList().block());
+		AtomicReference<@Nullable String> version = new AtomicReference<>();
+		List<Chunk> chunks = Objects.requireNonNull(generate(text, options(prompt), version).collectList().block());
 		StringBuilder answer = new StringBuilder();
 		chunks.forEach((chunk) -> answer.append(chunk.text()));
 		int tokens = chunks.stream().mapToInt((chunk) -> chunk.tokens().length).sum();
 		FinishReason reason = chunks.isEmpty() ? null : chunks.get(chunks.size() - 1).finishReason();
-		return response(answer.toString(), reason, usage(text, tokens));
+		return response(answer.toString(), reason, usage(text, tokens), version.get());
 	}
 
 	@Override
@@ -83,12 +87,20 @@ public final class CalmChatModel implements ChatModel {
 		return Flux.defer(() -> {
 			String text = prompt(prompt);
 			AtomicInteger tokens = new AtomicInteger();
-			return this.generator.stream(text, options(prompt)).map((chunk) -> {
+			AtomicReference<@Nullable String> version = new AtomicReference<>();
+			return generate(text, options(prompt), version).map((chunk) -> {
 				int soFar = tokens.addAndGet(chunk.tokens().length);
 				return response(chunk.text(), chunk.finishReason(),
-						(chunk.finishReason() != null) ? usage(text, soFar) : null);
+						(chunk.finishReason() != null) ? usage(text, soFar) : null, version.get());
 			});
 		});
+	}
+
+	private Flux<Chunk> generate(String text, Consumer<GenerationRequest.Builder> options,
+			AtomicReference<@Nullable String> version) {
+		Consumer<ModelVersion> writtenBy = (model) -> version.set(model.version());
+		return this.generator.stream(text, options)
+			.contextWrite((context) -> context.put(TextGenerator.WRITTEN_BY, writtenBy));
 	}
 
 	private String prompt(Prompt prompt) {
@@ -158,12 +170,16 @@ public final class CalmChatModel implements ChatModel {
 		return new DefaultUsage(this.generator.countTokens(prompt), tokens);
 	}
 
-	private ChatResponse response(String text, @Nullable FinishReason reason, @Nullable DefaultUsage usage) {
+	private ChatResponse response(String text, @Nullable FinishReason reason, @Nullable DefaultUsage usage,
+			@Nullable String version) {
 		ChatGenerationMetadata metadata = (reason != null)
 				? ChatGenerationMetadata.builder().finishReason(name(reason)).build() : ChatGenerationMetadata.NULL;
 		ChatResponseMetadata.Builder response = ChatResponseMetadata.builder().model(this.name);
 		if (usage != null) {
 			response.usage(usage);
+		}
+		if (version != null) {
+			response.keyValue("version", version);
 		}
 		return new ChatResponse(List.of(new Generation(new AssistantMessage(text), metadata)), response.build());
 	}

@@ -28,6 +28,9 @@ final class CalmHealthIndicator extends AbstractHealthIndicator {
 			case FAILED -> health.down();
 		}
 		health.withDetail("model", status.name()).withDetail("state", status.state());
+		if (status.version() != null) {
+			health.withDetail("version", status.version());
+		}
 		LanguageModelConfig config = status.config();
 		if (config != null) {
 			health.withDetail("patchSize", config.patchSize());

@@ -24,6 +24,9 @@ final class CalmInfoContributor implements InfoContributor {
 		ModelStatus status = this.model.status();
 		Map<String, Object> details = new LinkedHashMap<>();
 		details.put("model", status.name());
+		if (status.version() != null) {
+			details.put("version", status.version());
+		}
 		LanguageModelConfig config = status.config();
 		if (config != null) {
 			details.put("patchSize", config.patchSize());

@@ -49,11 +49,10 @@ public final class CalmMlflowAutoConfiguration {
 				(properties.cacheLimit() != null) ? properties.cacheLimit().toBytes() : Long.MAX_VALUE);
 	}
 
-	/** Knows {@code models:/name@alias}, {@code models:/name/3} and {@code runs:/…}. */
 	@Bean
 	@ConditionalOnMissingBean(name = "calmMlflowModelResolver")
 	ModelResolver calmMlflowModelResolver(MlflowRegistry registry) {
-		return (location) -> location.matches("(models|runs):/.*") ? registry.load(location) : null;
+		return new MlflowModelResolver(registry);
 	}
 
 	@Bean

@@ -12,6 +12,7 @@ import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.ApplicationRunner;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.AnyNestedCondition;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
@@ -44,11 +45,15 @@ public final class CalmModelAutoConfiguration {
 
 	@Bean
 	@Conditional(OnModelNeeded.class)
+	ModelOpening calmModelOpening(CalmProperties properties, ObjectProvider<ModelResolver> resolvers,
+			ObjectProvider<EngineOptionsCustomizer> customizers) {
+		return new ModelOpening(properties, resolvers.orderedStream().toList(), customizers.orderedStream().toList());
+	}
+
+	@Bean
+	@Conditional(OnModelNeeded.class)
 	ServedModel calmServedModel(CalmProperties properties, ObjectProvider<GenerationEngine> engine,
-			ObjectProvider<ModelResolver> resolvers, ObjectProvider<EngineOptionsCustomizer> customizers,
-			ApplicationContext context) {
-		ModelOpening opening = new ModelOpening(properties, resolvers.orderedStream().toList(),
-				customizers.orderedStream().toList());
+			ModelOpening opening, ApplicationContext context) {
 		Duration drainTimeout = properties.engine().drainTimeout();
 		// an engine that has failed does not come back by itself
 		Consumer<LivenessState> liveness = (state) -> AvailabilityChangeEvent.publish(context, state);
@@ -70,6 +75,16 @@ public final class CalmModelAutoConfiguration {
 			}
 		}
 		return model;
+	}
+
+	/** Closed before the model, which it needs. */
+	@Bean
+	@ConditionalOnBean(ServedModel.class)
+	@ConditionalOnProperty("calm.model.watch")
+	ModelWatch calmModelWatch(CalmProperties properties, ServedModel model, ModelOpening opening) {
+		String location = location(properties.model().location());
+		Duration interval = Objects.requireNonNull(properties.model().watch());
+		return new ModelWatch(model, location, opening::version, interval);
 	}
 
 	private static void openNow(ServedModel model) {

@@ -64,9 +64,12 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * that in the background, or with the first request.
 	 * @param warmUp Whether a newly opened model generates one patch before it gets
 	 * requests, so that the first of them is not slow.
+	 * @param watch How often the location is asked whether it leads to another version,
+	 * such as models:/name@alias when the alias was moved; that one is then opened, and
+	 * takes the place of the old one without a gap. By default, never.
 	 */
 	public record Model(@DefaultValue("true") boolean enabled, @Nullable String location, @Nullable String name,
-			@DefaultValue("eager") Loading loading, @DefaultValue("true") boolean warmUp) {
+			@DefaultValue("eager") Loading loading, @DefaultValue("true") boolean warmUp, @Nullable Duration watch) {
 	}
 
 	/**

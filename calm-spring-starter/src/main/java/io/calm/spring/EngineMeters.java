@@ -3,6 +3,7 @@ package io.calm.spring;
 import java.util.function.ToDoubleFunction;
 
 import io.calm.generation.EngineStatus;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
@@ -23,6 +24,15 @@ final class EngineMeters implements MeterBinder {
 		gauge(registry, "calm.engine.slots", "Texts that can be generated side by side", EngineStatus::slots);
 		gauge(registry, "calm.engine.slots.active", "Texts that are being generated", EngineStatus::active);
 		gauge(registry, "calm.engine.queue", "Requests that wait for a slot", EngineStatus::waiting);
+		exchanges(registry, "success", ServedModel::exchanges);
+		exchanges(registry, "failure", ServedModel::refusals);
+	}
+
+	private void exchanges(MeterRegistry registry, String outcome, ToDoubleFunction<ServedModel> count) {
+		FunctionCounter.builder("calm.model.exchanges", this.model, count)
+			.tag("outcome", outcome)
+			.description("Models that took the place of another, or could not")
+			.register(registry);
 	}
 
 	private void gauge(MeterRegistry registry, String name, String description, ToDoubleFunction<EngineStatus> value) {

@@ -50,7 +50,7 @@ public final class GenerationObservationContext extends Observation.Context {
 	}
 
 	synchronized void accepted(ServedModel.Accepted accepted) {
-		this.model = accepted.model();
+		this.model = accepted.model().name();
 		this.stream = accepted.stream();
 	}
 

@@ -9,6 +9,7 @@ import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From a location to an engine that has generated its first patch. What goes wrong names
@@ -41,15 +42,22 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 			}
 		}
 		try {
-			return new ServedModel.Opened(name(location), open(location), true);
+			String version = version(location);
+			Path directory = directory(location);
+			for (String now = version(location); !Objects.equals(now, version); now = version(location)) {
+				// it has moved meanwhile: which one was found?
+				version = now;
+				directory = directory(location);
+			}
+			return new ServedModel.Opened(name(location), version, open(directory), true);
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in("calm.model.location=" + location);
 		}
 	}
 
-	private GenerationEngine open(String location) {
-		GenerationEngine engine = GenerationEngine.open(directory(location), (options) -> {
+	private GenerationEngine open(Path directory) {
+		GenerationEngine engine = GenerationEngine.open(directory, (options) -> {
 			this.properties.engine().applyTo(options);
 			this.customizers.forEach((each) -> each.customize(options));
 		});
@@ -76,6 +84,15 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 			.orElseThrow(() -> new InvalidInputException(location, "is no location that is known here",
 					"give a path, file:… or classpath:…, set calm.mlflow.tracking-uri (with calm-mlflow) for models:/…, or"
 							+ " add a ModelResolver bean that knows it"));
+	}
+
+	/** What the location leads to now, if it has versions. */
+	@Nullable String version(String location) {
+		return this.resolvers.stream()
+			.map((resolver) -> resolver.version(location))
+			.filter(Objects::nonNull)
+			.findFirst()
+			.orElse(null);
 	}
 
 	/** What stands for the model where its name is shown. */

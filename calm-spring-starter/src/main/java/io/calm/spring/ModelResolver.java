@@ -22,4 +22,17 @@ public interface ModelResolver {
 	 */
 	@Nullable Path resolve(String location);
 
+	/**
+	 * Tells which version of a model a location leads to at the moment. Asked often where
+	 * {@code calm.model.watch} is set; it fetches no files.
+	 * @param location as it stands in {@code calm.model.location}
+	 * @return such as {@code 3}, or {@code null} if this resolver knows no such
+	 * locations, or they have no versions
+	 * @throws io.calm.input.InvalidInputException if there is no such model, or it cannot
+	 * be told at the moment
+	 */
+	default @Nullable String version(String location) {
+		return null;
+	}
+
 }

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param state whether it is usable
  * @param name of the model
+ * @param version of the model, or {@code null} while none is open or where its location
+ * has no versions
  * @param config the model's shape, or {@code null} while none is open
  * @param device where it computes, or {@code null} while none is open
  * @param engine its slots, or {@code null} while none is open
@@ -19,8 +21,8 @@ import org.jspecify.annotations.Nullable;
  * @param lastError the latest failure of an opening or of a generation, or {@code null}
  * if there was none; a refused request is none
  */
-public record ModelStatus(State state, String name, @Nullable LanguageModelConfig config, @Nullable Device device,
-		@Nullable EngineStatus engine, int draining, @Nullable Failure lastError) {
+public record ModelStatus(State state, String name, @Nullable String version, @Nullable LanguageModelConfig config,
+		@Nullable Device device, @Nullable EngineStatus engine, int draining, @Nullable Failure lastError) {
 
 	/**
 	 * Whether the model is usable.

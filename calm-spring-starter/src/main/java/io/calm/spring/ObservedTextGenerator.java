@@ -1,6 +1,7 @@
 package io.calm.spring;
 
 import java.util.concurrent.CancellationException;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 import io.calm.generation.Chunk;
@@ -22,6 +23,10 @@ import reactor.core.scheduler.Schedulers;
 final class ObservedTextGenerator implements TextGenerator {
 
 	private static final GenerationObservationConvention DEFAULT_CONVENTION = new GenerationObservationConvention() {
+	};
+
+	private static final Consumer<ModelVersion> NOBODY = (model) -> {
+		// wants to know
 	};
 
 	private final ServedModel model;
@@ -49,14 +54,15 @@ final class ObservedTextGenerator implements TextGenerator {
 			// have it at the thread
 			Observation parent = context.getOrDefault(ObservationThreadLocalAccessor.KEY,
 					this.observations.getCurrentObservation());
-			return observed(request, parent);
+			return observed(request, parent, Objects.requireNonNull(context.getOrDefault(WRITTEN_BY, NOBODY)));
 		})
 			// the threads that Reactor knows as ones that may block; 1: what is not asked
 			// for is not generated
 			.publishOn(Schedulers.boundedElastic(), 1);
 	}
 
-	private Flux<Chunk> observed(GenerationRequest request, @Nullable Observation parent) {
+	private Flux<Chunk> observed(GenerationRequest request, @Nullable Observation parent,
+			Consumer<ModelVersion> writtenBy) {
 		GenerationObservationContext seen = new GenerationObservationContext(this.model.status().name(), request,
 				this.properties.observations());
 		Observation observation = Observation
@@ -66,6 +72,7 @@ final class ObservedTextGenerator implements TextGenerator {
 		return Mono.fromFuture(this.model.open()).thenMany(Flux.defer(() -> {
 			ServedModel.Accepted accepted = this.model.accept(request);
 			seen.accepted(accepted);
+			writtenBy.accept(accepted.model());
 			return JdkFlowAdapter.flowPublisherToFlux(accepted.stream());
 		})).doOnNext(seen::received).doOnError((failure) -> {
 			observation.error(failure);

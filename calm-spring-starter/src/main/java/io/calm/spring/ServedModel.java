@@ -63,6 +63,10 @@ public final class ServedModel implements AutoCloseable {
 
 	private volatile ModelStatus.@Nullable Failure lastError;
 
+	private final AtomicInteger exchanges = new AtomicInteger();
+
+	private final AtomicInteger refusals = new AtomicInteger();
+
 	private volatile boolean closed;
 
 	private @Nullable CompletableFuture<Void> usable;
@@ -86,17 +90,19 @@ public final class ServedModel implements AutoCloseable {
 	/** The application's own engine, which it closes itself. */
 	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening, Duration drainTimeout,
 			Consumer<LivenessState> liveness) {
-		return new ServedModel(null, name, () -> new Opened(name, engine, false), opening, drainTimeout, liveness);
+		return new ServedModel(null, name, () -> new Opened(name, null, engine, false), opening, drainTimeout,
+				liveness);
 	}
 
 	/**
 	 * An open model.
 	 *
 	 * @param name of the model
+	 * @param version of the model, where its location has versions
 	 * @param engine that generates
 	 * @param owned whether this class closes it
 	 */
-	record Opened(String name, GenerationEngine engine, boolean owned) {
+	record Opened(String name, @Nullable String version, GenerationEngine engine, boolean owned) {
 
 		boolean hasFailed() {
 			return this.engine.failure().toCompletableFuture().isDone();
@@ -113,10 +119,10 @@ public final class ServedModel implements AutoCloseable {
 	/**
 	 * A request that was accepted.
 	 *
-	 * @param model the name of the model that got it
+	 * @param model that got it
 	 * @param stream the text to come
 	 */
-	record Accepted(String model, GenerationStream stream) {
+	record Accepted(ModelVersion model, GenerationStream stream) {
 	}
 
 	private static Thread daemon(Runnable task, String name) {
@@ -214,6 +220,9 @@ public final class ServedModel implements AutoCloseable {
 		}
 		catch (RuntimeException | Error ex) {
 			failed(ex);
+			if (this.current != null) {
+				this.refusals.incrementAndGet();
+			}
 			throw ex;
 		}
 		Opened previous;
@@ -229,9 +238,10 @@ public final class ServedModel implements AutoCloseable {
 		finally {
 			this.exchange.writeLock().unlock();
 		}
-		LOG.info("Model {} is usable", next.name());
+		LOG.info("Model {} is usable", new ModelVersion(next.name(), next.version()));
 		next.engine().failure().thenAccept((failure) -> engineFailed(next, failure));
 		if (previous != null) {
+			this.exchanges.incrementAndGet();
 			if (previous.hasFailed()) {
 				this.liveness.accept(LivenessState.CORRECT);
 			}
@@ -281,7 +291,7 @@ public final class ServedModel implements AutoCloseable {
 		this.exchange.readLock().lock();
 		try {
 			Opened opened = opened();
-			return new Accepted(opened.name(), opened.engine().submit(request));
+			return new Accepted(new ModelVersion(opened.name(), opened.version()), opened.engine().submit(request));
 		}
 		finally {
 			this.exchange.readLock().unlock();
@@ -331,6 +341,16 @@ public final class ServedModel implements AutoCloseable {
 		return (opened != null) ? opened.engine() : null;
 	}
 
+	/** How often another model has taken the place of one. */
+	int exchanges() {
+		return this.exchanges.get();
+	}
+
+	/** How often a model stayed, for the one that was to take its place could not. */
+	int refusals() {
+		return this.refusals.get();
+	}
+
 	/** Remembers a failure for the health of the application. */
 	void failed(Throwable failure) {
 		this.lastError = new ModelStatus.Failure(Instant.now(), String.valueOf(failure.getMessage()));
@@ -343,11 +363,11 @@ public final class ServedModel implements AutoCloseable {
 	public ModelStatus status() {
 		Opened opened = this.current;
 		if (opened == null) {
-			return new ModelStatus(state(), this.name, null, null, null, 0, this.lastError);
+			return new ModelStatus(state(), this.name, null, null, null, null, 0, this.lastError);
 		}
 		GenerationEngine engine = opened.engine();
-		return new ModelStatus(state(), opened.name(), engine.config(), engine.device(), engine.status(),
-				this.draining.get(), this.lastError);
+		return new ModelStatus(state(), opened.name(), opened.version(), engine.config(), engine.device(),
+				engine.status(), this.draining.get(), this.lastError);
 	}
 
 	private synchronized ModelStatus.State state() {

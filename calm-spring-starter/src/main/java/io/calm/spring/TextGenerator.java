@@ -15,6 +15,12 @@ import reactor.core.publisher.Flux;
 public interface TextGenerator {
 
 	/**
+	 * The key of a {@code Consumer<ModelVersion>} in Reactor's context that is told which
+	 * model writes a text, before its first chunk.
+	 */
+	String WRITTEN_BY = "calm.written-by";
+
+	/**
 	 * Generates a continuation, chunk by chunk.
 	 * @param prompt the beginning of the text; may be empty
 	 * @param options sets what differs from the defaults

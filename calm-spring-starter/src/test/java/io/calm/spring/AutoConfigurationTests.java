@@ -134,8 +134,8 @@ class AutoConfigurationTests {
 				request.seed(1);
 			})).isEqualTo(GenerationRequest.of("a", (request) -> {
 			}));
-			assertThat(properties.model())
-				.isEqualTo(new CalmProperties.Model(true, "models/fish", null, CalmProperties.Loading.LAZY, true));
+			assertThat(properties.model()).isEqualTo(
+					new CalmProperties.Model(true, "models/fish", null, CalmProperties.Loading.LAZY, true, null));
 			assertThat(properties.engine().drainTimeout()).isEqualTo(Duration.ofMinutes(10));
 			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false));
 		});
@@ -153,15 +153,16 @@ class AutoConfigurationTests {
 	@Test
 	void everyProperty() {
 		Map<String, String> values = Map.ofEntries(Map.entry("calm.model.name", "fish"),
-				Map.entry("calm.model.warm-up", "false"), Map.entry("calm.engine.slots", "2"),
-				Map.entry("calm.engine.queue", "3"), Map.entry("calm.engine.context", "16"),
-				Map.entry("calm.engine.buffer", "5"), Map.entry("calm.engine.device", "cpu"),
-				Map.entry("calm.engine.precision", "bf16"), Map.entry("calm.engine.fused", "true"),
-				Map.entry("calm.engine.drain-timeout", "7s"), Map.entry("calm.engine.reader-timeout", "9s"),
-				Map.entry("calm.generation.max-new-tokens", "8"), Map.entry("calm.generation.temperature", "0.5"),
-				Map.entry("calm.generation.candidates", "9"), Map.entry("calm.generation.exact", "true"),
-				Map.entry("calm.generation.seed", "11"), Map.entry("calm.generation.stop", "one,two"),
-				Map.entry("calm.generation.deadline", "13s"), Map.entry("calm.observations.include-prompt", "true"),
+				Map.entry("calm.model.warm-up", "false"), Map.entry("calm.model.watch", "5m"),
+				Map.entry("calm.engine.slots", "2"), Map.entry("calm.engine.queue", "3"),
+				Map.entry("calm.engine.context", "16"), Map.entry("calm.engine.buffer", "5"),
+				Map.entry("calm.engine.device", "cpu"), Map.entry("calm.engine.precision", "bf16"),
+				Map.entry("calm.engine.fused", "true"), Map.entry("calm.engine.drain-timeout", "7s"),
+				Map.entry("calm.engine.reader-timeout", "9s"), Map.entry("calm.generation.max-new-tokens", "8"),
+				Map.entry("calm.generation.temperature", "0.5"), Map.entry("calm.generation.candidates", "9"),
+				Map.entry("calm.generation.exact", "true"), Map.entry("calm.generation.seed", "11"),
+				Map.entry("calm.generation.stop", "one,two"), Map.entry("calm.generation.deadline", "13s"),
+				Map.entry("calm.observations.include-prompt", "true"),
 				Map.entry("calm.observations.include-completion", "true"));
 		this.lazy
 			.withPropertyValues(values.entrySet()
@@ -171,7 +172,8 @@ class AutoConfigurationTests {
 			.run((context) -> {
 				CalmProperties properties = context.getBean(CalmProperties.class);
 				assertThat(properties).isEqualTo(new CalmProperties(
-						new CalmProperties.Model(true, "models/fish", "fish", CalmProperties.Loading.LAZY, false),
+						new CalmProperties.Model(true, "models/fish", "fish", CalmProperties.Loading.LAZY, false,
+								Duration.ofMinutes(5)),
 						new CalmProperties.Engine(2, 3, 16, 5, Duration.ofSeconds(9), Device.CPU, Precision.BF16, true,
 								Duration.ofSeconds(7)),
 						new CalmProperties.Generation(8, 0.5, 9, true, 11L, List.of("one", "two"),
@@ -213,7 +215,7 @@ class AutoConfigurationTests {
 			"calm.generation.temperature=0, generation.temperature",
 			"calm.generation.temperature=1.1, generation.temperature",
 			"calm.generation.candidates=0, generation.candidates", "calm.generation.stop[0]=, generation.stop",
-			"calm.engine.device=tpu, tpu" })
+			"calm.engine.device=tpu, tpu", "calm.model.watch=0s, calm.model.watch" })
 	void badPropertiesAreNamed(String property, String named) {
 		this.lazy.withPropertyValues(property).run((context) -> {
 			assertThat(context).hasFailed();

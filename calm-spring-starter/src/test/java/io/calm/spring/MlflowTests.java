@@ -2,6 +2,7 @@ package io.calm.spring;
 
 import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.UUID;
 
 import io.calm.generation.GenerationEngine;
@@ -20,6 +21,7 @@ import org.springframework.boot.autoconfigure.ssl.SslAutoConfiguration;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 /**
  * An application and a real MLflow server.
@@ -63,6 +65,24 @@ class MlflowTests {
 			assertThat(model.engine()).isNotSameAs(first);
 			assertThat(context.getBean(TextGenerator.class).generate("Two")).isNotEmpty();
 		});
+	}
+
+	@Test
+	void aMovedAliasIsFollowed() {
+		this.application.withPropertyValues("calm.model.enabled=false").run((context) -> {
+			MlflowRegistry registry = context.getBean(MlflowRegistry.class);
+			registry.register(this.name, TinyModel.directory(), (version) -> version.alias("champion"));
+			registry.register(this.name, TinyModel.directory(), (version) -> {
+			});
+		});
+		this.application
+			.withPropertyValues("calm.model.location=models:/" + this.name + "@champion", "calm.model.watch=100ms")
+			.run((context) -> {
+				ServedModel model = context.getBean(ServedModel.class);
+				assertThat(model.status().version()).isEqualTo("1");
+				context.getBean(MlflowRegistry.class).setAlias(this.name, "champion", 2);
+				await().atMost(Duration.ofMinutes(1)).until(() -> "2".equals(model.status().version()));
+			});
 	}
 
 	@Test

@@ -15,6 +15,7 @@ import java.util.Objects;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import io.calm.generation.GenerationEngine;
 import io.calm.generation.Chunk;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -139,6 +140,18 @@ class WebApplicationTests {
 		JsonObject calm = JsonParser.parseString(get("/actuator/info")).getAsJsonObject().getAsJsonObject("calm");
 		assertThat(calm.get("model").getAsString()).isEqualTo("tiny");
 		assertThat(calm.get("patchSize").getAsInt()).isEqualTo(TinyModel.PATCH_SIZE);
+	}
+
+	@Test
+	void reloadsOnDemand() throws Exception {
+		String usable = "{\"name\":\"tiny\",\"version\":null,\"state\":\"USABLE\",\"draining\":";
+		assertThat(get("/actuator/calm")).startsWith(usable);
+		GenerationEngine before = this.model.engine();
+		HttpRequest reload = HttpRequest.newBuilder(URI.create("http://localhost:" + this.port + "/actuator/calm"))
+			.POST(HttpRequest.BodyPublishers.noBody())
+			.build();
+		assertThat(this.client.send(reload, BodyHandlers.ofString()).body()).startsWith(usable);
+		assertThat(this.model.engine()).isNotSameAs(before);
 	}
 
 	@Test

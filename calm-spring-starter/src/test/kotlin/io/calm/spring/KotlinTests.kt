@@ -32,7 +32,7 @@ class KotlinTests {
 	fun whatIsAlwaysThereIsNotNullable() {
 		val text: String = generator.generate("Two")
 		assertThat(text.length).isEqualTo("one two three".length)
-		val status = ModelStatus(ModelStatus.State.WAITING, "fish", null, null, null, 0, null)
+		val status = ModelStatus(ModelStatus.State.WAITING, "fish", null, null, null, null, 0, null)
 		assertThat(status.lastError?.message).isNull()
 		val resolver = ModelResolver { location -> if (location == "a") TinyModel.directory() else null }
 		assertThat(resolver.resolve("b")).isNull()

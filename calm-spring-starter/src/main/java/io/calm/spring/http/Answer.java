@@ -34,6 +34,8 @@ final class Answer {
 
 	private final @Nullable FinishReason[] reasons;
 
+	private volatile @Nullable String version;
+
 	private int completionTokens;
 
 	/**
@@ -52,6 +54,11 @@ final class Answer {
 		for (int i = 0; i < choices; i++) {
 			this.texts.add(new StringBuilder());
 		}
+	}
+
+	/** The version of the model that writes it, or the first of several. */
+	void writtenBy(String version) {
+		this.version = version;
 	}
 
 	/** Keeps a piece for the whole. */
@@ -128,11 +135,12 @@ final class Answer {
 	}
 
 	private ObjectNode head(String object) {
-		return JSON.objectNode()
+		ObjectNode head = JSON.objectNode()
 			.put("id", this.id)
 			.put("object", object)
 			.put("created", this.created)
 			.put("model", this.model);
+		return (this.version != null) ? head.put("system_fingerprint", this.version) : head;
 	}
 
 	private static void end(ObjectNode choice, @Nullable FinishReason reason) {

@@ -3,9 +3,13 @@ package io.calm.spring.http;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 
 import io.calm.input.InvalidInputException;
+import io.calm.spring.ModelVersion;
+import io.calm.spring.TextGenerator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
@@ -33,6 +37,9 @@ import org.springframework.web.util.UriUtils;
 final class HttpService implements HttpHandler {
 
 	private static final Logger LOG = LoggerFactory.getLogger(HttpService.class);
+
+	/** Of the model that wrote the text, where its location has versions. */
+	private static final String VERSION = "Calm-Model-Version";
 
 	/** The models are as old as the process, for all that clients know. */
 	private final long created = Instant.now().getEpochSecond();
@@ -171,7 +178,16 @@ final class HttpService implements HttpHandler {
 	private Mono<Void> text(ServerHttpResponse response, boolean chat, TextOrder order) {
 		String model = (order.model() != null) ? checkModel(order.model()) : this.texts.model();
 		Answer answer = new Answer(chat, model, order);
+		AtomicBoolean known = new AtomicBoolean();
+		Consumer<ModelVersion> writtenBy = (by) -> {
+			// before the first piece of any text, and so before the headers are sent
+			if (by.version() != null && known.compareAndSet(false, true)) {
+				response.getHeaders().set(VERSION, by.version());
+				answer.writtenBy(by.version());
+			}
+		};
 		Flux<Texts.Piece> pieces = this.texts.write(order)
+			.contextWrite((context) -> context.put(TextGenerator.WRITTEN_BY, writtenBy))
 			.onErrorMap(InvalidInputException.class, (failure) -> RefusedException.of(failure, chat));
 		if (order.stream()) {
 			response.getHeaders().set(HttpHeaders.CONTENT_TYPE, "text/event-stream;charset=UTF-8");

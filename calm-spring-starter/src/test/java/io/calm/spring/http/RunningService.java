@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 
+import io.calm.spring.MovingModel;
 import io.calm.spring.SeenGenerations;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TinyModel;
@@ -147,6 +148,11 @@ final class RunningService implements AutoCloseable {
 		@Bean
 		static SeenGenerations seenGenerations() {
 			return new SeenGenerations();
+		}
+
+		@Bean
+		static MovingModel movingModel() {
+			return new MovingModel();
 		}
 
 	}
