@@ -1,7 +1,6 @@
 package io.calm.spring;
 
 import org.springframework.ai.chat.model.ChatModel;
-import org.springframework.ai.chat.prompt.ChatOptions;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
@@ -31,7 +30,7 @@ public final class CalmChatAutoConfiguration {
 		ServedModel served = model.getIfAvailable();
 		String name = (served != null) ? served.status().name() : "calm";
 		return new CalmChatModel(generator, format.getIfUnique(() -> ChatPromptFormat.PLAIN),
-				ChatOptions.builder().model(name).build());
+				CalmChatOptions.builder().model(name).build());
 	}
 
 }

@@ -34,9 +34,9 @@ import org.springframework.util.CollectionUtils;
  * The model as a {@link ChatModel} of Spring AI. It streams a response for every patch;
  * the last one carries the usage. Where the model's location has versions, each says
  * under {@code version} in its metadata which one wrote it. Of the options it heeds
- * {@code maxTokens}, {@code temperature} and {@code stopSequences}. The others make no
- * sense for a model without likelihoods, or for one without tools: they are ignored, with
- * one warning each.
+ * {@code maxTokens}, {@code temperature}, {@code topK} and {@code stopSequences}, and
+ * those of {@link CalmChatOptions}. The others make no sense for a model without
+ * likelihoods, or for one without tools: they are ignored, with one warning each.
  */
 public final class CalmChatModel implements ChatModel {
 
@@ -137,12 +137,33 @@ public final class CalmChatModel implements ChatModel {
 		if (stop != null) {
 			request.stop(stop.toArray(String[]::new));
 		}
+		Integer topK = options.getTopK();
+		if (topK != null) {
+			request.topK(topK);
+		}
+		if (options instanceof CalmChatOptions own) {
+			applyOwn(own, request);
+		}
+	}
+
+	private static void applyOwn(CalmChatOptions options, GenerationRequest.Builder request) {
+		Long seed = options.getSeed();
+		if (seed != null) {
+			request.seed(seed);
+		}
+		Integer candidates = options.getCandidates();
+		if (candidates != null) {
+			request.candidates(candidates);
+		}
+		Boolean exact = options.getExact();
+		if (exact != null) {
+			request.exact(exact);
+		}
 	}
 
 	private List<String> unsupported(ChatOptions options) {
 		List<String> names = new ArrayList<>();
 		add(names, "topP", options.getTopP());
-		add(names, "topK", options.getTopK());
 		add(names, "frequencyPenalty", options.getFrequencyPenalty());
 		add(names, "presencePenalty", options.getPresencePenalty());
 		if (options.getModel() != null && !options.getModel().equals(this.name)) {

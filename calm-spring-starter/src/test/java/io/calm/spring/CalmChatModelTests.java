@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import reactor.core.publisher.Flux;
 
+import org.springframework.ai.chat.client.ChatClient;
 import org.springframework.ai.chat.messages.AssistantMessage;
 import org.springframework.ai.chat.messages.SystemMessage;
 import org.springframework.ai.chat.messages.UserMessage;
@@ -73,12 +74,47 @@ class CalmChatModelTests {
 	}
 
 	@Test
+	void ownOptionsReachTheRequest() {
+		CalmChatOptions options = CalmChatOptions.builder()
+			.seed(7L)
+			.candidates(11)
+			.exact(true)
+			.topK(3)
+			.maxTokens(5)
+			.build();
+		this.model.call(new Prompt("hello", options));
+		GenerationRequest request = this.generator.requests().get(0);
+		assertThat(request.seed()).isEqualTo(7);
+		assertThat(request.sampling().candidates()).isEqualTo(11);
+		assertThat(request.sampling().exact()).isTrue();
+		assertThat(request.sampling().topK()).isEqualTo(3);
+		assertThat(request.maxNewTokens()).isEqualTo(5);
+	}
+
+	@Test
+	void ownOptionsReachTheRequestThroughAChatClient() {
+		CalmChatModel model = new CalmChatModel(this.generator, ChatPromptFormat.PLAIN,
+				CalmChatOptions.builder().model("fish").candidates(11).build());
+		ChatClient.create(model).prompt("hello").options(CalmChatOptions.builder().seed(7L)).call().content();
+		GenerationRequest request = this.generator.requests().get(0);
+		assertThat(request.seed()).isEqualTo(7);
+		assertThat(request.sampling().candidates()).isEqualTo(11);
+	}
+
+	@Test
+	void ownOptionsAreKeptWhenOthersChange() {
+		CalmChatOptions options = CalmChatOptions.builder().seed(7L).candidates(11).exact(true).maxTokens(5).build();
+		assertThat(options.mutate().build()).isEqualTo(options).hasSameHashCodeAs(options);
+		assertThat(options.mutate().temperature(0.5).build().getSeed()).isEqualTo(7);
+		assertThat(options.mutate().seed(8L).build()).isNotEqualTo(options);
+	}
+
+	@Test
 	void unsupportedOptionsAreIgnoredWithOneWarning(CapturedOutput output) {
-		ChatOptions options = ChatOptions.builder().topP(0.5).topK(3).frequencyPenalty(1.0).model("other").build();
+		ChatOptions options = ChatOptions.builder().topP(0.5).frequencyPenalty(1.0).model("other").build();
 		this.model.call(new Prompt("hello", options));
 		this.model.call(new Prompt("hello", options));
 		assertThat(output.toString()).containsOnlyOnce("'topP' is ignored")
-			.containsOnlyOnce("'topK' is ignored")
 			.containsOnlyOnce("'frequencyPenalty' is ignored")
 			.containsOnlyOnce("'model' is ignored")
 			.doesNotContain("'presencePenalty'");
