@@ -44,7 +44,8 @@ class ArchitectureTest {
 			Map.entry("head", Set.of("autoencoder", "layer", "graph", "input")),
 			Map.entry("model", Set.of("head", "autoencoder", "layer", "graph", "checkpoint", "input")),
 			Map.entry("evaluation", and(UP_TO_MODEL, "sampling", "text", "generation")),
-			Map.entry("export", UP_TO_MODEL), Map.entry("generation", and(UP_TO_MODEL, "sampling", "text")),
+			Map.entry("export", UP_TO_MODEL), Map.entry("latent", and(UP_TO_MODEL, "text")),
+			Map.entry("generation", and(UP_TO_MODEL, "sampling", "text")),
 			Map.entry("training", and(UP_TO_MODEL, "evaluation", "text")));
 
 	private static final JavaClasses LIBRARY = new ClassFileImporter()
