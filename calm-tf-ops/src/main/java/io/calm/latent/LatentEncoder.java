@@ -143,6 +143,25 @@ public final class LatentEncoder implements AutoCloseable {
 	}
 
 	/**
+	 * The text of each patch.
+	 * @param latents of this encoder
+	 * @return as many as patches; a character that lies in two patches is in neither
+	 */
+	public List<String> texts(Latents latents) {
+		List<String> texts = new ArrayList<>();
+		int size = latents.patchSize();
+		for (int i = 0; i < latents.patches(); i++) {
+			texts.add(this.tokenizer.decode(latents.tokens()
+				.subList(i * size, (i + 1) * size)
+				.stream()
+				.mapToInt(Integer::intValue)
+				.filter((token) -> token != this.config.padId())
+				.toArray()));
+		}
+		return texts;
+	}
+
+	/**
 	 * Encodes a text and decodes the means of its posteriors.
 	 * @param text any
 	 * @return what comes back

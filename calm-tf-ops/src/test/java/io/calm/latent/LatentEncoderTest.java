@@ -97,6 +97,7 @@ class LatentEncoderTest {
 		int pad = new ByteTokenizer().padId();
 		Latents latents = encoder.encode("e fish");
 		assertThat(latents.tokens()).startsWith(pad, pad);
+		assertThat(encoder.texts(latents)).containsExactly("e ", "fish");
 		assertThat(encoder.reconstruct("e fish").tokens()).isEqualTo(6);
 	}
 

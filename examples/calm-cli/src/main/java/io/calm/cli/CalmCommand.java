@@ -26,9 +26,9 @@ import picocli.CommandLine.ScopeType;
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
 		subcommands = { PullCommand.class, TrainCommand.class, EvaluateCommand.class, CompareCommand.class,
-				GenerateCommand.class, ServeCommand.class, InspectCommand.class, ExportCommand.class,
-				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
-				MlflowReplayCommand.class })
+				GenerateCommand.class, ServeCommand.class, InspectCommand.class, EncodeCommand.class,
+				ExportCommand.class, FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class,
+				BenchmarkCommand.class, MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";
