@@ -13,6 +13,7 @@ import io.calm.generation.GenerationEngine;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Phase;
 import io.calm.training.TrainingException;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -146,7 +147,7 @@ class InstructionsTest {
 		assertThatExceptionOfType(TrainingException.class)
 			.isThrownBy(() -> tune(base, interrupted, new TrainingListener() {
 				@Override
-				public void onCheckpoint(String phase, long step, Path directory) {
+				public void onCheckpoint(Phase phase, long step, Path directory) {
 					Thread.currentThread().interrupt();
 				}
 			}));

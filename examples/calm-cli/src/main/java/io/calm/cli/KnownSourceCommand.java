@@ -19,11 +19,11 @@ import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.TokenStore;
-import io.calm.training.AutoencoderTrainer;
-import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
-import io.calm.training.LanguageModelTrainer;
 import io.calm.training.LearningRate;
+import io.calm.training.Phase;
+import io.calm.training.Trainable;
+import io.calm.training.Trainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import picocli.CommandLine.Command;
@@ -164,14 +164,14 @@ final class KnownSourceCommand extends Subcommand {
 			.klWeight(this.klWeight)
 			.dropout(this.dropout)
 			.build();
-		CalmConfig.Builder model = this.head.applyTo(CalmConfig.preset("nano"))
+		// what cannot be a model, or be trained, is refused before its autoencoder is
+		// trained
+		Trainable model = Trainable.languageModel(this.head.applyTo(CalmConfig.preset("nano"))
 			.hiddenSize(this.hiddenSize)
 			.layers(this.layers)
 			.heads(this.heads)
-			.headBlocks(this.headBlocks);
-		// what cannot be a model, or be trained, is refused before its autoencoder is
-		// trained
-		model.build(autoencoder);
+			.headBlocks(this.headBlocks)
+			.build(autoencoder), autoencoder);
 		TrainingOptions modelOptions = options(patches(), this.steps, this.learningRate, this.evaluateEvery);
 		ProgramOptions program = this.compute.training();
 		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
@@ -179,16 +179,16 @@ final class KnownSourceCommand extends Subcommand {
 		};
 		Path autoencoderDirectory = work.resolve("autoencoder");
 		Path modelDirectory = work.resolve("model");
-		new AutoencoderTrainer(autoencoder, options(patches(), this.autoencoderSteps, this.autoencoderLearningRate, 0),
-				program, listeners)
+		new Trainer(Trainable.autoencoder(autoencoder),
+				options(patches(), this.autoencoderSteps, this.autoencoderLearningRate, 0), program, listeners)
 			.train(data, autoencoderDirectory, noFiles);
 		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
-		new LanguageModelTrainer(model::build, modelOptions, program,
+		new Trainer(model.over(autoencoderDirectory), modelOptions, program,
 				List.of(new TrainingProgress(this), scores(onTheWay)),
 				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.evaluation()))
-			.train(autoencoderDirectory, data, modelDirectory, noFiles);
+			.train(data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
 		BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.evaluation());
 		report.put("measured", section(score))
@@ -209,7 +209,7 @@ final class KnownSourceCommand extends Subcommand {
 				0, 1, 2);
 		Path directory = work.resolve("model");
 		long start = System.nanoTime();
-		new BaselineTrainer(config, options(Math.max(2, this.block), this.steps, this.learningRate, 0),
+		new Trainer(Trainable.baseline(config), options(Math.max(2, this.block), this.steps, this.learningRate, 0),
 				this.compute.training(), List.of(new TrainingProgress(this)))
 			.train(data, directory, (target) -> {
 			});
@@ -237,7 +237,7 @@ final class KnownSourceCommand extends Subcommand {
 		return new TrainingListener() {
 
 			@Override
-			public void onEvaluation(String phase, long step, Map<String, Double> scores) {
+			public void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
 				onTheWay.put(Long.toString(step), scores.getOrDefault("brier_lm", Double.NaN));
 			}
 

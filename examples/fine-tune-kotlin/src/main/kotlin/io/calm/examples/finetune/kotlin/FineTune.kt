@@ -15,6 +15,7 @@ import io.calm.mlflow.MlflowRegistry
 import io.calm.text.Corpus
 import io.calm.text.TokenStore
 import io.calm.text.Tokenizer
+import io.calm.training.Phase
 import io.calm.training.TrainingListener
 import java.nio.file.Path
 import java.util.Locale
@@ -222,13 +223,13 @@ private val BrierScore.shown get() = "%.2f ± %.2f".format(Locale.ROOT, brierLm(
 /** A line for each evaluation, and one for the end of a phase. */
 private object Progress : TrainingListener {
 
-    override fun onEvaluation(phase: String, step: Long, metrics: Map<String, Double>) =
+    override fun onEvaluation(phase: Phase, step: Long, metrics: Map<String, Double>) =
         println(metrics.filterKeys { !it.matches(Regex("brier_\\d")) }.entries
             .joinToString(prefix = "$phase, step $step: ") { (name, value) -> "$name %.4g".format(Locale.ROOT, value) })
 
-    override fun onBest(phase: String, step: Long, directory: Path) = println("  the best so far")
+    override fun onBest(phase: Phase, step: Long, directory: Path) = println("  the best so far")
 
-    override fun onEnd(phase: String, step: Long) = println("$phase: ended after step $step")
+    override fun onEnd(phase: Phase, step: Long) = println("$phase: ended after step $step")
 }
 
 /** The exit code is 2 for what the user can mend, with one line that says how, or 1. */
