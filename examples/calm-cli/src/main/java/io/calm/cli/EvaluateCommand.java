@@ -89,9 +89,7 @@ final class EvaluateCommand extends Subcommand {
 		}
 		Path directory = this.registry.directory(name);
 		ModelDirectory model = ModelDirectory.open(directory);
-		Path tokenizerFile = model.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
-					"copy the one that the model was trained with into the directory"));
+		Path tokenizerFile = model.requiredTokenizer();
 		ModelKind kind;
 		try (TensorFile weights = model.weights()) {
 			kind = ModelKind.of(directory, weights);

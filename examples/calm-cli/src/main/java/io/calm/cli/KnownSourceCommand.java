@@ -117,7 +117,7 @@ final class KnownSourceCommand extends Subcommand {
 	private long evaluateEvery;
 
 	@Mixin
-	private HeadOptions head = new HeadOptions();
+	private CalmModelOptions head = new CalmModelOptions();
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
@@ -160,7 +160,7 @@ final class KnownSourceCommand extends Subcommand {
 			.patchSize(this.patchSize)
 			.latentSize(this.latentSize)
 			.hiddenSize(this.hiddenSize)
-			.intermediateSize(this.hiddenSize * 5 / 2)
+			.intermediateSize(Scale.intermediateSize(this.hiddenSize))
 			.klWeight(this.klWeight)
 			.dropout(this.dropout)
 			.build();

@@ -43,7 +43,7 @@ record Bench(Scale scale, Material material, ProgramOptions program) {
 			.patchSize(this.scale.patchSize())
 			.latentSize(this.scale.latentSize())
 			.hiddenSize(this.scale.autoencoderSize())
-			.intermediateSize(this.scale.autoencoderSize() * 5 / 2);
+			.intermediateSize(Scale.intermediateSize(this.scale.autoencoderSize()));
 		arm.autoencoder().accept(builder);
 		return builder.build();
 	}
