@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
@@ -54,7 +54,7 @@ record TrainingEvaluation(@Nullable TokenStore unseen, List<String> prompts,
 		return switch (phase) {
 			case AUTOENCODER -> Evaluation.ofAutoencoder(text, this.program);
 			case LANGUAGE_MODEL ->
-				Evaluation.ofLanguageModel(text, new BrierLm(patches, 2, POSITIONS, 1), this.program);
+				Evaluation.ofLanguageModel(text, new BrierScoring(patches, 2, POSITIONS, 1), this.program);
 			case BASELINE ->
 				Evaluation.ofBaseline(text, new LikelihoodScoring(Math.max(2, patches / COMPARED_PATCH_SIZE),
 						COMPARED_PATCH_SIZE, 2, POSITIONS, 1), this.program);

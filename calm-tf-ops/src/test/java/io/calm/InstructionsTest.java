@@ -9,6 +9,7 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 
 import io.calm.evaluation.ExactMatch;
+import io.calm.evaluation.ExactMatchScoring;
 import io.calm.generation.GenerationEngine;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
@@ -78,7 +79,8 @@ class InstructionsTest {
 	}
 
 	private double exactMatch(GenerationEngine model) {
-		ExactMatch match = ExactMatch.of(model, Corpus.of(this.unseen), ExactMatch.TEMPERATURE, 0, 1);
+		ExactMatch match = new ExactMatchScoring(ExactMatchScoring.TEMPERATURE, 0, 1).score(model,
+				Corpus.of(this.unseen));
 		assertThat(match.answers()).isEqualTo(40);
 		return match.share();
 	}

@@ -8,9 +8,9 @@ import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.cli.ablate.Scale;
-import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.evaluation.MarkovSource;
@@ -182,19 +182,20 @@ final class KnownSourceCommand extends Subcommand {
 		new Trainer(Trainable.autoencoder(autoencoder),
 				options(patches(), this.autoencoderSteps, this.autoencoderLearningRate, 0), program, listeners)
 			.train(data, autoencoderDirectory, noFiles);
-		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
+		BrierScoring scoring = new BrierScoring(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
 		new Trainer(model.over(autoencoderDirectory), modelOptions, program,
 				List.of(new TrainingProgress(this), scores(onTheWay)),
-				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.evaluation()))
+				Evaluation.ofLanguageModel(unseen, scoring, this.compute.evaluation()))
 			.train(data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
-		BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.evaluation());
+		BrierScore score = scoring.score(modelDirectory, unseen, this.compute.evaluation());
 		report.put("measured", section(score))
 			.put("share", score.brierLm() / ideal)
 			.put("autoencoderAccuracy",
-					AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.evaluation(), this.seed).accuracy())
+					new AutoencoderScoring(this.seed).score(autoencoderDirectory, unseen, this.compute.evaluation())
+						.accuracy())
 			.put("positions", score.positions())
 			.put("steps", this.steps)
 			.put("seconds", seconds);
@@ -238,7 +239,7 @@ final class KnownSourceCommand extends Subcommand {
 
 			@Override
 			public void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
-				onTheWay.put(Long.toString(step), scores.getOrDefault("brier_lm", Double.NaN));
+				onTheWay.put(Long.toString(step), scores.getOrDefault(BrierScore.BRIER_LM, Double.NaN));
 			}
 
 		};

@@ -9,9 +9,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
-import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
@@ -219,12 +219,13 @@ public final class Laboratory {
 	}
 
 	private double accuracy(Path autoencoder) {
-		return AutoencoderScore.of(autoencoder, this.material.unseen(), this.inference, this.scale.seed()).accuracy();
+		return new AutoencoderScoring(this.scale.seed()).score(autoencoder, this.material.unseen(), this.inference)
+			.accuracy();
 	}
 
 	private BrierScore scoreCalm(Path model, Arm arm) {
 		int patches = this.scale.patches(this.bench.patchSize(arm));
-		return new BrierLm(patches, SCORED_BLOCKS, this.scale.positions(), this.scale.seed()).score(model,
+		return new BrierScoring(patches, SCORED_BLOCKS, this.scale.positions(), this.scale.seed()).score(model,
 				this.material.unseen(), this.inference);
 	}
 

@@ -1,10 +1,10 @@
 package io.calm.examples.finetune.kotlin
 
 import io.calm.Calm
-import io.calm.evaluation.AutoencoderScore
-import io.calm.evaluation.BrierLm
+import io.calm.evaluation.AutoencoderScoring
 import io.calm.evaluation.BrierScore
-import io.calm.evaluation.ExactMatch
+import io.calm.evaluation.BrierScoring
+import io.calm.evaluation.ExactMatchScoring
 import io.calm.examples.quickstart.TicketCorpus
 import io.calm.generation.GenerationEngine
 import io.calm.graph.ProgramOptions
@@ -154,8 +154,8 @@ class FineTune : Callable<Int> {
     }
 
     private fun score(model: Path, held: TokenStore): BrierScore {
-        val score = BrierLm(patches, SCORED_TOGETHER, 0, seed).score(model, held, program)
-        val accuracy = AutoencoderScore.of(model, held, program, seed).accuracy()
+        val score = BrierScoring(patches, SCORED_TOGETHER, 0, seed).score(model, held, program)
+        val accuracy = AutoencoderScoring(seed).score(model, held, program).accuracy()
         println("BrierLM ${score.shown} on ${score.positions()} positions of held-out text, " +
             "accuracy of the autoencoder %.1f %%".format(Locale.ROOT, 100 * accuracy))
         return score
@@ -174,7 +174,7 @@ class FineTune : Callable<Int> {
     }
 
     private fun answer(model: GenerationEngine, unseen: Corpus) =
-        println(ExactMatch.of(model, unseen, ExactMatch.TEMPERATURE, ANSWERED, seed))
+        println(ExactMatchScoring(ExactMatchScoring.TEMPERATURE, ANSWERED, seed).score(model, unseen))
 
     private fun register(score: BrierScore, tracking: MlflowListener?) {
         val name = registerAs ?: return
