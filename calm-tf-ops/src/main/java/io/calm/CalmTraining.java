@@ -1,48 +1,19 @@
 package io.calm;
 
-import java.io.IOException;
-import java.nio.channels.ClosedByInterruptException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.concurrent.CancellationException;
-import java.util.function.BiFunction;
 import java.util.function.Consumer;
-import java.util.function.Function;
-import java.util.stream.Stream;
 
 import io.calm.autoencoder.AutoencoderConfig;
-import io.calm.checkpoint.ModelDirectory;
-import io.calm.checkpoint.OutputLock;
-import io.calm.checkpoint.TensorFile;
-import io.calm.evaluation.BrierLm;
-import io.calm.evaluation.LikelihoodScoring;
-import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
-import io.calm.generation.GenerationStream;
 import io.calm.graph.ProgramOptions;
-import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
-import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
-import io.calm.model.ModelConfigs;
-import io.calm.model.ModelFiles;
-import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
-import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
-import io.calm.training.AutoencoderTrainer;
-import io.calm.training.BaselineTrainer;
-import io.calm.training.Checkpoint;
-import io.calm.training.Evaluation;
-import io.calm.training.LanguageModelTrainer;
-import io.calm.training.Sample;
-import io.calm.training.TrainingException;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
-import io.calm.training.Trial;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -57,53 +28,40 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CalmTraining {
 
-	/** What an evaluation during a training looks at, for an error of a few per cent. */
-	private static final long EVALUATED_POSITIONS = 16_384;
+	@Nullable Corpus corpus;
 
-	/** Texts an evaluation writes side by side. */
-	private static final int SAMPLED_TOGETHER = 4;
+	@Nullable Corpus unseen;
 
-	/** K of the paper: a baseline is scored where such a model would be. */
-	private static final int COMPARED_PATCH_SIZE = 4;
+	List<String> prompts = List.of();
 
-	private static final String LANGUAGE_MODEL = "language-model";
-
-	private static final String BASELINE = "baseline";
-
-	private @Nullable Corpus corpus;
-
-	private @Nullable Corpus unseen;
-
-	private List<String> prompts = List.of();
-
-	private Consumer<GenerationRequest.Builder> sampled = (request) -> {
+	Consumer<GenerationRequest.Builder> sampled = (request) -> {
 	};
 
-	private @Nullable Path tokenizerPath;
+	@Nullable Path tokenizerPath;
 
-	private @Nullable Tokenizer tokenizer;
+	@Nullable Tokenizer tokenizer;
 
-	private @Nullable Path output;
+	@Nullable Path output;
 
-	private @Nullable Path base;
+	@Nullable Path base;
 
-	private @Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
+	@Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
 
-	private @Nullable Consumer<TrainingOptions.Builder> autoencoderTraining;
+	@Nullable Consumer<TrainingOptions.Builder> autoencoderTraining;
 
-	private @Nullable ModelShape modelShape;
+	@Nullable ModelShape modelShape;
 
-	private Consumer<TrainingOptions.Builder> modelTraining = (training) -> {
+	Consumer<TrainingOptions.Builder> modelTraining = (training) -> {
 	};
 
-	private @Nullable Baseline baseline;
+	@Nullable Baseline baseline;
 
-	private ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
+	ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
 
-	private Consumer<Path> files = (directory) -> {
+	Consumer<Path> files = (directory) -> {
 	};
 
-	private final List<TrainingListener> listeners = new ArrayList<>();
+	final List<TrainingListener> listeners = new ArrayList<>();
 
 	CalmTraining() {
 	}
@@ -235,7 +193,7 @@ public final class CalmTraining {
 		return this;
 	}
 
-	private record ModelShape(String preset, Consumer<CalmConfig.Builder> changes) {
+	record ModelShape(String preset, Consumer<CalmConfig.Builder> changes) {
 	}
 
 	/**
@@ -252,8 +210,7 @@ public final class CalmTraining {
 		return this;
 	}
 
-	private record Baseline(String preset, Consumer<BackboneConfig.Builder> shape,
-			Consumer<TrainingOptions.Builder> training) {
+	record Baseline(String preset, Consumer<BackboneConfig.Builder> shape, Consumer<TrainingOptions.Builder> training) {
 	}
 
 	/**
@@ -267,8 +224,8 @@ public final class CalmTraining {
 	}
 
 	/**
-	 * Adds a listener that follows all phases of the training.
-	 * @param listener follows both trainings
+	 * Adds a listener that follows the training from its beginning to its end.
+	 * @param listener is told of each phase, and of the whole
 	 * @return this
 	 */
 	public CalmTraining listener(TrainingListener listener) {
@@ -298,325 +255,11 @@ public final class CalmTraining {
 	}
 
 	Path run() {
-		Path target = target();
-		Corpus text = text();
-		try (OutputLock lock = OutputLock.of(target)) {
-			refuseExisting(target);
-			return train(text, target);
-		}
+		return TrainingRun.train(this);
 	}
 
 	TrainingTrial tryOut() {
-		refuseExisting(target());
-		Trained trained = trained();
-		Tokenizer tokens = openTokenizer();
-		try (TokenStore data = TokenStore.of(text(), tokens)) {
-			if (this.unseen != null) {
-				TokenStore.of(this.unseen, tokens).close();
-			}
-			return new TrainingTrial(data.documents(), data.tokens(), trained.tryOut().apply(tokens, data));
-		}
-		finally {
-			closeTokenizer(tokens);
-		}
-	}
-
-	private Path target() {
-		return given("output", "name the model directory to write", this.output);
-	}
-
-	private Corpus text() {
-		return given("corpus", "name the text to train on", this.corpus);
-	}
-
-	private static void refuseExisting(Path target) {
-		if (Files.exists(target)) {
-			throw new InvalidInputException(target.toString(), "exists already",
-					"give another output directory, or remove it");
-		}
-	}
-
-	private Trained trained() {
-		if (this.base != null) {
-			Trained trained = fineTuned(this.base);
-			this.tokenizerPath = this.base;
-			return trained;
-		}
-		return (this.baseline != null) ? baseline(this.baseline) : calm();
-	}
-
-	private Tokenizer openTokenizer() {
-		return (this.tokenizer != null) ? this.tokenizer : Tokenizer
-			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", this.tokenizerPath));
-	}
-
-	private void closeTokenizer(Tokenizer tokens) {
-		if (this.tokenizer == null) {
-			tokens.close();
-		}
-	}
-
-	/** What belongs to a model beside its weights. */
-	private Consumer<Path> files(Tokenizer tokens) {
-		return (directory) -> {
-			tokens.save(directory);
-			this.files.accept(directory);
-		};
-	}
-
-	private Path train(Corpus text, Path target) {
-		Trained trained = trained();
-		Path work = Checkpoint.workOf(target);
-		Tokenizer tokens = openTokenizer();
-		try (TokenStore data = TokenStore.of(text, tokens);
-				TokenStore held = (this.unseen != null) ? TokenStore.of(this.unseen, tokens) : null) {
-			trained.train().run(tokens, data, held, work, target);
-			delete(work);
-			return target;
-		}
-		catch (RuntimeException ex) {
-			deleteEmpty(work);
-			if (ex.getCause() instanceof ClosedByInterruptException) {
-				// not the file is to blame, which an interrupt has closed
-				throw new TrainingException("The training was interrupted; its state is in " + work
-						+ " and the same command goes on from there", ex);
-			}
-			throw ex;
-		}
-		finally {
-			closeTokenizer(tokens);
-		}
-	}
-
-	/** A training whose options are good: it makes a model directory, or is tried out. */
-	private record Trained(Run train, BiFunction<Tokenizer, TokenStore, List<Trial>> tryOut) {
-	}
-
-	private interface Run {
-
-		void run(Tokenizer tokens, TokenStore data, @Nullable TokenStore unseen, Path work, Path target);
-
-	}
-
-	private Trained calm() {
-		CalmConfig.Builder model;
-		if (this.modelShape != null) {
-			model = CalmConfig.preset(this.modelShape.preset());
-			this.modelShape.changes().accept(model);
-		}
-		else {
-			model = CalmConfig.preset("micro");
-		}
-		TrainingOptions autoencoderOptions = options(
-				(this.autoencoderTraining != null) ? this.autoencoderTraining : (training) -> {
-				});
-		TrainingOptions modelOptions = options(this.modelTraining);
-		return new Trained((tokens, data, unseen, work, target) -> {
-			AutoencoderConfig config = autoencoderConfig(tokens);
-			// what cannot be a model is refused before its autoencoder is trained
-			model.build(config);
-			Path autoencoder = autoencoderTrainer(config, autoencoderOptions, unseen).train(data,
-					work.resolve(ModelFiles.AUTOENCODER), files(tokens));
-			Path languageModel = modelTrainer(model::build, modelOptions, unseen).train(autoencoder, data,
-					work.resolve(LANGUAGE_MODEL), files(tokens));
-			finish(languageModel, autoencoder, target);
-		}, (tokens, data) -> {
-			AutoencoderConfig config = autoencoderConfig(tokens);
-			LanguageModelTrainer languageModel = modelTrainer(model::build, modelOptions, null);
-			return List.of(autoencoderTrainer(config, autoencoderOptions, null).tryOut(data),
-					languageModel.tryOut(config, data));
-		});
-	}
-
-	private AutoencoderConfig autoencoderConfig(Tokenizer tokens) {
-		AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
-			.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
-		if (this.autoencoderShape != null) {
-			this.autoencoderShape.accept(shape);
-		}
-		return shape.build();
-	}
-
-	private Trained fineTuned(Path directory) {
-		refuseBeside("tokenizer", this.tokenizer != null || this.tokenizerPath != null);
-		refuseBeside("baseline", this.baseline != null);
-		refuseBeside("autoencoder's shape", this.autoencoderShape != null);
-		refuseBeside("language model's shape", this.modelShape != null);
-		ModelDirectory model = ModelDirectory.open(directory);
-		CalmConfig config;
-		try (TensorFile weights = model.weights()) {
-			if (ModelKind.of(directory, weights) == ModelKind.BASELINE) {
-				refuseBeside("autoencoder", this.autoencoderTraining != null);
-				return fineTunedBaseline(model, ModelConfigs.baseline(model, weights));
-			}
-			config = ModelConfigs.calm(model, weights);
-		}
-		Path baseAutoencoder = model.autoencoder()
-			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no directory autoencoder/",
-					"put the directory of its autoencoder there"))
-			.path();
-		@Nullable TrainingOptions autoencoderOptions = (this.autoencoderTraining != null) ? options(this.autoencoderTraining)
-				: null;
-		TrainingOptions modelOptions = options(this.modelTraining);
-		return new Trained((tokens, data, unseen, work, target) -> {
-			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
-			Path autoencoder = (autoencoderOptions == null) ? baseAutoencoder
-					: autoencoderTrainer(ModelConfigs.autoencoder(ModelDirectory.open(baseAutoencoder)),
-							autoencoderOptions, unseen)
-						.fineTune(baseAutoencoder, data, work.resolve(ModelFiles.AUTOENCODER), files(tokens));
-			Path languageModel = modelTrainer((shape) -> config, modelOptions, unseen).fineTune(directory, autoencoder,
-					data, work.resolve(LANGUAGE_MODEL), files(tokens));
-			finish(languageModel, autoencoder, target);
-		}, (tokens, data) -> {
-			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
-			AutoencoderConfig shape = ModelConfigs.autoencoder(ModelDirectory.open(baseAutoencoder));
-			List<Trial> trials = new ArrayList<>();
-			if (autoencoderOptions != null) {
-				trials.add(autoencoderTrainer(shape, autoencoderOptions, null).tryOut(data));
-			}
-			trials.add(modelTrainer((any) -> config, modelOptions, null).tryOut(shape, data));
-			return trials;
-		});
-	}
-
-	private Trained fineTunedBaseline(ModelDirectory model, BaselineConfig config) {
-		TrainingOptions options = options(this.modelTraining);
-		return new Trained((tokens, data, unseen, work, target) -> {
-			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
-			finish(baselineTrainer(config, options, unseen).fineTune(model.path(), data, work.resolve(BASELINE),
-					files(tokens)), target);
-		}, (tokens, data) -> {
-			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
-			return List.of(baselineTrainer(config, options, null).tryOut(data));
-		});
-	}
-
-	private static void refuseBeside(String what, boolean given) {
-		if (given) {
-			throw new InvalidInputException("base", "is given, and so is the " + what,
-					"leave the " + what + " out: it is the base's");
-		}
-	}
-
-	private TrainingOptions options(Consumer<TrainingOptions.Builder> training) {
-		TrainingOptions options = TrainingOptions.of(training);
-		if (options.patience() > 0 && this.unseen == null) {
-			throw new InvalidInputException("training, patience",
-					"is " + options.patience() + ", but there is no text to evaluate on",
-					"give evaluation text, or leave the patience out");
-		}
-		return options;
-	}
-
-	private AutoencoderTrainer autoencoderTrainer(AutoencoderConfig config, TrainingOptions options,
-			@Nullable TokenStore unseen) {
-		return new AutoencoderTrainer(config, options, this.program, this.listeners,
-				(unseen != null) ? Evaluation.ofAutoencoder(unseen, this.program) : Evaluation.NONE);
-	}
-
-	private LanguageModelTrainer modelTrainer(Function<AutoencoderConfig, CalmConfig> config, TrainingOptions options,
-			@Nullable TokenStore unseen) {
-		Evaluation brierLm = (unseen != null) ? Evaluation.ofLanguageModel(unseen,
-				new BrierLm(options.patches(), 2, EVALUATED_POSITIONS, 1), this.program) : Evaluation.NONE;
-		return new LanguageModelTrainer(config, options, this.program, this.listeners, sampled(brierLm));
-	}
-
-	private void finish(Path languageModel, Path autoencoder, Path target) {
-		ModelDirectory.write(target, (directory) -> {
-			ModelDirectory.open(languageModel).copyTo(directory);
-			this.files.accept(directory);
-			ModelDirectory.open(autoencoder).copyTo(directory.resolve(ModelFiles.AUTOENCODER));
-		});
-	}
-
-	private Trained baseline(Baseline chosen) {
-		BackboneConfig.Builder shape = BackboneConfig.preset(chosen.preset());
-		chosen.shape().accept(shape);
-		BackboneConfig backbone = shape.build();
-		TrainingOptions options = options(chosen.training());
-		return new Trained(
-				(tokens, data, unseen, work,
-						target) -> finish(baselineTrainer(config(tokens, backbone), options, unseen).train(data,
-								work.resolve(BASELINE), files(tokens)), target),
-				(tokens, data) -> List.of(baselineTrainer(config(tokens, backbone), options, null).tryOut(data)));
-	}
-
-	private static BaselineConfig config(Tokenizer tokens, BackboneConfig backbone) {
-		return new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(), tokens.bosId(), tokens.eosId());
-	}
-
-	private BaselineTrainer baselineTrainer(BaselineConfig config, TrainingOptions options,
-			@Nullable TokenStore unseen) {
-		Evaluation likelihood = (unseen != null) ? Evaluation.ofBaseline(unseen,
-				new LikelihoodScoring(Math.max(2, options.patches() / COMPARED_PATCH_SIZE), COMPARED_PATCH_SIZE, 2,
-						EVALUATED_POSITIONS, 1),
-				this.program) : Evaluation.NONE;
-		return new BaselineTrainer(config, options, this.program, this.listeners, sampled(likelihood));
-	}
-
-	private void finish(Path baseline, Path target) {
-		ModelDirectory.write(target, (directory) -> {
-			ModelDirectory.open(baseline).copyTo(directory);
-			this.files.accept(directory);
-		});
-	}
-
-	private Evaluation sampled(Evaluation scored) {
-		return this.prompts.isEmpty() ? scored : scored.withSamples(this::write);
-	}
-
-	/**
-	 * All prompts side by side; the slots that a model in use would have are too many.
-	 */
-	private List<Sample> write(Path checkpoint) {
-		try (GenerationEngine engine = GenerationEngine.open(checkpoint,
-				(options) -> options.slots(Math.min(this.prompts.size(), SAMPLED_TOGETHER))
-					.queue(this.prompts.size())
-					.program(this.program.withFusion(false)))) {
-			List<GenerationStream> streams = this.prompts.stream()
-				.map((prompt) -> engine.generate(prompt, this.sampled))
-				.toList();
-			List<Sample> samples = new ArrayList<>();
-			for (int i = 0; i < streams.size(); i++) {
-				samples.add(new Sample(this.prompts.get(i), streams.get(i).text()));
-			}
-			return samples;
-		}
-		catch (CancellationException ex) {
-			// the training is being interrupted, and has saved its state
-			return List.of();
-		}
-	}
-
-	private static <T> T given(String what, String action, @Nullable T value) {
-		if (value == null) {
-			throw new InvalidInputException(what, "is missing", action);
-		}
-		return value;
-	}
-
-	/** The parent of checkpoints of which not even the first could be written. */
-	private static void deleteEmpty(Path directory) {
-		try {
-			if (Files.isDirectory(directory)) {
-				Files.delete(directory);
-			}
-		}
-		catch (IOException ex) {
-			// it holds checkpoints, from which the training can go on
-		}
-	}
-
-	private static void delete(Path directory) {
-		try (Stream<Path> paths = Files.walk(directory)) {
-			for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
-				Files.delete(path);
-			}
-		}
-		catch (IOException ex) {
-			throw new InvalidInputException(directory.toString(),
-					"cannot be deleted, though the model is finished (" + ex + ")", "delete it by hand", ex);
-		}
+		return TrainingRun.tryOut(this);
 	}
 
 }

@@ -14,6 +14,7 @@ import io.calm.input.InvalidInputException;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Phase;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingException;
 import io.calm.training.TrainingListener;
@@ -92,19 +93,19 @@ class FineTuningTest {
 		private long last;
 
 		@Override
-		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+		public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 			this.evaluated.add(step);
 			this.scores.add(metrics.getOrDefault("brier_1", Double.NaN));
 		}
 
 		@Override
-		public void onBest(String phase, long step, Path directory) {
+		public void onBest(Phase phase, long step, Path directory) {
 			assertThat(directory.resolve(WEIGHTS)).isRegularFile();
 			this.best.add(step);
 		}
 
 		@Override
-		public void onEnd(String phase, long step) {
+		public void onEnd(Phase phase, long step) {
 			this.last = step;
 		}
 
@@ -193,7 +194,7 @@ class FineTuningTest {
 		assertThatExceptionOfType(TrainingException.class)
 			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(new TrainingListener() {
 				@Override
-				public void onEnd(String phase, long step) {
+				public void onEnd(Phase phase, long step) {
 					Thread.currentThread().interrupt();
 				}
 			}))))

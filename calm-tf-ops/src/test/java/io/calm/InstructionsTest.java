@@ -9,10 +9,12 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 
 import io.calm.evaluation.ExactMatch;
+import io.calm.evaluation.ExactMatchScoring;
 import io.calm.generation.GenerationEngine;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Phase;
 import io.calm.training.TrainingException;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -77,7 +79,8 @@ class InstructionsTest {
 	}
 
 	private double exactMatch(GenerationEngine model) {
-		ExactMatch match = ExactMatch.of(model, Corpus.of(this.unseen), ExactMatch.TEMPERATURE, 0, 1);
+		ExactMatch match = new ExactMatchScoring(ExactMatchScoring.TEMPERATURE, 0, 1).score(model,
+				Corpus.of(this.unseen));
 		assertThat(match.answers()).isEqualTo(40);
 		return match.share();
 	}
@@ -146,7 +149,7 @@ class InstructionsTest {
 		assertThatExceptionOfType(TrainingException.class)
 			.isThrownBy(() -> tune(base, interrupted, new TrainingListener() {
 				@Override
-				public void onCheckpoint(String phase, long step, Path directory) {
+				public void onCheckpoint(Phase phase, long step, Path directory) {
 					Thread.currentThread().interrupt();
 				}
 			}));

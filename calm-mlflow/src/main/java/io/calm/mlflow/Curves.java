@@ -18,6 +18,8 @@ import java.util.Map;
 
 import javax.imageio.ImageIO;
 
+import io.calm.evaluation.BrierScore;
+
 /**
  * The course of a few metrics, and a picture of it. Holds a bounded number of points of
  * each: when there are too many, every second one is forgotten.
@@ -80,7 +82,7 @@ final class Curves {
 	}
 
 	private static boolean isShown(String name) {
-		return name.equals("loss") || name.equals(MlflowListener.EVALUATION + "brier_lm")
+		return name.equals("loss") || name.equals(MlflowListener.EVALUATION + BrierScore.BRIER_LM)
 				|| name.equals(MlflowListener.EVALUATION + "accuracy");
 	}
 

@@ -2,6 +2,7 @@ package io.calm.mlflow;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -16,10 +17,11 @@ import io.calm.mlflow.SpoolEntry.End;
 import io.calm.mlflow.SpoolEntry.Metrics;
 import io.calm.mlflow.SpoolEntry.Start;
 import io.calm.mlflow.SpoolEntry.Text;
-import io.calm.training.AutoencoderTrainer;
 import io.calm.training.Checkpoint;
+import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
+import io.calm.training.TrainingEnd;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
@@ -61,11 +63,15 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	private final Thread atExit = new Thread(this::close, "calm-mlflow-exit");
 
 	/** The phases that run, with the number of their last step. */
-	private final Map<String, Long> running = new LinkedHashMap<>();
+	private final Map<Phase, Long> running = new EnumMap<>(Phase.class);
 
 	private @Nullable Recorder recorder;
 
+	/** Nothing more comes for the recorder. */
 	private boolean over;
+
+	/** Whether a whole training is followed, and not only a phase. */
+	private boolean whole;
 
 	private boolean exitHooked;
 
@@ -106,6 +112,11 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	}
 
 	@Override
+	public synchronized void onTrainingStart(List<Phase> phases) {
+		this.whole = true;
+	}
+
+	@Override
 	public void onStart(TrainingStart start) {
 		follow(() -> start(start));
 		if (this.options.failFast() && this.options.connection().isPresent()) {
@@ -125,8 +136,8 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			// not where it lies
 			flatten("base_model", start.base().getFileName(), params);
 		}
-		Start begin = new Start(start.phase(), now(), start.directory().toString(), params, this.options.dataset(),
-				start.dataDigest());
+		Start begin = new Start(start.phase().toString(), now(), start.directory().toString(), params,
+				this.options.dataset(), start.dataDigest());
 		Recorder to = this.recorder;
 		if (to == null || this.over) {
 			to = new Recorder(this.options, spool(start.directory()), begin, start.firstStep() > 1);
@@ -177,21 +188,21 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 				values.put("tokens_per_second", metrics.tokensPerSecond());
 				values.put("step_milliseconds", metrics.milliseconds());
 				metrics.more().forEach(values::putIfAbsent);
-				to.offer(new Metrics(metrics.phase(), now(), metrics.step(), values));
+				to.offer(new Metrics(metrics.phase().toString(), now(), metrics.step(), values));
 			}
 		});
 		checkIfFailFast();
 	}
 
 	@Override
-	public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+	public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 		follow(() -> {
 			Recorder to = recording(phase);
 			if (to != null) {
 				Map<String, Double> values = metrics.entrySet()
 					.stream()
 					.collect(Collectors.toMap((score) -> EVALUATION + score.getKey(), Map.Entry::getValue));
-				to.offer(new Metrics(phase, now(), step, values));
+				to.offer(new Metrics(phase.toString(), now(), step, values));
 			}
 		});
 		checkIfFailFast();
@@ -201,7 +212,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	 * What the model has written, for prompts that somebody has asked it to go on with.
 	 */
 	@Override
-	public void onSamples(String phase, long step, List<Sample> samples) {
+	public void onSamples(Phase phase, long step, List<Sample> samples) {
 		follow(() -> {
 			Recorder to = recording(phase);
 			if (to != null) {
@@ -210,7 +221,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 					.collect(Collectors.joining("\n"));
 				// names in the order of the steps
 				String name = String.format(Locale.ROOT, "samples/step-%08d.txt", step);
-				to.offer(new Text(phase, now(), name, mask(text)));
+				to.offer(new Text(phase.toString(), now(), name, mask(text)));
 			}
 		});
 		checkIfFailFast();
@@ -221,12 +232,12 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	 * another file system, by copying it on the training's thread.
 	 */
 	@Override
-	public void onCheckpoint(String phase, long step, Path directory) {
+	public void onCheckpoint(Phase phase, long step, Path directory) {
 		follow(() -> {
 			Recorder to = recording(phase);
 			Checkpoints sent = this.options.checkpoints();
 			if (to != null && (sent.last() || sent == Checkpoints.ALL)) {
-				to.offerCheckpoint(phase, step, directory, sent.last() ? "last" : "step-" + step);
+				to.offerCheckpoint(phase.toString(), step, directory, sent.last() ? "last" : "step-" + step);
 			}
 		});
 		checkIfFailFast();
@@ -234,23 +245,23 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	/** Keeps the best model so far, like a checkpoint. */
 	@Override
-	public void onBest(String phase, long step, Path directory) {
+	public void onBest(Phase phase, long step, Path directory) {
 		follow(() -> {
 			Recorder to = recording(phase);
 			if (to != null && this.options.checkpoints().best()) {
-				to.offerCheckpoint(phase, step, directory, "best");
+				to.offerCheckpoint(phase.toString(), step, directory, "best");
 			}
 		});
 		checkIfFailFast();
 	}
 
 	@Override
-	public void onEnd(String phase, long step) {
+	public void onEnd(Phase phase, long step) {
 		follow(() -> end(phase, step));
 		checkIfFailFast();
 	}
 
-	private synchronized void end(String phase, long step) {
+	private synchronized void end(Phase phase, long step) {
 		Recorder to = recording(phase);
 		Long steps = this.running.remove(phase);
 		if (to == null || steps == null) {
@@ -259,31 +270,56 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		// an interrupted training has saved its state and ends before its last step, as
 		// does one whose patience is at its end; this is the training's thread
 		String status = (step < steps && Thread.currentThread().isInterrupted()) ? KILLED : FINISHED;
-		to.offer(new End(phase, now(), status, Map.of()));
-		// an autoencoder is followed by its language model
-		if (status.equals(KILLED) || !phase.equals(AutoencoderTrainer.PHASE)) {
+		to.offer(new End(phase.toString(), now(), status, Map.of()));
+		if (!this.whole) {
 			endTraining(to, status, Map.of());
 		}
 	}
 
 	@Override
-	public void onFailure(String phase, RuntimeException failure) {
+	public void onFailure(Phase phase, RuntimeException failure) {
 		follow(() -> fail(phase, failure));
 	}
 
-	private synchronized void fail(String phase, RuntimeException failure) {
+	private synchronized void fail(Phase phase, RuntimeException failure) {
 		Recorder to = this.recorder;
 		if (to == null || this.over) {
 			return;
 		}
-		Map<String, String> reason = Map.of("calm.error", mask(failure.toString()));
 		if (this.running.remove(phase) != null) {
-			to.offer(new End(phase, now(), FAILED, reason));
+			to.offer(new End(phase.toString(), now(), FAILED, reason(failure)));
 		}
-		endTraining(to, FAILED, reason);
+		if (!this.whole) {
+			endTraining(to, FAILED, reason(failure));
+		}
+	}
+
+	private Map<String, String> reason(@Nullable RuntimeException failure) {
+		return (failure != null) ? Map.of("calm.error", mask(failure.toString())) : Map.of();
+	}
+
+	@Override
+	public void onTrainingEnd(TrainingEnd end) {
+		follow(() -> end(end));
+	}
+
+	private synchronized void end(TrainingEnd end) {
+		Recorder to = this.recorder;
+		if (to != null && !this.over) {
+			endTraining(to, switch (end.outcome()) {
+				case FINISHED -> FINISHED;
+				case INTERRUPTED -> KILLED;
+				case FAILED -> FAILED;
+			}, reason(end.failure()));
+		}
+		this.whole = false;
 	}
 
 	private void endTraining(Recorder to, String status, Map<String, String> tags) {
+		for (Phase phase : this.running.keySet()) {
+			to.offer(new End(phase.toString(), now(), status, Map.of()));
+		}
+		this.running.clear();
 		to.offer(new End(SpoolEntry.PARENT, now(), status, tags));
 		to.finish();
 		this.over = true;
@@ -299,13 +335,8 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		synchronized (this) {
 			to = this.recorder;
 			if (to != null && !this.over) {
-				String status = this.running.isEmpty() ? FINISHED : KILLED;
-				for (String phase : this.running.keySet()) {
-					to.offer(new End(phase, now(), status, Map.of()));
-				}
-				endTraining(to, status, Map.of());
+				endTraining(to, KILLED, Map.of());
 			}
-			this.running.clear();
 			if (this.exitHooked && Thread.currentThread() != this.atExit) {
 				this.exitHooked = false;
 				removeExitHook();
@@ -342,7 +373,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		return this.recorder;
 	}
 
-	private synchronized @Nullable Recorder recording(String phase) {
+	private synchronized @Nullable Recorder recording(Phase phase) {
 		return (!this.over && this.running.containsKey(phase)) ? this.recorder : null;
 	}
 

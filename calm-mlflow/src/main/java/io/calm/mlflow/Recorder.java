@@ -13,7 +13,6 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
@@ -32,7 +31,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Records one training: a thread writes what is offered into the spool, another sends the
  * spool to the server. Both end by themselves once the training's run has ended and what
- * can be sent is sent.
+ * can be sent is sent. How far that is, the {@link State} says.
  */
 final class Recorder {
 
@@ -46,8 +45,34 @@ final class Recorder {
 	/** Between attempts while somebody waits for the end. */
 	private static final long LAST_PAUSE = 300;
 
+	/** How long a checkpoint waits for the spool. */
+	private static final long LONGEST_OPENING = 5000;
+
 	/** What a power failure may take, in nanoseconds. */
 	private static final long SYNC_EVERY = 1_000_000_000;
+
+	/** What a recorder does, in this order; it may leave some of it out. */
+	private enum State {
+
+		/** The spool is being opened; entries wait in the queue. */
+		OPENING,
+
+		/** Entries are written and sent as they come. */
+		RECORDING,
+
+		/** No further entries are taken; those in the queue are written. */
+		CLOSING,
+
+		/** The spool has all entries; the rest is sent. */
+		SENDING,
+
+		/** The server has all of the training. */
+		SENT,
+
+		/** The spool keeps what the server does not have. */
+		KEPT
+
+	}
 
 	private static final Logger LOG = LoggerFactory.getLogger(Recorder.class);
 
@@ -69,29 +94,28 @@ final class Recorder {
 
 	private final AtomicLong dropped = new AtomicLong();
 
-	private final CountDownLatch spoolOpen = new CountDownLatch(1);
-
-	private final CountDownLatch runKnown = new CountDownLatch(1);
-
-	private final CountDownLatch closing = new CountDownLatch(1);
-
 	private final Thread writer = new Thread(this::write, "calm-mlflow-spool");
 
 	private final Thread sender = new Thread(this::send, "calm-mlflow-sender");
+
+	private volatile State state = State.OPENING;
 
 	private volatile @Nullable SpoolFile spool;
 
 	private volatile @Nullable Delivery delivery;
 
+	/** The run of the training, once the server has told it. */
+	private volatile @Nullable String runId;
+
 	private volatile @Nullable String error;
 
 	private volatile @Nullable RuntimeException failure;
 
-	private volatile boolean written;
-
-	private volatile boolean finished;
-
-	private volatile boolean complete;
+	/**
+	 * Whether the training has a model. Written by one thread, read by the other after
+	 * it.
+	 */
+	private boolean finished;
 
 	private boolean dropTold;
 
@@ -114,10 +138,38 @@ final class Recorder {
 		this.writer.start();
 	}
 
+	/**
+	 * The one place where the state changes, and only forwards: whoever comes late says
+	 * nothing new.
+	 */
+	private synchronized void enter(State next) {
+		if (!hasReached(next)) {
+			this.state = next;
+			notifyAll();
+		}
+	}
+
+	private boolean hasReached(State other) {
+		return this.state.compareTo(other) >= 0;
+	}
+
+	/** Waits for a state, or for no longer than that; whether it has been reached. */
+	private synchronized boolean await(State other, long milliseconds) throws InterruptedException {
+		long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
+		while (!hasReached(other)) {
+			long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+			if (left <= 0) {
+				return false;
+			}
+			wait(left);
+		}
+		return true;
+	}
+
 	/** Never waits: what does not fit is dropped and counted. */
 	void offer(SpoolEntry entry) {
 		boolean room = !(entry instanceof Metrics) || this.queue.remainingCapacity() > RESERVED;
-		if (this.closing.getCount() == 0 || !room || !this.queue.offer(entry)) {
+		if (hasReached(State.CLOSING) || !room || !this.queue.offer(entry)) {
 			this.dropped.incrementAndGet();
 		}
 	}
@@ -130,7 +182,7 @@ final class Recorder {
 	void offerCheckpoint(String phase, long step, Path checkpoint, String name) {
 		try {
 			// the thread of a training that is being interrupted may not wait
-			boolean open = this.spoolOpen.getCount() == 0 || this.spoolOpen.await(5, TimeUnit.SECONDS);
+			boolean open = hasReached(State.RECORDING) || await(State.RECORDING, LONGEST_OPENING);
 			SpoolFile file = open ? this.spool : null;
 			String kept = "checkpoints/" + Delivery.key(phase) + "/" + name + "/" + step;
 			if (file == null || !file.keep(checkpoint, kept)) {
@@ -158,7 +210,7 @@ final class Recorder {
 
 	/** No further entries come. */
 	void finish() {
-		this.closing.countDown();
+		enter(State.CLOSING);
 	}
 
 	/** Waits until everything is where it belongs, or no longer. */
@@ -197,16 +249,17 @@ final class Recorder {
 		SpoolFile file = this.spool;
 		Delivery sent = this.delivery;
 		return new MlflowStatus(this.recorded.get(), this.dropped.get(), (sent != null) ? sent.delivered() : 0,
-				(sent != null) ? sent.refused() : 0, this.complete, Optional.ofNullable(file).map(SpoolFile::path),
-				Optional.ofNullable((sent != null) ? sent.runId() : null), Optional.ofNullable(this.error));
+				(sent != null) ? sent.refused() : 0, this.state == State.SENT,
+				Optional.ofNullable(file).map(SpoolFile::path), Optional.ofNullable(this.runId),
+				Optional.ofNullable(this.error));
 	}
 
 	/** Waits until the server knows the run. */
 	void awaitRun() {
 		Duration limit = this.options.connection().map(MlflowConnection::timeout).orElse(Duration.ZERO);
 		try {
-			while (this.failure == null && this.writer.isAlive()
-					&& !this.runKnown.await(Math.min(50, limit.toMillis()), TimeUnit.MILLISECONDS)) {
+			while (this.failure == null && this.runId == null && this.writer.isAlive()
+					&& !await(State.SENDING, Math.min(50, limit.toMillis()))) {
 				// each of the sender's calls has a deadline
 			}
 		}
@@ -233,8 +286,9 @@ final class Recorder {
 			this.failure = SpoolFile.unusable(this.directory, ex);
 			LOG.error("Nothing of this training will reach MLflow: {}", this.failure.getMessage());
 		}
-		this.spoolOpen.countDown();
-		if (file != null && this.options.connection().isPresent()) {
+		enter(State.RECORDING);
+		boolean sends = file != null && this.options.connection().isPresent();
+		if (sends) {
 			this.sender.start();
 		}
 		try {
@@ -244,10 +298,10 @@ final class Recorder {
 			Thread.currentThread().interrupt();
 		}
 		finally {
-			this.written = true;
-			if (file != null && this.options.connection().isEmpty()) {
+			if (file != null && !sends) {
 				closeSpool(file, false);
 			}
+			enter(sends ? State.SENDING : State.KEPT);
 		}
 	}
 
@@ -299,7 +353,7 @@ final class Recorder {
 		Metrics sampled = null;
 		List<SpoolEntry> entries = new ArrayList<>();
 		while (true) {
-			boolean last = this.closing.getCount() == 0;
+			boolean last = hasReached(State.CLOSING);
 			SpoolEntry first = this.queue.poll(last ? 0 : 100, TimeUnit.MILLISECONDS);
 			if (first == null) {
 				if (last) {
@@ -417,8 +471,7 @@ final class Recorder {
 			Delivery to = new Delivery(new MlflowApi(this.options.connection().orElseThrow()), file.files());
 			this.delivery = to;
 			sendAll(file, to);
-			sent = true;
-			this.complete = to.refused() == 0;
+			sent = to.refused() == 0;
 		}
 		catch (InterruptedException ex) {
 			Thread.currentThread().interrupt();
@@ -434,7 +487,8 @@ final class Recorder {
 			// not before the other thread is done with it
 			Thread.interrupted();
 			joinWriter();
-			closeSpool(file, sent && this.complete && this.finished);
+			closeSpool(file, sent && this.finished);
+			enter(sent ? State.SENT : State.KEPT);
 		}
 	}
 
@@ -467,7 +521,7 @@ final class Recorder {
 		long pause = FIRST_PAUSE;
 		while (true) {
 			// in this order: what is written before is read after
-			boolean last = this.written;
+			boolean last = hasReached(State.SENDING);
 			boolean full = chunk.isEmpty() ? reader.next(chunk) : true;
 			if (chunk.isEmpty() && last) {
 				return;
@@ -476,12 +530,14 @@ final class Recorder {
 				to.send(chunk);
 				chunk.clear();
 				pause = FIRST_PAUSE;
+				this.runId = to.runId();
 				succeeded(to);
 			}
 			catch (MlflowException ex) {
 				if (Thread.interrupted()) {
 					throw new InterruptedException();
 				}
+				this.runId = to.runId();
 				failed(ex, file);
 				Duration asked = ex.retryAfter();
 				long own = pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2);
@@ -489,17 +545,14 @@ final class Recorder {
 				pause = Math.min(2 * pause, LONGEST_PAUSE);
 				continue;
 			}
-			if (!full && !last) {
-				this.closing.await(this.options.sendEvery().toMillis(), TimeUnit.MILLISECONDS);
-				if (this.closing.getCount() == 0) {
-					this.writer.join();
-				}
+			if (!full && !last && await(State.CLOSING, this.options.sendEvery().toMillis())) {
+				this.writer.join();
 			}
 		}
 	}
 
 	private void pause(long milliseconds) throws InterruptedException {
-		if (this.closing.await(milliseconds, TimeUnit.MILLISECONDS)) {
+		if (await(State.CLOSING, milliseconds)) {
 			Thread.sleep(Math.min(milliseconds, LAST_PAUSE));
 		}
 	}
@@ -508,9 +561,6 @@ final class Recorder {
 		if (this.error != null) {
 			LOG.info("MLflow answers again");
 			this.error = null;
-		}
-		if (to.runId() != null) {
-			this.runKnown.countDown();
 		}
 		if (this.options.failFast() && to.refused() > 0) {
 			this.failure = new InvalidInputException("MLflow", "the server has refused records of the training",

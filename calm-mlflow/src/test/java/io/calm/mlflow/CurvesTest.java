@@ -15,7 +15,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 class CurvesTest {
 
-	private static final String RUN = FakeTraining.LANGUAGE_MODEL;
+	private static final String RUN = "language-model";
 
 	private final Curves curves = new Curves();
 

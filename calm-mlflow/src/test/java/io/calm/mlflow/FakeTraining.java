@@ -8,7 +8,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
+import io.calm.training.Phase;
 import io.calm.training.StepMetrics;
+import io.calm.training.TrainingEnd;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingStart;
 
@@ -19,9 +21,9 @@ import io.calm.training.TrainingStart;
  */
 record FakeTraining(TrainingListener listener, Path directory) {
 
-	static final String AUTOENCODER = "autoencoder";
+	static final Phase AUTOENCODER = Phase.AUTOENCODER;
 
-	static final String LANGUAGE_MODEL = "language-model";
+	static final Phase LANGUAGE_MODEL = Phase.LANGUAGE_MODEL;
 
 	static final String DIGEST = "0123456789abcdef".repeat(4);
 
@@ -29,8 +31,8 @@ record FakeTraining(TrainingListener listener, Path directory) {
 		return 10.0 / step;
 	}
 
-	Path checkpoints(String phase) {
-		return this.directory.resolve("model.training").resolve(phase);
+	Path checkpoints(Phase phase) {
+		return this.directory.resolve("model.training").resolve(phase.toString());
 	}
 
 	Map<String, Object> settings(long steps) {
@@ -41,16 +43,25 @@ record FakeTraining(TrainingListener listener, Path directory) {
 		return settings;
 	}
 
-	void start(String phase, long firstStep, long steps) {
+	/** Of a whole training; without it, a phase is all there is. */
+	void begin() {
+		this.listener.onTrainingStart(List.of(AUTOENCODER, LANGUAGE_MODEL));
+	}
+
+	void end(TrainingEnd.Outcome outcome) {
+		this.listener.onTrainingEnd(new TrainingEnd(outcome, null));
+	}
+
+	void start(Phase phase, long firstStep, long steps) {
 		start(phase, firstStep, steps, settings(steps), DIGEST);
 	}
 
-	void start(String phase, long firstStep, long steps, Map<String, Object> settings, String dataDigest) {
+	void start(Phase phase, long firstStep, long steps, Map<String, Object> settings, String dataDigest) {
 		this.listener
 			.onStart(new TrainingStart(phase, firstStep, steps, settings, dataDigest, checkpoints(phase), null));
 	}
 
-	void steps(String phase, long from, long to, long steps) {
+	void steps(Phase phase, long from, long to, long steps) {
 		for (long step = from; step <= to; step++) {
 			this.listener.onStep(
 					new StepMetrics(phase, step, steps, loss(step), 0.001 * step, 0.5, 12.5, 1000, Map.of("kl", 0.25)));
@@ -58,7 +69,7 @@ record FakeTraining(TrainingListener listener, Path directory) {
 	}
 
 	/** A phase from its first step to its last, with an evaluation at the end. */
-	void phase(String phase, long steps) {
+	void phase(Phase phase, long steps) {
 		start(phase, 1, steps);
 		steps(phase, 1, steps, steps);
 		this.listener.onEvaluation(phase, steps,
@@ -67,7 +78,7 @@ record FakeTraining(TrainingListener listener, Path directory) {
 	}
 
 	/** Files as a checkpoint has them. */
-	Path writeCheckpoint(String phase, String weights) {
+	Path writeCheckpoint(Phase phase, String weights) {
 		try {
 			Path checkpoint = Files.createDirectories(checkpoints(phase));
 			Files.writeString(checkpoint.resolve("config.json"), "{}");

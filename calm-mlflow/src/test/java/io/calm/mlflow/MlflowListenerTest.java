@@ -23,8 +23,10 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.calm.mlflow.MlflowOptions.Checkpoints;
-import io.calm.training.BaselineTrainer;
+import io.calm.training.Phase;
 import io.calm.training.Sample;
+import io.calm.training.TrainingEnd;
+import io.calm.training.TrainingEnd.Outcome;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -80,8 +82,10 @@ class MlflowListenerTest {
 		MlflowListener listener = listener(
 				(options) -> options.run("my run").tag("team", "tickets").systemMetricsEvery(Duration.ofNanos(1)));
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 30);
 		training.phase(LANGUAGE_MODEL, 40);
+		training.end(Outcome.FINISHED);
 		listener.close();
 
 		Tracked tracked = tracked();
@@ -97,7 +101,7 @@ class MlflowListenerTest {
 		Run model = tracked.phase(LANGUAGE_MODEL);
 		assertThat(model.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
 		assertThat(model.getInfo().getEndTime()).isGreaterThanOrEqualTo(model.getInfo().getStartTime());
-		assertThat(Tracked.tags(model)).containsEntry("mlflow.runName", LANGUAGE_MODEL);
+		assertThat(Tracked.tags(model)).containsEntry("mlflow.runName", LANGUAGE_MODEL.toString());
 		assertThat(Tracked.params(model)).isEqualTo(Map.of("architectures", "One,Two", "steps", "40", "learning_rate",
 				"0.001", "data_digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
 		tracked.assertLosses(AUTOENCODER, 30);
@@ -139,8 +143,8 @@ class MlflowListenerTest {
 	void baselineEndsItsTraining() {
 		MlflowListener listener = listener();
 		FakeTraining training = new FakeTraining(listener, this.directory);
-		training.phase(BaselineTrainer.PHASE, 3);
-		training.phase(BaselineTrainer.PHASE, 4);
+		training.phase(Phase.BASELINE, 3);
+		training.phase(Phase.BASELINE, 4);
 		listener.close();
 		assertThat(tracked().runs()).hasSize(4)
 			.allSatisfy((run) -> assertThat(run.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED));
@@ -241,6 +245,28 @@ class MlflowListenerTest {
 		tracked().assertLosses(AUTOENCODER, 3);
 	}
 
+	/** A phase has ended well, and what comes next cannot be trained. */
+	@ParameterizedTest
+	@EnumSource(Outcome.class)
+	void wholeTrainingEndsAsItIsTold(Outcome outcome) {
+		MlflowListener listener = listener();
+		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
+		training.phase(AUTOENCODER, 2);
+		listener.onTrainingEnd(new TrainingEnd(outcome,
+				(outcome == Outcome.FAILED) ? new IllegalStateException("no more memory") : null));
+		listener.close();
+		assertThat(tracked().phase(AUTOENCODER).getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
+		Run run = tracked().training();
+		assertThat(run.getInfo().getStatus()).isEqualTo(switch (outcome) {
+			case FINISHED -> RunStatus.FINISHED;
+			case INTERRUPTED -> RunStatus.KILLED;
+			case FAILED -> RunStatus.FAILED;
+		});
+		assertThat(Tracked.tags(run).get("calm.error"))
+			.isEqualTo((outcome == Outcome.FAILED) ? "java.lang.IllegalStateException: no more memory" : null);
+	}
+
 	@Test
 	void interruptedTrainingIsKilled() {
 		MlflowListener listener = listener();
@@ -260,11 +286,13 @@ class MlflowListenerTest {
 	void trainingThatEndsEarlyBecauseItGetsNoBetterIsFinished() {
 		MlflowListener listener = listener();
 		FakeTraining training = new FakeTraining(listener, this.directory);
-		for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+		training.begin();
+		for (Phase phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
 			training.start(phase, 1, 10);
 			training.steps(phase, 1, 3, 10);
 			listener.onEnd(phase, 3);
 		}
+		training.end(Outcome.FINISHED);
 		listener.close();
 		assertThat(tracked().runs()).hasSize(3)
 			.allSatisfy((run) -> assertThat(run.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED));
@@ -310,6 +338,7 @@ class MlflowListenerTest {
 	void goesOnWithTheRunsOfATrainingThatGoesOn() {
 		MlflowListener killed = listener();
 		FakeTraining training = new FakeTraining(killed, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 5);
 		training.start(LANGUAGE_MODEL, 1, 60);
 		training.steps(LANGUAGE_MODEL, 1, 37, 60);
@@ -319,6 +348,7 @@ class MlflowListenerTest {
 		// its last checkpoint was that of step 30
 		MlflowListener resumed = listener();
 		FakeTraining again = new FakeTraining(resumed, this.directory);
+		again.begin();
 		again.start(AUTOENCODER, 6, 5);
 		resumed.onEnd(AUTOENCODER, 5);
 		Map<String, Object> settings = again.settings(60);
@@ -326,6 +356,7 @@ class MlflowListenerTest {
 		again.start(LANGUAGE_MODEL, 31, 60, settings, FakeTraining.DIGEST);
 		again.steps(LANGUAGE_MODEL, 31, 60, 60);
 		resumed.onEnd(LANGUAGE_MODEL, 60);
+		again.end(Outcome.FINISHED);
 		resumed.close();
 
 		Tracked tracked = tracked();

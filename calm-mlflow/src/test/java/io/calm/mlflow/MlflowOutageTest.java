@@ -14,6 +14,7 @@ import java.util.stream.Stream;
 
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowOptions.Checkpoints;
+import io.calm.training.TrainingEnd.Outcome;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -100,8 +101,10 @@ class MlflowOutageTest {
 		// a call that waited for the server would wait until the test's timeout
 		MlflowListener listener = listener((options) -> options.connection((to) -> to.timeout(FOREVER)));
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 2000);
 		training.phase(LANGUAGE_MODEL, 2000);
+		training.end(Outcome.FINISHED);
 		listener.close();
 		MlflowStatus status = listener.status().orElseThrow();
 		assertThat(this.gate.paths()).isNotEmpty();
@@ -121,8 +124,10 @@ class MlflowOutageTest {
 		MlflowListener listener = listener((options) -> {
 		});
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 20);
 		training.phase(LANGUAGE_MODEL, 20);
+		training.end(Outcome.FINISHED);
 		listener.close();
 		MlflowStatus status = listener.status().orElseThrow();
 		assertThat(status.error().orElseThrow()).contains(String.valueOf(code));
@@ -146,9 +151,11 @@ class MlflowOutageTest {
 		this.gate.mode = Gate.Mode.REFUSING;
 		MlflowListener listener = listener((options) -> options.closeTimeout(Duration.ofMinutes(1)));
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 50);
 		this.gate.mode = Gate.Mode.OPEN;
 		training.phase(LANGUAGE_MODEL, 50);
+		training.end(Outcome.FINISHED);
 		listener.close();
 		assertWhole(50);
 		assertThat(this.spool).isEmptyDirectory();
@@ -160,8 +167,10 @@ class MlflowOutageTest {
 		MlflowListener listener = listener(
 				(options) -> options.closeTimeout(Duration.ofMinutes(2)).checkpoints(Checkpoints.ALL));
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 300);
 		training.phase(LANGUAGE_MODEL, 300);
+		training.end(Outcome.FINISHED);
 		listener.close();
 		assertThat(listener.status().orElseThrow().complete()).isTrue();
 		assertWhole(300);
@@ -174,6 +183,7 @@ class MlflowOutageTest {
 			MlflowListener listener = listener(
 					(options) -> options.trackingUri(mortal.uri()).closeTimeout(Duration.ofMinutes(2)));
 			FakeTraining training = new FakeTraining(listener, this.directory);
+			training.begin();
 			training.phase(AUTOENCODER, 500);
 			training.start(LANGUAGE_MODEL, 1, 500);
 			training.steps(LANGUAGE_MODEL, 1, 200, 500);
@@ -183,6 +193,7 @@ class MlflowOutageTest {
 			mortal.start();
 			training.steps(LANGUAGE_MODEL, 401, 500, 500);
 			listener.onEnd(LANGUAGE_MODEL, 500);
+			training.end(Outcome.FINISHED);
 			listener.close();
 			Tracked tracked = Tracked.of(mortal.uri(), this.experiment);
 			assertThat(tracked.runs()).hasSize(3);
@@ -199,12 +210,14 @@ class MlflowOutageTest {
 					.systemMetricsEvery(Duration.ZERO)
 					.checkpoints(Checkpoints.ALL)));
 		FakeTraining training = new FakeTraining(listener, this.directory);
+		training.begin();
 		training.phase(AUTOENCODER, 25);
 		training.start(LANGUAGE_MODEL, 1, 25);
 		training.steps(LANGUAGE_MODEL, 1, 25, 25);
 		listener.onCheckpoint(LANGUAGE_MODEL, 25, training.writeCheckpoint(LANGUAGE_MODEL, "weights"));
 		listener.onEvaluation(LANGUAGE_MODEL, 25, Map.of("brier_lm", 7.5));
 		listener.onEnd(LANGUAGE_MODEL, 25);
+		training.end(Outcome.FINISHED);
 		listener.close();
 
 		List<Path> files = SpoolFile.in(this.spool);

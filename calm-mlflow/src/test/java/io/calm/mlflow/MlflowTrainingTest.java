@@ -24,6 +24,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.mlflow.MlflowOptions.Checkpoints;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -88,7 +89,7 @@ class MlflowTrainingTest {
 		}
 		Tracked tracked = tracked();
 		assertThat(tracked.training().getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
-		for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+		for (Phase phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
 			assertThat(tracked.phase(phase).getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
 			assertMetrics(tracked, phase, heard.metrics.getOrDefault(phase, Map.of()));
 			assertSystemMetrics(tracked, phase);
@@ -124,7 +125,7 @@ class MlflowTrainingTest {
 		assertThat(generatedElsewhere("models:/" + this.experiment + "@champion")).isEqualTo(generated(output));
 	}
 
-	private static void assertMetrics(Tracked tracked, String phase, Map<String, Map<Long, Double>> expected) {
+	private static void assertMetrics(Tracked tracked, Phase phase, Map<String, Map<Long, Double>> expected) {
 		Run run = tracked.phase(phase);
 		Map<String, Map<Long, Double>> there = new TreeMap<>();
 		run.getData()
@@ -133,14 +134,14 @@ class MlflowTrainingTest {
 			.map(Metric::getKey)
 			.filter((name) -> !name.startsWith("system/"))
 			.forEach((name) -> there.put(name, tracked.curve(run, name)));
-		assertThat(there).as(phase).isEqualTo(new TreeMap<>(expected));
+		assertThat(there).as(phase.toString()).isEqualTo(new TreeMap<>(expected));
 	}
 
 	/**
 	 * Nobody else has seen these, but they must be possible, and of this training's
 	 * steps.
 	 */
-	private static void assertSystemMetrics(Tracked tracked, String phase) {
+	private static void assertSystemMetrics(Tracked tracked, Phase phase) {
 		Run run = tracked.phase(phase);
 		for (String name : List.of("cpu_utilization_percentage", "process_cpu_percentage",
 				"system_memory_usage_megabytes", "process_memory_usage_megabytes", "jvm_heap_used_megabytes",
@@ -156,14 +157,14 @@ class MlflowTrainingTest {
 			.allMatch((megabytes) -> megabytes > 100);
 	}
 
-	private static void assertParams(Tracked tracked, String phase, Map<String, Object> settings) {
+	private static void assertParams(Tracked tracked, Phase phase, Map<String, Object> settings) {
 		Map<String, String> expected = new TreeMap<>();
 		settings.forEach((name, value) -> expected.put(name, (value instanceof List<?> list)
 				? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : String.valueOf(value)));
-		assertThat(new TreeMap<>(Tracked.params(tracked.phase(phase)))).as(phase).isEqualTo(expected);
+		assertThat(new TreeMap<>(Tracked.params(tracked.phase(phase)))).as(phase.toString()).isEqualTo(expected);
 	}
 
-	private static void assertDataset(Tracked tracked, String phase, Map<String, Object> settings) {
+	private static void assertDataset(Tracked tracked, Phase phase, Map<String, Object> settings) {
 		JsonObject input = tracked.rest("runs/get?run_id=" + tracked.phase(phase).getInfo().getRunId())
 			.getAsJsonObject("run")
 			.getAsJsonObject("inputs")
@@ -177,20 +178,20 @@ class MlflowTrainingTest {
 		assertThat(input.get("source").getAsString()).isEqualTo("{\"sha256\":\"" + digest + "\"}");
 	}
 
-	private static void assertArtifacts(Tracked tracked, String phase, Map<String, byte[]> expected) {
+	private static void assertArtifacts(Tracked tracked, Phase phase, Map<String, byte[]> expected) {
 		Map<String, byte[]> there = tracked.artifacts(tracked.phase(phase));
-		assertThat(there).as(phase).containsOnlyKeys(expected.keySet());
+		assertThat(there).as(phase.toString()).containsOnlyKeys(expected.keySet());
 		expected.forEach((path, bytes) -> assertThat(there.get(path)).as(path).isEqualTo(bytes));
 	}
 
 	/** What the training said, to be compared with what the server knows; by phase. */
 	private static final class Heard implements TrainingListener {
 
-		private final Map<String, Map<String, Object>> settings = new HashMap<>();
+		private final Map<Phase, Map<String, Object>> settings = new HashMap<>();
 
-		private final Map<String, Map<String, Map<Long, Double>>> metrics = new HashMap<>();
+		private final Map<Phase, Map<String, Map<Long, Double>>> metrics = new HashMap<>();
 
-		private final Map<String, Map<String, byte[]>> artifacts = new HashMap<>();
+		private final Map<Phase, Map<String, byte[]>> artifacts = new HashMap<>();
 
 		@Override
 		public void onStart(TrainingStart start) {
@@ -210,18 +211,18 @@ class MlflowTrainingTest {
 		}
 
 		@Override
-		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+		public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 			metrics.forEach((name, value) -> add(phase, step, "evaluation/" + name, value));
 		}
 
-		private void add(String phase, long step, String name, double value) {
+		private void add(Phase phase, long step, String name, double value) {
 			this.metrics.computeIfAbsent(phase, (key) -> new HashMap<>())
 				.computeIfAbsent(name, (key) -> new TreeMap<>())
 				.put(step, value);
 		}
 
 		@Override
-		public void onSamples(String phase, long step, List<Sample> samples) {
+		public void onSamples(Phase phase, long step, List<Sample> samples) {
 			assertThat(samples).extracting(Sample::prompt).containsExactly("The quick", "The lazy");
 			assertThat(samples).extracting(Sample::text).doesNotContain("");
 			String text = samples.stream()
@@ -231,16 +232,16 @@ class MlflowTrainingTest {
 		}
 
 		@Override
-		public void onCheckpoint(String phase, long step, Path directory) {
+		public void onCheckpoint(Phase phase, long step, Path directory) {
 			addCheckpoint(phase, "step-" + step, directory);
 		}
 
 		@Override
-		public void onBest(String phase, long step, Path directory) {
+		public void onBest(Phase phase, long step, Path directory) {
 			addCheckpoint(phase, "best", directory);
 		}
 
-		private void addCheckpoint(String phase, String name, Path directory) {
+		private void addCheckpoint(Phase phase, String name, Path directory) {
 			try (Stream<Path> files = Files.list(directory)) {
 				for (Path file : files.toList()) {
 					artifacts(phase).put("checkpoints/" + name + "/" + file.getFileName(), Files.readAllBytes(file));
@@ -251,7 +252,7 @@ class MlflowTrainingTest {
 			}
 		}
 
-		private Map<String, byte[]> artifacts(String phase) {
+		private Map<String, byte[]> artifacts(Phase phase) {
 			return this.artifacts.computeIfAbsent(phase, (key) -> new HashMap<>());
 		}
 

@@ -19,6 +19,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import io.calm.training.Phase;
 import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
 import org.mlflow.api.proto.Service.RunTag;
@@ -53,8 +54,10 @@ record Tracked(String uri, MlflowClient client, Optional<String> authorization, 
 	}
 
 	/** Of a phase of the training; there must be one. */
-	Run phase(String phase) {
-		List<Run> found = runs().stream().filter((run) -> phase.equals(tags(run).get("calm.phase"))).toList();
+	Run phase(Phase phase) {
+		List<Run> found = runs().stream()
+			.filter((run) -> phase.toString().equals(tags(run).get("calm.phase")))
+			.toList();
 		assertThat(found).hasSize(1);
 		assertThat(tags(found.get(0))).containsEntry("mlflow.parentRunId", training().getInfo().getRunId());
 		return found.get(0);
@@ -147,7 +150,7 @@ record Tracked(String uri, MlflowClient client, Optional<String> authorization, 
 	}
 
 	/** The losses of a fake training, each of its steps once. */
-	void assertLosses(String phase, long steps) {
+	void assertLosses(Phase phase, long steps) {
 		Map<Long, Double> expected = new TreeMap<>();
 		for (long step = 1; step <= steps; step++) {
 			expected.put(step, FakeTraining.loss(step));

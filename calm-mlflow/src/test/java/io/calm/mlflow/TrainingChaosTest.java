@@ -24,7 +24,9 @@ import io.calm.Calm;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.training.Phase;
 import io.calm.training.StepMetrics;
+import io.calm.training.TrainingEnd;
 import io.calm.training.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Tag;
@@ -394,9 +396,9 @@ class TrainingChaosTest {
 		private void checkServer(Round peaceful) {
 			Tracked tracked = Tracked.of(this.uri, this.name);
 			int lost = 0;
-			for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+			for (Phase phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
 				Run run = tracked.phase(phase);
-				assertStatus(phase, run);
+				assertStatus(phase.toString(), run);
 				Map<Long, Double> expected = peaceful.child().losses(phase);
 				Map<Long, Double> there = tracked.curve(run, "loss");
 				for (Map.Entry<Long, Double> each : expected.entrySet()) {
@@ -489,8 +491,8 @@ class TrainingChaosTest {
 			}
 		}
 
-		Map<Long, Double> losses(String phase) {
-			return new TreeMap<>(this.losses.getOrDefault(phase, Map.of()));
+		Map<Long, Double> losses(Phase phase) {
+			return new TreeMap<>(this.losses.getOrDefault(phase.toString(), Map.of()));
 		}
 
 		boolean isAlive() {
@@ -596,11 +598,13 @@ class TrainingChaosTest {
 			MlflowListener listener = Training.listener(args);
 			FakeTraining told = new FakeTraining(listener, directory);
 			try (listener) {
+				told.begin();
 				tell(told, listener, AUTOENCODER, AUTOENCODER_STEPS);
 				tell(told, listener, LANGUAGE_MODEL, STEPS);
 				Files.createDirectory(directory.resolve("model"));
-				for (String phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
-					Files.delete(directory.resolve(phase));
+				told.end(TrainingEnd.Outcome.FINISHED);
+				for (Phase phase : List.of(AUTOENCODER, LANGUAGE_MODEL)) {
+					Files.delete(directory.resolve(phase.toString()));
 				}
 				System.out.println("trained");
 			}
@@ -609,9 +613,9 @@ class TrainingChaosTest {
 			}
 		}
 
-		private static void tell(FakeTraining told, MlflowListener listener, String phase, int steps)
+		private static void tell(FakeTraining told, MlflowListener listener, Phase phase, int steps)
 				throws IOException {
-			Path checkpoint = told.directory().resolve(phase);
+			Path checkpoint = told.directory().resolve(phase.toString());
 			long done = Files.exists(checkpoint) ? Long.parseLong(Files.readString(checkpoint)) : 0;
 			told.start(phase, done + 1, steps);
 			Training printed = new Training(listener);

@@ -26,6 +26,7 @@ import io.calm.mlflow.MlflowListener;
 import io.calm.mlflow.MlflowOptions;
 import io.calm.mlflow.MlflowRegistry;
 import io.calm.sampling.BatchSampler;
+import io.calm.training.Phase;
 import io.calm.training.TrainingListener;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -272,13 +273,13 @@ class AutoConfigurationTests {
 		List<String> seen = new ArrayList<>();
 		TrainingListener first = new TrainingListener() {
 			@Override
-			public void onEnd(String phase, long step) {
+			public void onEnd(Phase phase, long step) {
 				seen.add("first " + phase);
 			}
 		};
 		TrainingListener second = new TrainingListener() {
 			@Override
-			public void onEnd(String phase, long step) {
+			public void onEnd(Phase phase, long step) {
 				seen.add("second " + phase);
 			}
 		};

@@ -186,6 +186,16 @@ public final class ModelDirectory {
 	}
 
 	/**
+	 * The tokenizer of a model that is to read or write text.
+	 * @return the path of {@code tokenizer.json}
+	 * @throws InvalidInputException if there is none
+	 */
+	public Path requiredTokenizer() {
+		return tokenizer().orElseThrow(() -> new InvalidInputException(this.path.toString(), "has no tokenizer.json",
+				"copy the one that the model was trained with into the directory"));
+	}
+
+	/**
 	 * The autoencoder that belongs to a language model.
 	 * @return the directory {@code autoencoder}, if there is one
 	 * @throws InvalidInputException if it lacks configuration or weights

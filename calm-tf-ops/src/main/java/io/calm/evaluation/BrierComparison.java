@@ -102,7 +102,7 @@ public record BrierComparison(BrierScore first, BrierScore second, double differ
 						estimates);
 			}
 			else {
-				new BrierLm(patches, 2, this.limit, this.seed).estimate(directory, data, options, estimates);
+				new BrierScoring(patches, 2, this.limit, this.seed).estimate(directory, data, options, estimates);
 			}
 		}
 

@@ -1,7 +1,9 @@
 package io.calm.evaluation;
 
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * Brier-1..4 and BrierLM of a model on a text, with their Monte-Carlo errors. Higher is
@@ -20,15 +22,20 @@ import java.util.Locale;
  */
 public record BrierScore(double[] brier, double brierLm, double error, double[] brierErrors, long positions) {
 
-	/** Up to which n-gram the score looks. */
+	/**
+	 * The greatest n of Brier-n, and the number of factors of BrierLM.
+	 */
 	public static final int LENGTH = 4;
+
+	/** The name of BrierLM among scores. */
+	public static final String BRIER_LM = "brier_lm";
 
 	/**
 	 * BrierLM of given Brier-1..4. The paper and its reference implementation clip the
 	 * <em>product</em>, so that two negative factors make a positive score; here any
 	 * factor that is not positive makes the score 0: such a model is no better than one
 	 * that spreads its guesses over an endless vocabulary.
-	 * @param brier Brier-1..4
+	 * @param brier Brier-1..4, {@link #LENGTH} of them
 	 * @return the score, 0 to 100
 	 */
 	public static double brierLm(double... brier) {
@@ -39,7 +46,22 @@ public record BrierScore(double[] brier, double brierLm, double error, double[] 
 			}
 			product *= value;
 		}
-		return 100 * Math.pow(product, 1.0 / brier.length);
+		return 100 * Math.pow(product, 1.0 / LENGTH);
+	}
+
+	/**
+	 * The scores by the names that trainings and MLflow have for them.
+	 * @return {@code brier_lm}, {@code brier_lm_error}, and {@code brier_1} to
+	 * {@code brier_4}
+	 */
+	public Map<String, Double> byName() {
+		Map<String, Double> scores = new LinkedHashMap<>();
+		scores.put(BRIER_LM, this.brierLm);
+		scores.put(BRIER_LM + "_error", this.error);
+		for (int n = 1; n <= LENGTH; n++) {
+			scores.put("brier_" + n, this.brier[n - 1]);
+		}
+		return scores;
 	}
 
 	@Override

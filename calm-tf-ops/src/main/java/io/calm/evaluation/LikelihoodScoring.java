@@ -5,8 +5,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-import io.calm.checkpoint.ModelDirectory;
-import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Call;
 import io.calm.graph.Categorical;
 import io.calm.graph.Draws;
@@ -14,7 +12,6 @@ import io.calm.graph.EntryPoint;
 import io.calm.graph.Fetch;
 import io.calm.graph.Input;
 import io.calm.graph.Network;
-import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
@@ -22,10 +19,8 @@ import io.calm.layer.CrossEntropy;
 import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import io.calm.model.ModelConfigs;
-import io.calm.model.ModelFiles;
 import io.calm.model.Rollout;
 import io.calm.text.TokenBatch;
-import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Op;
@@ -39,7 +34,8 @@ import org.tensorflow.types.family.TNumber;
  * Cross entropy, perplexity and BrierLM of a baseline Transformer on text. Its BrierLM is
  * the paper's for models with likelihoods (section 5): {@code 2 Π p(y) − 1{x1 = x2 up to
  * the last token} Σ p²}, where x1 and x2 are drawn and p is the distribution of the last
- * token after them. Its expectation is that of {@link BrierLm}, its variance smaller.
+ * token after them. Its expectation is that of {@link BrierScoring}, its variance
+ * smaller.
  * <p>
  * The text is packed as for a CALM model of the given patch size, so that both see the
  * same text before each position that both are scored at.
@@ -50,7 +46,8 @@ import org.tensorflow.types.family.TNumber;
  * @param limit the greatest number of patch-aligned positions to score; 0 for all
  * @param seed of the draws
  */
-public record LikelihoodScoring(int patches, int patchSize, int batch, long limit, long seed) {
+public record LikelihoodScoring(int patches, int patchSize, int batch, long limit,
+		long seed) implements Scoring<LikelihoodScore> {
 
 	private static final int N = BrierScore.LENGTH;
 
@@ -64,13 +61,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 		}
 	}
 
-	/**
-	 * Scores a baseline on text, by its probabilities.
-	 * @param directory of a baseline Transformer
-	 * @param data the text
-	 * @param options device and precision
-	 * @return the score
-	 */
+	@Override
 	public LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options) {
 		return score(directory, data, options, (document, brier) -> {
 		});
@@ -78,47 +69,40 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 
 	/** Also tells the estimates of each patch-aligned position. */
 	LikelihoodScore score(Path directory, TokenStore data, ProgramOptions options, Estimates aligned) {
-		ModelDirectory model = ModelDirectory.open(directory);
-		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			BaselineConfig config = ModelConfigs.baseline(model, weights);
-			BaselineTransformer baseline = new BaselineTransformer(builder.network(), config);
-			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
-			int rows = this.batch * this.patches * this.patchSize;
-			Input<TInt32, int[]> tokens = builder.ints(rows, 1);
-			Input<TInt32, int[]> documents = builder.ints(this.batch, (long) this.patches * this.patchSize);
-			Input<TInt32, int[]> next = builder.ints(rows);
-			Input<TInt64, long[]> draw = builder.seed();
-			Prediction prediction = Prediction.of(builder.network(), baseline,
-					baseline.rollout(tokens.value(), documents.value()), next.value(),
-					new Draws(builder.network().tf(), draw.value()));
-			EntryPoint predict = builder.entryPoint()
-				.fetching(prediction.crossEntropy())
-				.fetching(prediction.squares().toArray(Fetch<?>[]::new))
-				.fetching(prediction.path().toArray(Fetch<?>[]::new))
-				.fetching(prediction.agreement().toArray(Fetch<?>[]::new));
-			try (Program program = builder.build()) {
-				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
-				TokenBlocks blocks = TokenBlocks.sequential(data, this.patchSize, this.patches, config.padId());
-				Ending ending = new Ending(config.eosId(), config.padId());
-				Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier(), aligned);
-				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
-				for (long i = 0; i < calls && !full(sums); i++) {
-					TokenBatch block = blocks.batch(this.batch, i);
-					int[] owners = owners(block, config.padId());
-					int[] following = new int[rows];
-					System.arraycopy(block.tokens(), 1, following, 0, rows - 1);
-					try (Call call = program.call(predict)
-						.feed(tokens, block.tokens())
-						.feed(documents, owners)
-						.feed(next, following)
-						.feed(draw, new long[] { this.seed, i })
-						.run()) {
-						add(sums, block, data, owners, prediction.read(call), ending);
-					}
-				}
-				return sums.score();
-			}
-		}
+		Sums sums = new Sums(new Bootstrap(1), new Brier(), new Brier(), aligned);
+		BlockProgram.run(directory, data, options, this.patches, this.batch,
+				(network, model, weights) -> new BaselineTransformer(network, ModelConfigs.baseline(model, weights)),
+				(builder, baseline) -> program(builder, baseline, data, sums));
+		return sums.score();
+	}
+
+	private BlockProgram program(ProgramBuilder builder, BaselineTransformer baseline, TokenStore data, Sums sums) {
+		BaselineConfig config = baseline.config();
+		int rows = this.batch * this.patches * this.patchSize;
+		Input<TInt32, int[]> tokens = builder.ints(rows, 1);
+		Input<TInt32, int[]> documents = builder.ints(this.batch, (long) this.patches * this.patchSize);
+		Input<TInt32, int[]> next = builder.ints(rows);
+		Input<TInt64, long[]> draw = builder.seed();
+		Prediction prediction = Prediction.of(builder.network(), baseline,
+				baseline.rollout(tokens.value(), documents.value()), next.value(),
+				new Draws(builder.network().tf(), draw.value()));
+		EntryPoint predict = builder.entryPoint()
+			.fetching(prediction.crossEntropy())
+			.fetching(prediction.squares().toArray(Fetch<?>[]::new))
+			.fetching(prediction.path().toArray(Fetch<?>[]::new))
+			.fetching(prediction.agreement().toArray(Fetch<?>[]::new));
+		Ending ending = new Ending(config.eosId(), config.padId());
+		return new BlockProgram(this.patchSize, config.padId(), predict, (call, blocks, number) -> {
+			int[] following = new int[rows];
+			System.arraycopy(blocks.tokens(), 1, following, 0, rows - 1);
+			call.feed(tokens, blocks.tokens())
+				.feed(documents, owners(blocks, config.padId()))
+				.feed(next, following)
+				.feed(draw, new long[] { this.seed, number });
+		}, (call, blocks) -> {
+			add(sums, blocks, data, owners(blocks, config.padId()), prediction.read(call), ending);
+			return !full(sums);
+		});
 	}
 
 	/** What is collected. */

@@ -116,10 +116,7 @@ public final class GenerationEngine implements AutoCloseable {
 		ModelDirectory model = ModelDirectory.open(directory);
 		try (TensorFile weights = model.weights()) {
 			LanguageModelConfig config = ModelConfigs.languageModel(model, weights);
-			Path tokenizerFile = model.tokenizer()
-				.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
-						"copy the one that the model was trained with into the directory"));
-			Tokenizer tokenizer = Tokenizer.load(tokenizerFile);
+			Tokenizer tokenizer = Tokenizer.load(model.requiredTokenizer());
 			try {
 				int ids = idsToWrite(config, tokenizer);
 				ModelConfigs.checkVocabulary(model, ids);

@@ -7,8 +7,9 @@ import java.util.Map;
 import java.util.function.Function;
 
 import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
@@ -22,7 +23,7 @@ import io.calm.text.TokenStore;
 public interface Evaluation {
 
 	/** The name of BrierLM among the scores. */
-	String BRIER_LM = "brier_lm";
+	String BRIER_LM = BrierScore.BRIER_LM;
 
 	/** The name of Brier-1 among the scores. */
 	String BRIER_1 = "brier_1";
@@ -97,7 +98,7 @@ public interface Evaluation {
 		return new Evaluation() {
 			@Override
 			public Map<String, Double> score(Path checkpoint) {
-				AutoencoderScore score = AutoencoderScore.of(checkpoint, unseen, options, 1);
+				AutoencoderScore score = new AutoencoderScoring(1).score(checkpoint, unseen, options);
 				Map<String, Double> scores = new LinkedHashMap<>();
 				scores.put(ACCURACY, score.accuracy());
 				scores.put("noisy_accuracy", score.noisyAccuracy());
@@ -115,16 +116,12 @@ public interface Evaluation {
 	 * A language model's {@code brier_lm} with {@code brier_lm_error}, and
 	 * {@code brier_1} to {@code brier_4}.
 	 * @param unseen text that is not trained on; stays the caller's
-	 * @param brierLm how to score
+	 * @param scoring how to score
 	 * @param options device and precision
 	 * @return the evaluation
 	 */
-	static Evaluation ofLanguageModel(TokenStore unseen, BrierLm brierLm, ProgramOptions options) {
-		return (checkpoint) -> {
-			Map<String, Double> scores = new LinkedHashMap<>();
-			put(scores, brierLm.score(checkpoint, unseen, options));
-			return scores;
-		};
+	static Evaluation ofLanguageModel(TokenStore unseen, BrierScoring scoring, ProgramOptions options) {
+		return (checkpoint) -> scoring.score(checkpoint, unseen, options).byName();
 	}
 
 	/**
@@ -142,17 +139,9 @@ public interface Evaluation {
 			scores.put("cross_entropy", score.crossEntropy());
 			scores.put("cross_entropy_error", score.crossEntropyError());
 			scores.put("perplexity", score.perplexity());
-			put(scores, score.patchAligned());
+			scores.putAll(score.patchAligned().byName());
 			return scores;
 		};
-	}
-
-	private static void put(Map<String, Double> scores, BrierScore score) {
-		scores.put(BRIER_LM, score.brierLm());
-		scores.put("brier_lm_error", score.error());
-		for (int n = 1; n <= BrierScore.LENGTH; n++) {
-			scores.put("brier_" + n, score.brier()[n - 1]);
-		}
 	}
 
 }

@@ -5,7 +5,7 @@ import java.util.Map;
 /**
  * What is known after a step.
  *
- * @param phase {@code autoencoder}, {@code language-model} or {@code baseline}
+ * @param phase what is trained
  * @param step counted from 1
  * @param steps in all
  * @param loss the mean over the step's micro-batches
@@ -15,6 +15,6 @@ import java.util.Map;
  * @param tokensPerSecond of the step, PAD included
  * @param more further metrics of the objective, by name
  */
-public record StepMetrics(String phase, long step, long steps, double loss, double learningRate, double gradientNorm,
+public record StepMetrics(Phase phase, long step, long steps, double loss, double learningRate, double gradientNorm,
 		double milliseconds, double tokensPerSecond, Map<String, Double> more) {
 }

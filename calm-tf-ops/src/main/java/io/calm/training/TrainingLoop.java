@@ -20,7 +20,7 @@ import org.tensorflow.TensorFlow;
  */
 final class TrainingLoop {
 
-	private final String phase;
+	private final Phase phase;
 
 	private final TrainingProgram training;
 
@@ -40,7 +40,7 @@ final class TrainingLoop {
 	/** The best model so far; how long ago that was follows from the step. */
 	private Checkpoint.@Nullable Best best;
 
-	TrainingLoop(String phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
+	TrainingLoop(Phase phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
 			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint) {
 		this.phase = phase;
 		this.training = training;

@@ -199,7 +199,7 @@ final class TrainingProgram implements AutoCloseable {
 	 * @return the metrics
 	 * @throws TrainingException if the loss or a gradient is not finite
 	 */
-	StepMetrics step(String phase, long step, List<TokenBatch> batches) {
+	StepMetrics step(Phase phase, long step, List<TokenBatch> batches) {
 		long start = System.nanoTime();
 		double rate = this.options.learningRate().at(step, this.options.steps());
 		boolean atOnce = this.forward == this.update;
@@ -251,7 +251,7 @@ final class TrainingProgram implements AutoCloseable {
 		return call;
 	}
 
-	private double finiteSum(String phase, long step, float[] squaredNorms) {
+	private double finiteSum(Phase phase, long step, float[] squaredNorms) {
 		double sum = 0;
 		for (int i = 0; i < squaredNorms.length; i++) {
 			if (!Float.isFinite(squaredNorms[i])) {
@@ -270,7 +270,7 @@ final class TrainingProgram implements AutoCloseable {
 	 * @param step just done
 	 * @throws TrainingException if a parameter is not finite
 	 */
-	void checkFinite(String phase, long step) {
+	void checkFinite(Phase phase, long step) {
 		this.program.read(this.parameters, (variable, values) -> {
 			for (float value : values) {
 				if (!Float.isFinite(value)) {

@@ -115,8 +115,8 @@ class BrierComparisonTest {
 		try (TokenStore text = TinyModel.text(1)) {
 			BrierComparison.Setting setting = new BrierComparison.Setting(32, 1, 0, 3);
 			BrierComparison comparison = BrierComparison.of(calm, baseline, text, setting, TinyModel.PROGRAM);
-			assertThat(comparison.first().brier())
-				.containsExactly(new BrierLm(8, 2, 0, 3).score(calm, text, TinyModel.PROGRAM).brier(), within(1e-6));
+			assertThat(comparison.first().brier()).containsExactly(
+					new BrierScoring(8, 2, 0, 3).score(calm, text, TinyModel.PROGRAM).brier(), within(1e-6));
 			assertThat(comparison.second().brier())
 				.containsExactly(new LikelihoodScoring(8, 4, 2, 0, 3).score(baseline, text, TinyModel.PROGRAM)
 					.patchAligned()

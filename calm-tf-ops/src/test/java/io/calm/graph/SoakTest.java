@@ -21,8 +21,9 @@ import io.calm.model.ModelFiles;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
-import io.calm.training.AutoencoderTrainer;
 import io.calm.training.StepMetrics;
+import io.calm.training.Trainable;
+import io.calm.training.Trainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
@@ -149,7 +150,7 @@ class SoakTest {
 				.latentSize(8)
 				.build();
 			try (TokenStore text = TokenStore.of(new Random(1).ints(4096, 3, 8).toArray())) {
-				new AutoencoderTrainer(small, options, TinyModel.PROGRAM, List.of(new TrainingListener() {
+				new Trainer(Trainable.autoencoder(small), options, TinyModel.PROGRAM, List.of(new TrainingListener() {
 					@Override
 					public void onStep(StepMetrics metrics) {
 						if (metrics.step() == 100 || metrics.step() == 400) {

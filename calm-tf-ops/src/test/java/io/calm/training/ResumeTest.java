@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
+import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
@@ -148,15 +149,15 @@ class ResumeTest {
 
 	private static void autoencoder(Path directory, long steps, int accumulation, TrainingListener listener) {
 		try (TokenStore text = TinyModel.text(1)) {
-			new AutoencoderTrainer(TinyModel.autoencoder().build(), options(steps, accumulation, 0), TinyModel.PROGRAM,
-					List.of(listener))
+			new Trainer(Trainable.autoencoder(TinyModel.autoencoder().build()), options(steps, accumulation, 0),
+					TinyModel.PROGRAM, List.of(listener))
 				.train(text, directory, new ByteTokenizer()::save);
 		}
 	}
 
 	private static void baseline(Path directory, long steps, int accumulation, TrainingListener listener) {
 		try (TokenStore text = TinyModel.text(1)) {
-			new BaselineTrainer(TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0),
+			new Trainer(Trainable.baseline(TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0)),
 					options(steps, accumulation, 0), TinyModel.PROGRAM, List.of(listener))
 				.train(text, directory, new ByteTokenizer()::save);
 		}
@@ -178,8 +179,10 @@ class ResumeTest {
 		CalmConfig.Builder model = TinyModel.calm().layers(1).headBlocks(1);
 		objective.accept(model);
 		try (TokenStore text = TinyModel.text(1)) {
-			new LanguageModelTrainer(model::build, options, TinyModel.PROGRAM, List.of(listener)).train(autoencoder,
-					text, directory, new ByteTokenizer()::save);
+			AutoencoderConfig shape = TinyModel.autoencoder().build();
+			new Trainer(Trainable.languageModel(model.build(shape), shape).over(autoencoder), options,
+					TinyModel.PROGRAM, List.of(listener))
+				.train(text, directory, new ByteTokenizer()::save);
 		}
 	}
 

@@ -105,12 +105,12 @@ class TrainingLoopTest {
 		Map<Long, byte[]> weights = new HashMap<>();
 		TrainingListener listener = new TrainingListener() {
 			@Override
-			public void onCheckpoint(String phase, long step, Path directory) {
+			public void onCheckpoint(Phase phase, long step, Path directory) {
 				weights.put(step, bytes(directory));
 			}
 
 			@Override
-			public void onBest(String phase, long step, Path directory) {
+			public void onBest(Phase phase, long step, Path directory) {
 				assertThat(bytes(directory)).isEqualTo(weights.get(step));
 				TrainingLoopTest.this.events.add("best " + step);
 			}
@@ -275,7 +275,7 @@ class TrainingLoopTest {
 				}
 
 				@Override
-				public void onFailure(String phase, RuntimeException failure) {
+				public void onFailure(Phase phase, RuntimeException failure) {
 					failures.add(String.valueOf(failure.getMessage()));
 				}
 			}));
@@ -310,7 +310,7 @@ class TrainingLoopTest {
 					(training) -> training.batch(size).patches(5).accumulation(batches.size()));
 			try (TrainingProgram program = withoutNoise(options)) {
 				program.begin(null);
-				metrics[accumulation - 1] = program.step("autoencoder", 1, batches);
+				metrics[accumulation - 1] = program.step(Phase.AUTOENCODER, 1, batches);
 				Map<String, float[]> values = new LinkedHashMap<>();
 				program.program()
 					.read(program.program().variables((name) -> name.startsWith(AdamW.FIRST_MOMENT)),
@@ -410,7 +410,7 @@ class TrainingLoopTest {
 			changes.accept(training);
 		});
 		try (TokenStore data = TinyModel.text(text)) {
-			new AutoencoderTrainer(TinyModel.autoencoder().build(), options, TinyModel.PROGRAM,
+			new Trainer(Trainable.autoencoder(TinyModel.autoencoder().build()), options, TinyModel.PROGRAM,
 					List.of(new Events(), listener), evaluation)
 				.train(data, this.directory, files);
 		}
@@ -449,7 +449,7 @@ class TrainingLoopTest {
 
 		@Override
 		public void onStart(TrainingStart start) {
-			assertThat(start.phase()).isEqualTo(AutoencoderTrainer.PHASE);
+			assertThat(start.phase()).isEqualTo(Phase.AUTOENCODER);
 			assertThat(start.settings()).containsEntry("latent_size", 8);
 			TrainingLoopTest.this.events.add("start " + start.firstStep());
 		}
@@ -461,28 +461,28 @@ class TrainingLoopTest {
 		}
 
 		@Override
-		public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+		public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 			TrainingLoopTest.this.events.add("evaluation " + step + " " + metrics);
 		}
 
 		@Override
-		public void onSamples(String phase, long step, List<Sample> samples) {
+		public void onSamples(Phase phase, long step, List<Sample> samples) {
 			TrainingLoopTest.this.events.add("samples " + step + " " + samples);
 		}
 
 		@Override
-		public void onCheckpoint(String phase, long step, Path directory) {
+		public void onCheckpoint(Phase phase, long step, Path directory) {
 			assertThat(directory.resolve("model.safetensors")).isRegularFile();
 			TrainingLoopTest.this.events.add("checkpoint " + step);
 		}
 
 		@Override
-		public void onEnd(String phase, long step) {
+		public void onEnd(Phase phase, long step) {
 			TrainingLoopTest.this.events.add("end " + step);
 		}
 
 		@Override
-		public void onFailure(String phase, RuntimeException failure) {
+		public void onFailure(Phase phase, RuntimeException failure) {
 			TrainingLoopTest.this.events.add("failure " + failure.getMessage());
 		}
 

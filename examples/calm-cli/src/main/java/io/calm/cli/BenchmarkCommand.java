@@ -28,11 +28,8 @@ import io.calm.model.CalmConfig;
 import io.calm.model.ModelFiles;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenStore;
-import io.calm.training.AutoencoderTrainer;
-import io.calm.training.BaselineTrainer;
-import io.calm.training.LanguageModelTrainer;
-import io.calm.training.StepMetrics;
-import io.calm.training.TrainingListener;
+import io.calm.training.Trainable;
+import io.calm.training.Trainer;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -48,6 +45,9 @@ final class BenchmarkCommand {
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
 			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--guessed-tokens",
 			"--lead-tokens", "--samples", "--targets" };
+
+	/** Steps that are not timed: in the first, a program may be compiled. */
+	private static final int WARMUP = 2;
 
 	private BenchmarkCommand() {
 	}
@@ -172,61 +172,36 @@ final class BenchmarkCommand {
 					0, 1, 2);
 		}
 
-		TrainingOptions options(long steps) {
-			return options(steps, this.block / this.patchSize);
+		/**
+		 * Over an autoencoder with random weights: what a step costs does not depend on
+		 * them.
+		 */
+		Trainable languageModel() {
+			AutoencoderConfig autoencoder = autoencoder();
+			return Trainable.languageModel(model().build(autoencoder), autoencoder);
+		}
+
+		int patches() {
+			return this.block / this.patchSize;
 		}
 
 		TrainingOptions options(long steps, int positions) {
 			return TrainingOptions.of((options) -> options.steps(steps).batch(this.batch).patches(positions));
 		}
 
+		Report timeSteps(Trainable model, TrainingOptions options) {
+			try (TokenStore data = data()) {
+				List<Double> seconds = new Trainer(model, options, this.compute.training(), List.of())
+					.tryOut(data, WARMUP + this.runs)
+					.stepSeconds();
+				return report(seconds.stream().skip(WARMUP).map((each) -> 1e3 * each).toList(),
+						(double) this.batch * this.block);
+			}
+		}
+
 		/** Random tokens: what a step costs does not depend on them. */
 		TokenStore data() {
 			return TokenStore.of(new Random(1).ints(16L * this.batch * this.block, 3, this.vocab).toArray());
-		}
-
-	}
-
-	/** Collects the steps' times and ends the training after the last. */
-	private static final class Stopwatch implements TrainingListener {
-
-		private static final int WARMUP = 2;
-
-		private final List<Double> milliseconds = new ArrayList<>();
-
-		private final int runs;
-
-		Stopwatch(int runs) {
-			this.runs = runs;
-		}
-
-		@Override
-		public void onStep(StepMetrics metrics) {
-			if (metrics.step() > WARMUP) {
-				this.milliseconds.add(metrics.milliseconds());
-			}
-			if (this.milliseconds.size() == this.runs) {
-				throw new Enough();
-			}
-		}
-
-		void time(Runnable training) {
-			try {
-				training.run();
-			}
-			catch (Enough ex) {
-				// all is timed; no model is written
-			}
-		}
-
-	}
-
-	private static final class Enough extends RuntimeException {
-
-		private static final long serialVersionUID = 1L;
-
-		Enough() {
-			super("enough", null, false, false);
 		}
 
 	}
@@ -267,14 +242,8 @@ final class BenchmarkCommand {
 
 		@Override
 		Report run() {
-			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
-			try (WorkDirectory work = WorkDirectory.create(); TokenStore data = this.sizes.data()) {
-				AutoencoderTrainer trainer = new AutoencoderTrainer(this.sizes.autoencoder(),
-						this.sizes.options(Integer.MAX_VALUE), this.sizes.compute.training(), List.of(stopwatch));
-				stopwatch.time(() -> trainer.train(data, work.path().resolve("autoencoder"), (directory) -> {
-				}));
-			}
-			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+			return this.sizes.timeSteps(Trainable.autoencoder(this.sizes.autoencoder()),
+					this.sizes.options(Integer.MAX_VALUE, this.sizes.patches()));
 		}
 
 	}
@@ -288,15 +257,8 @@ final class BenchmarkCommand {
 
 		@Override
 		Report run() {
-			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
-			try (TokenStore data = this.sizes.data(); WorkDirectory work = WorkDirectory.create()) {
-				LanguageModelTrainer trainer = new LanguageModelTrainer(this.sizes.model()::build,
-						this.sizes.options(Integer.MAX_VALUE), this.sizes.compute.training(), List.of(stopwatch));
-				stopwatch.time(() -> trainer.trainUntrained(this.sizes.autoencoder(), data,
-						work.path().resolve("model"), (directory) -> {
-						}));
-			}
-			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+			return this.sizes.timeSteps(this.sizes.languageModel(),
+					this.sizes.options(Integer.MAX_VALUE, this.sizes.patches()));
 		}
 
 	}
@@ -311,15 +273,8 @@ final class BenchmarkCommand {
 		@Override
 		Report run() {
 			refuse("the baseline", NOT_OF_BASELINES);
-			Stopwatch stopwatch = new Stopwatch(this.sizes.runs);
-			try (TokenStore data = this.sizes.data(); WorkDirectory work = WorkDirectory.create()) {
-				BaselineTrainer trainer = new BaselineTrainer(this.sizes.baseline(),
-						this.sizes.options(Integer.MAX_VALUE, this.sizes.block), this.sizes.compute.training(),
-						List.of(stopwatch));
-				stopwatch.time(() -> trainer.train(data, work.path().resolve("model"), (directory) -> {
-				}));
-			}
-			return report(stopwatch.milliseconds, (double) this.sizes.batch * this.sizes.block);
+			return this.sizes.timeSteps(Trainable.baseline(this.sizes.baseline()),
+					this.sizes.options(Integer.MAX_VALUE, this.sizes.block));
 		}
 
 	}
@@ -402,15 +357,11 @@ final class BenchmarkCommand {
 
 		/** Hardly: of the weights it matters only how much draws differ. */
 		private void train(TokenStore data, Path model) {
-			if (this.baseline) {
-				new BaselineTrainer(this.sizes.baseline(), this.sizes.options(1, this.sizes.block),
-						this.sizes.compute.evaluation(), List.of())
-					.train(data, model, this::saveTokenizer);
-			}
-			else {
-				new LanguageModelTrainer(this.sizes.model()::build, this.sizes.options(1),
-						this.sizes.compute.evaluation(), List.of())
-					.trainUntrained(this.sizes.autoencoder(), data, model, this::saveTokenizer);
+			Trainable what = this.baseline ? Trainable.baseline(this.sizes.baseline()) : this.sizes.languageModel();
+			new Trainer(what, this.sizes.options(1, this.baseline ? this.sizes.block : this.sizes.patches()),
+					this.sizes.compute.evaluation(), List.of())
+				.train(data, model, this::saveTokenizer);
+			if (!this.baseline) {
 				spread(model.resolve(ModelFiles.WEIGHTS));
 			}
 		}

@@ -47,8 +47,8 @@ final class CompareCommand extends Subcommand {
 	Report run() {
 		Path first = this.registry.directory(this.first);
 		Path second = this.registry.directory(this.second);
-		Path tokenizerFile = tokenizer(first);
-		checkSame(tokenizerFile, tokenizer(second));
+		Path tokenizerFile = ModelDirectory.open(first).requiredTokenizer();
+		checkSame(tokenizerFile, ModelDirectory.open(second).requiredTokenizer());
 		try (Tokenizer tokenizer = Tokenizer.load(tokenizerFile)) {
 			for (Path model : List.of(first, second)) {
 				ModelConfigs.checkVocabulary(ModelDirectory.open(model), tokenizer.vocabularySize());
@@ -76,13 +76,6 @@ final class CompareCommand extends Subcommand {
 			.put("brier", score.brier())
 			.put("brierLM", score.brierLm())
 			.put("error", score.error());
-	}
-
-	private static Path tokenizer(Path model) {
-		return ModelDirectory.open(model)
-			.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(model.toString(), "has no tokenizer.json",
-					"copy the one that the model was trained with into the directory"));
 	}
 
 	private static void checkSame(Path tokenizer, Path other) {

@@ -9,9 +9,11 @@ import java.util.TreeMap;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.ExactMatch;
+import io.calm.evaluation.ExactMatchScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.generation.GenerationEngine;
@@ -89,9 +91,7 @@ final class EvaluateCommand extends Subcommand {
 		}
 		Path directory = this.registry.directory(name);
 		ModelDirectory model = ModelDirectory.open(directory);
-		Path tokenizerFile = model.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer.json",
-					"copy the one that the model was trained with into the directory"));
+		Path tokenizerFile = model.requiredTokenizer();
 		ModelKind kind;
 		try (TensorFile weights = model.weights()) {
 			kind = ModelKind.of(directory, weights);
@@ -139,17 +139,17 @@ final class EvaluateCommand extends Subcommand {
 	private Map<String, Double> evaluateCalm(Report report, Path directory, ModelKind kind, int patchSize,
 			TokenStore data) {
 		ProgramOptions program = this.compute.evaluation();
-		AutoencoderScore reconstruction = AutoencoderScore.of(directory, data, program, this.scoring.seed());
+		AutoencoderScore reconstruction = new AutoencoderScoring(this.scoring.seed()).score(directory, data, program);
 		report.put("autoencoderAccuracy", reconstruction.accuracy())
 			.put("autoencoderAccuracyUnderNoise", reconstruction.noisyAccuracy());
 		Map<String, Double> scores = new TreeMap<>(Map.of("autoencoder_accuracy", reconstruction.accuracy()));
 		if (kind.isCalm()) {
-			BrierScore score = new BrierLm(this.scoring.patches(patchSize), 2, this.scoring.limit(),
+			BrierScore score = new BrierScoring(this.scoring.patches(patchSize), 2, this.scoring.limit(),
 					this.scoring.seed())
 				.score(directory, data, program);
 			report.put("block", this.scoring.block());
 			put(report, score);
-			scores.putAll(named(score));
+			scores.putAll(score.byName());
 		}
 		return scores;
 	}
@@ -166,26 +166,17 @@ final class EvaluateCommand extends Subcommand {
 			.put("predictedTokens", score.tokens())
 			.put("everyPosition", put(new Report(), score.everyPosition()))
 			.put("patchAligned", put(new Report().put("patchSize", this.patchSize), score.patchAligned()));
-		Map<String, Double> scores = named(score.patchAligned());
+		Map<String, Double> scores = score.patchAligned().byName();
 		scores.put("cross_entropy", score.crossEntropy());
 		scores.put("perplexity", score.perplexity());
-		return scores;
-	}
-
-	/** By the names that trainings have, so that a server shows them together. */
-	private static Map<String, Double> named(BrierScore score) {
-		Map<String, Double> scores = new TreeMap<>(
-				Map.of("brier_lm", score.brierLm(), "brier_lm_error", score.error()));
-		for (int n = 0; n < score.brier().length; n++) {
-			scores.put("brier_" + (n + 1), score.brier()[n]);
-		}
 		return scores;
 	}
 
 	private Map<String, Double> evaluateAnswers(Report report, Path directory, Corpus text) {
 		try (GenerationEngine engine = GenerationEngine.open(directory,
 				(options) -> options.program(this.compute.evaluation()))) {
-			ExactMatch match = ExactMatch.of(engine, text, this.temperature, this.scoring.limit(), this.scoring.seed());
+			ExactMatch match = new ExactMatchScoring(this.temperature, this.scoring.limit(), this.scoring.seed())
+				.score(engine, text);
 			report.put("answers", match.answers())
 				.put("exactMatch", match.share())
 				.put("exactMatchError", match.error());

@@ -8,9 +8,9 @@ import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.cli.ablate.Scale;
-import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.evaluation.MarkovSource;
@@ -19,11 +19,11 @@ import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.TokenStore;
-import io.calm.training.AutoencoderTrainer;
-import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
-import io.calm.training.LanguageModelTrainer;
 import io.calm.training.LearningRate;
+import io.calm.training.Phase;
+import io.calm.training.Trainable;
+import io.calm.training.Trainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import picocli.CommandLine.Command;
@@ -117,7 +117,7 @@ final class KnownSourceCommand extends Subcommand {
 	private long evaluateEvery;
 
 	@Mixin
-	private HeadOptions head = new HeadOptions();
+	private CalmModelOptions head = new CalmModelOptions();
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
@@ -160,18 +160,18 @@ final class KnownSourceCommand extends Subcommand {
 			.patchSize(this.patchSize)
 			.latentSize(this.latentSize)
 			.hiddenSize(this.hiddenSize)
-			.intermediateSize(this.hiddenSize * 5 / 2)
+			.intermediateSize(Scale.intermediateSize(this.hiddenSize))
 			.klWeight(this.klWeight)
 			.dropout(this.dropout)
 			.build();
-		CalmConfig.Builder model = this.head.applyTo(CalmConfig.preset("nano"))
+		// what cannot be a model, or be trained, is refused before its autoencoder is
+		// trained
+		Trainable model = Trainable.languageModel(this.head.applyTo(CalmConfig.preset("nano"))
 			.hiddenSize(this.hiddenSize)
 			.layers(this.layers)
 			.heads(this.heads)
-			.headBlocks(this.headBlocks);
-		// what cannot be a model, or be trained, is refused before its autoencoder is
-		// trained
-		model.build(autoencoder);
+			.headBlocks(this.headBlocks)
+			.build(autoencoder), autoencoder);
 		TrainingOptions modelOptions = options(patches(), this.steps, this.learningRate, this.evaluateEvery);
 		ProgramOptions program = this.compute.training();
 		List<TrainingListener> listeners = List.of(new TrainingProgress(this));
@@ -179,22 +179,23 @@ final class KnownSourceCommand extends Subcommand {
 		};
 		Path autoencoderDirectory = work.resolve("autoencoder");
 		Path modelDirectory = work.resolve("model");
-		new AutoencoderTrainer(autoencoder, options(patches(), this.autoencoderSteps, this.autoencoderLearningRate, 0),
-				program, listeners)
+		new Trainer(Trainable.autoencoder(autoencoder),
+				options(patches(), this.autoencoderSteps, this.autoencoderLearningRate, 0), program, listeners)
 			.train(data, autoencoderDirectory, noFiles);
-		BrierLm brierLm = new BrierLm(patches(), this.batch, 0, this.seed);
+		BrierScoring scoring = new BrierScoring(patches(), this.batch, 0, this.seed);
 		Report onTheWay = new Report();
 		long start = System.nanoTime();
-		new LanguageModelTrainer(model::build, modelOptions, program,
+		new Trainer(model.over(autoencoderDirectory), modelOptions, program,
 				List.of(new TrainingProgress(this), scores(onTheWay)),
-				Evaluation.ofLanguageModel(unseen, brierLm, this.compute.evaluation()))
-			.train(autoencoderDirectory, data, modelDirectory, noFiles);
+				Evaluation.ofLanguageModel(unseen, scoring, this.compute.evaluation()))
+			.train(data, modelDirectory, noFiles);
 		double seconds = (System.nanoTime() - start) / 1e9;
-		BrierScore score = brierLm.score(modelDirectory, unseen, this.compute.evaluation());
+		BrierScore score = scoring.score(modelDirectory, unseen, this.compute.evaluation());
 		report.put("measured", section(score))
 			.put("share", score.brierLm() / ideal)
 			.put("autoencoderAccuracy",
-					AutoencoderScore.of(autoencoderDirectory, unseen, this.compute.evaluation(), this.seed).accuracy())
+					new AutoencoderScoring(this.seed).score(autoencoderDirectory, unseen, this.compute.evaluation())
+						.accuracy())
 			.put("positions", score.positions())
 			.put("steps", this.steps)
 			.put("seconds", seconds);
@@ -209,7 +210,7 @@ final class KnownSourceCommand extends Subcommand {
 				0, 1, 2);
 		Path directory = work.resolve("model");
 		long start = System.nanoTime();
-		new BaselineTrainer(config, options(Math.max(2, this.block), this.steps, this.learningRate, 0),
+		new Trainer(Trainable.baseline(config), options(Math.max(2, this.block), this.steps, this.learningRate, 0),
 				this.compute.training(), List.of(new TrainingProgress(this)))
 			.train(data, directory, (target) -> {
 			});
@@ -237,8 +238,8 @@ final class KnownSourceCommand extends Subcommand {
 		return new TrainingListener() {
 
 			@Override
-			public void onEvaluation(String phase, long step, Map<String, Double> scores) {
-				onTheWay.put(Long.toString(step), scores.getOrDefault("brier_lm", Double.NaN));
+			public void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
+				onTheWay.put(Long.toString(step), scores.getOrDefault(BrierScore.BRIER_LM, Double.NaN));
 			}
 
 		};

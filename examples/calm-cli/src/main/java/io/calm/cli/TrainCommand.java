@@ -162,7 +162,7 @@ final class TrainCommand extends Subcommand {
 	private TokenizerOption tokenizer = new TokenizerOption();
 
 	@Mixin
-	private HeadOptions head = new HeadOptions();
+	private CalmModelOptions head = new CalmModelOptions();
 
 	@Mixin
 	private OptimizerOptions optimizer = new OptimizerOptions();
@@ -301,10 +301,12 @@ final class TrainCommand extends Subcommand {
 		}
 		int patches = Scale.patches(this.block, this.patchSize);
 		return training
-			.autoencoder((shape) -> shape.patchSize(this.patchSize)
-				.latentSize(this.latentSize)
-				.hiddenSize(this.autoencoderSize)
-				.intermediateSize(this.autoencoderSize * 5 / 2), (options) -> autoencoder(options, patches))
+			.autoencoder(
+					(shape) -> shape.patchSize(this.patchSize)
+						.latentSize(this.latentSize)
+						.hiddenSize(this.autoencoderSize)
+						.intermediateSize(Scale.intermediateSize(this.autoencoderSize)),
+					(options) -> autoencoder(options, patches))
 			.languageModel(this.preset, this.head::applyTo, (options) -> languageModel(options, patches));
 	}
 

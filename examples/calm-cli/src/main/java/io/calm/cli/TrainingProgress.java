@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
+import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -47,7 +48,7 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
-	public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+	public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 		if (this.bar != null && !metrics.isEmpty()) {
 			String scores = metrics.entrySet()
 				.stream()
@@ -58,7 +59,7 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
-	public void onSamples(String phase, long step, List<Sample> samples) {
+	public void onSamples(Phase phase, long step, List<Sample> samples) {
 		if (this.bar != null) {
 			for (Sample sample : samples) {
 				this.bar.tell(sample.prompt() + "|" + sample.text().replaceAll("\\p{Cntrl}", " "));
@@ -67,13 +68,13 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
-	public void onEnd(String phase, long step) {
+	public void onEnd(Phase phase, long step) {
 		close();
 	}
 
 	/** The error is to begin on a line of its own. */
 	@Override
-	public void onFailure(String phase, RuntimeException failure) {
+	public void onFailure(Phase phase, RuntimeException failure) {
 		close();
 	}
 

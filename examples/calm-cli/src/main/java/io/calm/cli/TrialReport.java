@@ -24,7 +24,7 @@ final class TrialReport {
 			.put("tokens", trial.tokens());
 		double seconds = 0;
 		for (Trial phase : trial.phases()) {
-			report.put(phase.phase(), phase(phase));
+			report.put(phase.phase().toString(), phase(phase));
 			seconds += phase.seconds();
 		}
 		report.put("minutes", seconds / 60);

@@ -92,7 +92,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		this.limit = limit;
 		this.results = results;
 		if (results != null) {
-			results.of(this::published);
+			results.onPublished(this::published);
 		}
 		ContainerProperties options = new ContainerProperties(properties.topics().requests());
 		options.setGroupId(properties.group());

@@ -58,8 +58,8 @@ final class ResultPublisher {
 		this.connection = connection;
 	}
 
-	/** Who wants to know of it. */
-	void of(Runnable published) {
+	/** Sets what is called after results have been published. */
+	void onPublished(Runnable published) {
 		this.published = published;
 	}
 

@@ -13,12 +13,11 @@ import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.Flops;
-import io.calm.training.AutoencoderTrainer;
-import io.calm.training.BaselineTrainer;
 import io.calm.training.Evaluation;
-import io.calm.training.LanguageModelTrainer;
 import io.calm.training.LearningRate;
 import io.calm.training.StepMetrics;
+import io.calm.training.Trainable;
+import io.calm.training.Trainer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 
@@ -44,7 +43,7 @@ record Bench(Scale scale, Material material, ProgramOptions program) {
 			.patchSize(this.scale.patchSize())
 			.latentSize(this.scale.latentSize())
 			.hiddenSize(this.scale.autoencoderSize())
-			.intermediateSize(this.scale.autoencoderSize() * 5 / 2);
+			.intermediateSize(Scale.intermediateSize(this.scale.autoencoderSize()));
 		arm.autoencoder().accept(builder);
 		return builder.build();
 	}
@@ -85,23 +84,23 @@ record Bench(Scale scale, Material material, ProgramOptions program) {
 
 	void trainAutoencoder(Arm arm, long steps, Path directory, List<TrainingListener> listeners) {
 		AutoencoderConfig config = autoencoder(arm);
-		new AutoencoderTrainer(config, options(this.scale.patches(config.patchSize()), steps, false), this.program,
-				listeners)
+		new Trainer(Trainable.autoencoder(config), options(this.scale.patches(config.patchSize()), steps, false),
+				this.program, listeners)
 			.train(this.material.data(), directory, this.material::saveTokenizer);
 	}
 
-	void trainModel(Arm arm, long steps, Path autoencoder, Path directory, List<TrainingListener> listeners,
+	Path trainModel(Arm arm, long steps, Path autoencoder, Path directory, List<TrainingListener> listeners,
 			Evaluation evaluation) {
+		boolean evaluated = evaluation != Evaluation.NONE;
 		if (arm.baseline()) {
-			TrainingOptions options = options(this.scale.block(), steps, evaluation != Evaluation.NONE);
-			new BaselineTrainer(baseline(arm), options, this.program, listeners, evaluation).train(this.material.data(),
-					directory, this.material::saveTokenizer);
+			return new Trainer(Trainable.baseline(baseline(arm)), options(this.scale.block(), steps, evaluated),
+					this.program, listeners, evaluation)
+				.train(this.material.data(), directory, this.material::saveTokenizer);
 		}
-		else {
-			TrainingOptions options = options(this.scale.patches(patchSize(arm)), steps, evaluation != Evaluation.NONE);
-			new LanguageModelTrainer(model(arm)::build, options, this.program, listeners, evaluation).train(autoencoder,
-					this.material.data(), directory, this.material::saveTokenizer);
-		}
+		AutoencoderConfig shape = autoencoder(arm);
+		return new Trainer(Trainable.languageModel(model(arm).build(shape), shape).over(autoencoder),
+				options(this.scale.patches(shape.patchSize()), steps, evaluated), this.program, listeners, evaluation)
+			.train(this.material.data(), directory, this.material::saveTokenizer);
 	}
 
 	private TrainingOptions options(int patches, long steps, boolean evaluated) {

@@ -9,15 +9,16 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
-import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
 import io.calm.training.Evaluation;
+import io.calm.training.Phase;
 import io.calm.training.TrainingListener;
 import org.jspecify.annotations.Nullable;
 
@@ -162,16 +163,21 @@ public final class Laboratory {
 			if (tracked != null) {
 				listeners.add(tracked);
 			}
-			if (!arm.baseline()) {
-				long longest = longest(study, autoencoder, output, planned);
-				this.bench.trainAutoencoder(arm, this.scale.autoencoderSteps(longest), autoencoder, listeners);
-			}
 			boolean scoredOnTheWay = study.measure() == Study.Measure.BRIER_LM_OVER_FLOPS && arm.baseline();
 			if (scoredOnTheWay) {
 				listeners.add(keeping(arm, notebook));
 			}
-			this.bench.trainModel(arm, steps, autoencoder, model, listeners,
-					scoredOnTheWay ? (checkpoint) -> likelihood(scoreBaseline(checkpoint, arm)) : Evaluation.NONE);
+			Evaluation evaluation = scoredOnTheWay ? (checkpoint) -> likelihood(scoreBaseline(checkpoint, arm))
+					: Evaluation.NONE;
+			List<Phase> phases = arm.baseline() ? List.of(Phase.BASELINE)
+					: List.of(Phase.AUTOENCODER, Phase.LANGUAGE_MODEL);
+			TrainingListener.follow(listeners, phases, () -> {
+				if (!arm.baseline()) {
+					long longest = longest(study, autoencoder, output, planned);
+					this.bench.trainAutoencoder(arm, this.scale.autoencoderSteps(longest), autoencoder, listeners);
+				}
+				return this.bench.trainModel(arm, steps, autoencoder, model, listeners, evaluation);
+			});
 		}
 		if (study.measure() == Study.Measure.TEMPERATURE) {
 			return new TemperatureCurves(this.material, this.scale, this.inference).of(model, arm.baseline());
@@ -204,7 +210,7 @@ public final class Laboratory {
 	private static TrainingListener keeping(Arm arm, Notebook notebook) {
 		return new TrainingListener() {
 			@Override
-			public void onEvaluation(String phase, long step, Map<String, Double> metrics) {
+			public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
 				Map<String, Map<String, Double>> way = notebook.way(arm);
 				way.put(Long.toString(step), metrics);
 				notebook.write(arm, way);
@@ -213,12 +219,13 @@ public final class Laboratory {
 	}
 
 	private double accuracy(Path autoencoder) {
-		return AutoencoderScore.of(autoencoder, this.material.unseen(), this.inference, this.scale.seed()).accuracy();
+		return new AutoencoderScoring(this.scale.seed()).score(autoencoder, this.material.unseen(), this.inference)
+			.accuracy();
 	}
 
 	private BrierScore scoreCalm(Path model, Arm arm) {
 		int patches = this.scale.patches(this.bench.patchSize(arm));
-		return new BrierLm(patches, SCORED_BLOCKS, this.scale.positions(), this.scale.seed()).score(model,
+		return new BrierScoring(patches, SCORED_BLOCKS, this.scale.positions(), this.scale.seed()).score(model,
 				this.material.unseen(), this.inference);
 	}
 

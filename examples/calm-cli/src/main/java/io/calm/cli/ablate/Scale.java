@@ -56,6 +56,15 @@ public record Scale(String preset, int patchSize, int latentSize, int autoencode
 	}
 
 	/**
+	 * The inner width of an autoencoder, in the paper's proportion.
+	 * @param width D
+	 * @return F
+	 */
+	public static int intermediateSize(int width) {
+		return width * 5 / 2;
+	}
+
+	/**
 	 * Patches of a block.
 	 * @param block tokens
 	 * @param patchSize K; less than 1 is left to those who know patches

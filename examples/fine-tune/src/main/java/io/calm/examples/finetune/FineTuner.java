@@ -10,9 +10,11 @@ import java.util.Optional;
 
 import io.calm.Calm;
 import io.calm.evaluation.AutoencoderScore;
-import io.calm.evaluation.BrierLm;
+import io.calm.evaluation.AutoencoderScoring;
 import io.calm.evaluation.BrierScore;
+import io.calm.evaluation.BrierScoring;
 import io.calm.evaluation.ExactMatch;
+import io.calm.evaluation.ExactMatchScoring;
 import io.calm.examples.quickstart.TicketCorpus;
 import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
@@ -146,9 +148,9 @@ class FineTuner implements ApplicationRunner {
 
 	private BrierScore score(Path model, TokenStore heldOut) {
 		ProgramOptions program = program();
-		BrierScore score = new BrierLm(this.properties.patches(), SCORED_TOGETHER, 0, this.properties.seed())
+		BrierScore score = new BrierScoring(this.properties.patches(), SCORED_TOGETHER, 0, this.properties.seed())
 			.score(model, heldOut, program);
-		AutoencoderScore autoencoder = AutoencoderScore.of(model, heldOut, program, this.properties.seed());
+		AutoencoderScore autoencoder = new AutoencoderScoring(this.properties.seed()).score(model, heldOut, program);
 		this.out.printf(Locale.ROOT,
 				"BrierLM %.2f ± %.2f on %,d positions of held-out text, accuracy of the autoencoder %.1f %%%n",
 				score.brierLm(), score.error(), score.positions(), 100 * autoencoder.accuracy());
@@ -163,7 +165,8 @@ class FineTuner implements ApplicationRunner {
 	/** What a model writes: its answers, if the held-out text has prompts. */
 	private void show(GenerationEngine model, Corpus heldOut, boolean questions) {
 		if (questions) {
-			ExactMatch match = ExactMatch.of(model, heldOut, ExactMatch.TEMPERATURE, ANSWERED, this.properties.seed());
+			ExactMatch match = new ExactMatchScoring(ExactMatchScoring.TEMPERATURE, ANSWERED, this.properties.seed())
+				.score(model, heldOut);
 			this.out.printf(Locale.ROOT, "%.1f %% ± %.1f of %d answers are right, word for word%n", 100 * match.share(),
 					100 * match.error(), match.answers());
 		}

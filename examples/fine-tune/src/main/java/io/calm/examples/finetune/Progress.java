@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
+import io.calm.training.Phase;
 import io.calm.training.TrainingListener;
 
 /**
@@ -14,7 +15,7 @@ import io.calm.training.TrainingListener;
 record Progress(PrintStream out) implements TrainingListener {
 
 	@Override
-	public void onEvaluation(String phase, long step, Map<String, Double> scores) {
+	public void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
 		this.out.printf(Locale.ROOT, "%s, step %d: %s%n", phase, step,
 				scores.entrySet()
 					.stream()
@@ -24,12 +25,12 @@ record Progress(PrintStream out) implements TrainingListener {
 	}
 
 	@Override
-	public void onBest(String phase, long step, Path directory) {
+	public void onBest(Phase phase, long step, Path directory) {
 		this.out.println("  the best so far");
 	}
 
 	@Override
-	public void onEnd(String phase, long step) {
+	public void onEnd(Phase phase, long step) {
 		this.out.printf(Locale.ROOT, "%s: ended after step %d%n", phase, step);
 	}
 

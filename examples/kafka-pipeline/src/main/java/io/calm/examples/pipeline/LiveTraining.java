@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 import io.calm.examples.quickstart.Progress;
+import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -26,9 +27,9 @@ final class LiveTraining implements TrainingListener {
 	/** As many points as a picture of some hundred pixels can show. */
 	private static final int POINTS = 200;
 
-	private static final int PHASES = 2;
-
 	private final PipelineProperties properties;
+
+	private List<Phase> phases = List.of(Phase.AUTOENCODER, Phase.LANGUAGE_MODEL);
 
 	private @Nullable State state;
 
@@ -60,7 +61,7 @@ final class LiveTraining implements TrainingListener {
 			List<Point> losses, Map<String, Double> scores, List<Text> samples, @Nullable String failure) {
 
 		State of(StepMetrics latest, long left, List<Point> known) {
-			return new State(latest.phase(), this.number, this.phases, latest.step(), latest.steps(),
+			return new State(latest.phase().toString(), this.number, this.phases, latest.step(), latest.steps(),
 					latest.tokensPerSecond(), left, known, this.scores, this.samples, null);
 		}
 
@@ -91,13 +92,18 @@ final class LiveTraining implements TrainingListener {
 	}
 
 	@Override
+	public synchronized void onTrainingStart(List<Phase> phases) {
+		this.phases = phases;
+	}
+
+	@Override
 	public synchronized void onStart(TrainingStart start) {
 		State before = this.state;
 		this.began = System.nanoTime();
 		this.firstStep = start.firstStep();
-		int number = (before == null && !start.phase().equals("language-model")) ? 1 : PHASES;
-		this.state = new State(start.phase(), number, PHASES, start.firstStep() - 1, 0, 0, -1, List.of(),
-				(before != null) ? before.scores() : Map.of(), List.of(), null);
+		this.state = new State(start.phase().toString(), this.phases.indexOf(start.phase()) + 1, this.phases.size(),
+				start.firstStep() - 1, 0, 0, -1, List.of(), (before != null) ? before.scores() : Map.of(), List.of(),
+				null);
 	}
 
 	@Override
@@ -119,7 +125,7 @@ final class LiveTraining implements TrainingListener {
 	}
 
 	@Override
-	public synchronized void onEvaluation(String phase, long step, Map<String, Double> scores) {
+	public synchronized void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
 		State before = this.state;
 		if (before != null) {
 			this.state = before.with(join(before.scores(), scores), before.samples(), null);
@@ -127,7 +133,7 @@ final class LiveTraining implements TrainingListener {
 	}
 
 	@Override
-	public synchronized void onSamples(String phase, long step, List<Sample> samples) {
+	public synchronized void onSamples(Phase phase, long step, List<Sample> samples) {
 		State before = this.state;
 		if (before != null) {
 			List<Text> texts = new ArrayList<>(before.samples());
@@ -139,8 +145,8 @@ final class LiveTraining implements TrainingListener {
 	/** What a failure says is shown in place of the progress. */
 	synchronized void failed(Throwable failure) {
 		State before = this.state;
-		State shown = (before != null) ? before
-				: new State("autoencoder", 1, PHASES, 0, 0, 0, -1, List.of(), Map.of(), List.of(), null);
+		State shown = (before != null) ? before : new State(this.phases.get(0).toString(), 1, this.phases.size(), 0, 0,
+				0, -1, List.of(), Map.of(), List.of(), null);
 		this.state = shown.with(shown.scores(), shown.samples(), String.valueOf(failure.getMessage()));
 	}
 

@@ -8,6 +8,7 @@ import java.util.List;
 import io.calm.Calm;
 import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
+import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
@@ -32,8 +33,8 @@ class StoryModelTests {
 
 			@Override
 			public void onStep(StepMetrics step) {
-				first.add(step.phase());
-				if (step.phase().equals("language-model")) {
+				first.add(step.phase().toString());
+				if (step.phase() == Phase.LANGUAGE_MODEL) {
 					throw new IllegalStateException("interrupted");
 				}
 			}
@@ -48,11 +49,11 @@ class StoryModelTests {
 
 			@Override
 			public void onStep(StepMetrics step) {
-				second.add(step.phase());
+				second.add(step.phase().toString());
 			}
 
 			@Override
-			public void onSamples(String phase, long step, List<Sample> texts) {
+			public void onSamples(Phase phase, long step, List<Sample> texts) {
 				samples.addAll(texts);
 			}
 

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
+import io.calm.training.Phase;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingListener;
 
@@ -25,7 +26,7 @@ public record Progress(PrintStream out) implements TrainingListener {
 	}
 
 	@Override
-	public void onEvaluation(String phase, long step, Map<String, Double> scores) {
+	public void onEvaluation(Phase phase, long step, Map<String, Double> scores) {
 		this.out.printf(Locale.ROOT, "%s on unseen text: %s%n", phase,
 				scores.entrySet()
 					.stream()

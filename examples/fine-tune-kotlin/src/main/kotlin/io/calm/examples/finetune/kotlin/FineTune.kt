@@ -1,10 +1,10 @@
 package io.calm.examples.finetune.kotlin
 
 import io.calm.Calm
-import io.calm.evaluation.AutoencoderScore
-import io.calm.evaluation.BrierLm
+import io.calm.evaluation.AutoencoderScoring
 import io.calm.evaluation.BrierScore
-import io.calm.evaluation.ExactMatch
+import io.calm.evaluation.BrierScoring
+import io.calm.evaluation.ExactMatchScoring
 import io.calm.examples.quickstart.TicketCorpus
 import io.calm.generation.GenerationEngine
 import io.calm.graph.ProgramOptions
@@ -15,6 +15,7 @@ import io.calm.mlflow.MlflowRegistry
 import io.calm.text.Corpus
 import io.calm.text.TokenStore
 import io.calm.text.Tokenizer
+import io.calm.training.Phase
 import io.calm.training.TrainingListener
 import java.nio.file.Path
 import java.util.Locale
@@ -153,8 +154,8 @@ class FineTune : Callable<Int> {
     }
 
     private fun score(model: Path, held: TokenStore): BrierScore {
-        val score = BrierLm(patches, SCORED_TOGETHER, 0, seed).score(model, held, program)
-        val accuracy = AutoencoderScore.of(model, held, program, seed).accuracy()
+        val score = BrierScoring(patches, SCORED_TOGETHER, 0, seed).score(model, held, program)
+        val accuracy = AutoencoderScoring(seed).score(model, held, program).accuracy()
         println("BrierLM ${score.shown} on ${score.positions()} positions of held-out text, " +
             "accuracy of the autoencoder %.1f %%".format(Locale.ROOT, 100 * accuracy))
         return score
@@ -173,7 +174,7 @@ class FineTune : Callable<Int> {
     }
 
     private fun answer(model: GenerationEngine, unseen: Corpus) =
-        println(ExactMatch.of(model, unseen, ExactMatch.TEMPERATURE, ANSWERED, seed))
+        println(ExactMatchScoring(ExactMatchScoring.TEMPERATURE, ANSWERED, seed).score(model, unseen))
 
     private fun register(score: BrierScore, tracking: MlflowListener?) {
         val name = registerAs ?: return
@@ -222,13 +223,13 @@ private val BrierScore.shown get() = "%.2f ± %.2f".format(Locale.ROOT, brierLm(
 /** A line for each evaluation, and one for the end of a phase. */
 private object Progress : TrainingListener {
 
-    override fun onEvaluation(phase: String, step: Long, metrics: Map<String, Double>) =
+    override fun onEvaluation(phase: Phase, step: Long, metrics: Map<String, Double>) =
         println(metrics.filterKeys { !it.matches(Regex("brier_\\d")) }.entries
             .joinToString(prefix = "$phase, step $step: ") { (name, value) -> "$name %.4g".format(Locale.ROOT, value) })
 
-    override fun onBest(phase: String, step: Long, directory: Path) = println("  the best so far")
+    override fun onBest(phase: Phase, step: Long, directory: Path) = println("  the best so far")
 
-    override fun onEnd(phase: String, step: Long) = println("$phase: ended after step $step")
+    override fun onEnd(phase: Phase, step: Long) = println("$phase: ended after step $step")
 }
 
 /** The exit code is 2 for what the user can mend, with one line that says how, or 1. */

@@ -4,25 +4,18 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 
-import io.calm.autoencoder.AutoencoderConfig;
-import io.calm.checkpoint.ModelDirectory;
-import io.calm.checkpoint.TensorFile;
-import io.calm.graph.Call;
 import io.calm.graph.Draws;
-import io.calm.graph.EntryPoint;
 import io.calm.graph.Fetch;
 import io.calm.graph.Input;
-import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
 import io.calm.model.ModelConfigs;
-import io.calm.model.ModelFiles;
 import io.calm.model.Rollout;
 import io.calm.text.TokenBatch;
-import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -46,17 +39,11 @@ import org.tensorflow.types.TInt64;
  * @param limit the greatest number of positions scored; 0 for all
  * @param seed of the draws
  */
-public record BrierLm(int patches, int batch, long limit, long seed) {
+public record BrierScoring(int patches, int batch, long limit, long seed) implements Scoring<BrierScore> {
 
 	private static final int DRAWS = 2;
 
-	/**
-	 * Scores a language model on text, by its draws.
-	 * @param directory of a language model
-	 * @param data the text
-	 * @param options device and precision
-	 * @return the score
-	 */
+	@Override
 	public BrierScore score(Path directory, TokenStore data, ProgramOptions options) {
 		Brier brier = new Brier();
 		estimate(directory, data, options, brier::add);
@@ -65,37 +52,28 @@ public record BrierLm(int patches, int batch, long limit, long seed) {
 
 	/** Tells the estimates of each position. */
 	void estimate(Path directory, TokenStore data, ProgramOptions options, Estimates estimates) {
-		ModelDirectory model = ModelDirectory.open(directory);
-		try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(options)) {
-			CalmConfig config = ModelConfigs.calm(model, weights);
-			AutoencoderConfig autoencoder = ModelConfigs.autoencoderOf(model, weights);
-			CalmNetwork network = new CalmNetwork(builder.network(), config, autoencoder);
-			ModelFiles.check(builder.network().variables().select((name) -> true), directory, weights);
-			Input<TInt32, int[]> tokens = builder.ints((long) this.batch * this.patches, config.patchSize());
-			Input<TInt32, int[]> documents = builder.ints(this.batch, this.patches);
-			Input<TInt64, long[]> draw = builder.seed();
-			List<Fetch<int[]>> drawn = rollOut(builder.network().tf(), network, tokens.value(), documents.value(),
-					draw.value());
-			EntryPoint predict = builder.entryPoint().fetching(drawn.toArray(Fetch<?>[]::new));
-			try (Program program = builder.build()) {
-				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
-				TokenBlocks blocks = TokenBlocks.sequential(data, config.patchSize(), this.patches, config.padId());
-				Ending ending = new Ending(config.eosId(), config.padId());
-				long scored = 0;
-				long calls = (blocks.blocks() + this.batch - 1) / this.batch;
-				for (long i = 0; i < calls && (this.limit == 0 || scored < this.limit); i++) {
-					TokenBatch block = blocks.batch(this.batch, i);
-					try (Call call = program.call(predict)
-						.feed(tokens, block.tokens())
-						.feed(documents, block.documents())
-						.feed(draw, new long[] { this.seed, i })
-						.run()) {
-						long rest = (this.limit == 0) ? Long.MAX_VALUE : this.limit - scored;
-						scored += add(estimates, block, data, drawn.stream().map(call::get).toList(), ending, rest);
-					}
-				}
-			}
-		}
+		BlockProgram.run(directory, data, options, this.patches, this.batch,
+				(network, model, weights) -> new CalmNetwork(network, ModelConfigs.calm(model, weights),
+						ModelConfigs.autoencoderOf(model, weights)),
+				(builder, network) -> program(builder, network, data, estimates));
+	}
+
+	private BlockProgram program(ProgramBuilder builder, CalmNetwork network, TokenStore data, Estimates estimates) {
+		CalmConfig config = network.config();
+		Input<TInt32, int[]> tokens = builder.ints((long) this.batch * this.patches, config.patchSize());
+		Input<TInt32, int[]> documents = builder.ints(this.batch, this.patches);
+		Input<TInt64, long[]> draw = builder.seed();
+		List<Fetch<int[]>> drawn = rollOut(builder.network().tf(), network, tokens.value(), documents.value(),
+				draw.value());
+		Ending ending = new Ending(config.eosId(), config.padId());
+		AtomicLong left = new AtomicLong((this.limit == 0) ? Long.MAX_VALUE : this.limit);
+		return new BlockProgram(config.patchSize(), config.padId(),
+				builder.entryPoint().fetching(drawn.toArray(Fetch<?>[]::new)),
+				(call, blocks, number) -> call.feed(tokens, blocks.tokens())
+					.feed(documents, blocks.documents())
+					.feed(draw, new long[] { this.seed, number }),
+				(call, blocks) -> left.addAndGet(
+						-add(estimates, blocks, data, drawn.stream().map(call::get).toList(), ending, left.get())) > 0);
 	}
 
 	/**

@@ -7,8 +7,11 @@ import io.calm.model.ModelInput;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which input and which generative head a model has, and what it learns from. */
-final class HeadOptions {
+/**
+ * What a CALM language model is made of beside its size: input, copying, generative head
+ * and losses.
+ */
+final class CalmModelOptions {
 
 	/** The heads. */
 	enum Head {

@@ -38,11 +38,11 @@ import org.tensorflow.types.TInt32;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-class BrierLmTest {
+class BrierScoringTest {
 
 	private final Path model;
 
-	BrierLmTest(@TempDir Path directory) {
+	BrierScoringTest(@TempDir Path directory) {
 		this.model = directory.resolve("model");
 	}
 
@@ -69,7 +69,7 @@ class BrierLmTest {
 		}
 		Arrays.fill(document, 24, 26, 60);
 		try (TokenStore data = TokenStore.of(document, document)) {
-			BrierScore score = new BrierLm(7, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
+			BrierScore score = new BrierScoring(7, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
 			assertThat(score.positions()).isEqualTo(10);
 			assertThat(score.brier())
 				.containsExactly(new double[] { 2 * 0.8 - 1, 2 * 0.6 - 1, 2 * 0.4 - 1, 2 * 0.2 - 1 }, within(1e-12));
@@ -124,7 +124,7 @@ class BrierLmTest {
 		int[] document = new int[patches * patchSize];
 		Arrays.setAll(document, (i) -> (i < 7 * patchSize) ? c[i % patchSize] : 50);
 		try (TokenStore data = TokenStore.of(document, document, document)) {
-			BrierScore score = new BrierLm(patches, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
+			BrierScore score = new BrierScoring(patches, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
 			int drawn = (4 + patchSize - 1) / patchSize;
 			int positions = patches - drawn;
 			assertThat(score.positions()).isEqualTo(3 * positions);
@@ -157,7 +157,7 @@ class BrierLmTest {
 				{"prompt": "What comes after y?", "completion": "z"}
 				""");
 		try (TokenStore data = TokenStore.of(Corpus.of(answers), new ByteTokenizer())) {
-			BrierScore score = new BrierLm(24 / patchSize + 1, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
+			BrierScore score = new BrierScoring(24 / patchSize + 1, 2, 0, 1).score(this.model, data, TinyModel.PROGRAM);
 			// of "z" and its end, single tokens are two positions, of which one is right
 			int wrong = 1;
 			int right = (patchSize == 1) ? 4 : 3;
@@ -206,7 +206,7 @@ class BrierLmTest {
 				}
 				BrierScore naive = expected.score();
 				for (int seed = 0; seed < 8; seed++) {
-					double[] brier = new BrierLm(patches, 10, 0, seed).score(this.model, data, TinyModel.PROGRAM)
+					double[] brier = new BrierScoring(patches, 10, 0, seed).score(this.model, data, TinyModel.PROGRAM)
 						.brier();
 					for (int n = 0; n < 4; n++) {
 						sums[n] += brier[n] / 8;
@@ -279,7 +279,7 @@ class BrierLmTest {
 	}
 
 	private BrierScore score(TokenStore data, long limit, long seed) {
-		return new BrierLm(16, 2, limit, seed).score(this.model, data, TinyModel.PROGRAM);
+		return new BrierScoring(16, 2, limit, seed).score(this.model, data, TinyModel.PROGRAM);
 	}
 
 }

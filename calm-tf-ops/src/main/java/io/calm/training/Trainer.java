@@ -5,39 +5,35 @@ import java.util.List;
 import java.util.function.Consumer;
 
 import io.calm.graph.ProgramOptions;
-import io.calm.model.BaselineConfig;
-import io.calm.model.BaselineTransformer;
-import io.calm.model.ModelConfigs;
+import io.calm.graph.Variable;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Trains the baseline of the paper's comparisons: a Transformer that predicts the next
- * token.
+ * Trains one model: an autoencoder, a CALM language model or a baseline.
  *
- * @param config the model's shape
- * @param options how long and how; its patches are tokens here
+ * @param model what is trained
+ * @param options how long and how; the patches of a baseline are tokens
  * @param program device, precision and fusion
  * @param listeners follow the training
- * @param evaluation scores it every so often, as the options say
+ * @param evaluation scores the model every so often, as the options say
  */
-public record BaselineTrainer(BaselineConfig config, TrainingOptions options, ProgramOptions program,
+public record Trainer(Trainable model, TrainingOptions options, ProgramOptions program,
 		List<TrainingListener> listeners, Evaluation evaluation) {
 
-	/** The name of this phase for listeners. */
-	public static final String PHASE = "baseline";
+	/** Steps of a trial after the first, in which a program may be compiled. */
+	private static final int MEASURED = 3;
 
 	/**
 	 * A trainer without evaluation.
-	 * @param config the model's shape
-	 * @param options how long and how; its patches are tokens here
+	 * @param model what is trained
+	 * @param options how long and how; the patches of a baseline are tokens
 	 * @param program device, precision and fusion
 	 * @param listeners follow the training
 	 */
-	public BaselineTrainer(BaselineConfig config, TrainingOptions options, ProgramOptions program,
-			List<TrainingListener> listeners) {
-		this(config, options, program, listeners, Evaluation.NONE);
+	public Trainer(Trainable model, TrainingOptions options, ProgramOptions program, List<TrainingListener> listeners) {
+		this(model, options, program, listeners, Evaluation.NONE);
 	}
 
 	/**
@@ -55,11 +51,11 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 	}
 
 	/**
-	 * The same, beginning with the weights of another baseline.
-	 * @param base the directory of a baseline of the same shape
+	 * The same, beginning with the weights of another model.
+	 * @param base the directory of a model of the same shape
 	 * @param data the tokens
 	 * @param directory of checkpoint and model; written whole or not at all
-	 * @param files writes what else belongs into the directory
+	 * @param files writes what else belongs into the directory, such as the tokenizer
 	 * @return the finished model, as of {@link #train}
 	 * @throws TrainingException as {@link #train} does
 	 */
@@ -68,12 +64,14 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 	}
 
 	private Path train(@Nullable Path base, TokenStore data, Path directory, Consumer<Path> files) {
-		TokenBlocks blocks = blocks(data);
-		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+		TokenBlocks blocks = this.model.blocks(data, this.options);
+		try (TrainingProgram training = this.model.program(this.options, this.program)) {
 			training.begin(base);
+			List<Variable> frozen = this.model.loadFrozen(training.program());
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
-					ModelConfigs.settings(this.config), files, List.of());
-			return new TrainingLoop(PHASE, training, this.options, blocks, this.listeners, this.evaluation, checkpoint)
+					this.model.configuration(), files, frozen);
+			return new TrainingLoop(this.model.phase(), training, this.options, blocks, this.listeners, this.evaluation,
+					checkpoint)
 				.run(this.program);
 		}
 	}
@@ -85,20 +83,22 @@ public record BaselineTrainer(BaselineConfig config, TrainingOptions options, Pr
 	 * @throws io.calm.input.InvalidInputException if the options or the data do not fit
 	 */
 	public Trial tryOut(TokenStore data) {
-		TokenBlocks blocks = blocks(data);
-		try (TrainingProgram training = program(this.config, this.options, this.program)) {
+		return tryOut(data, 1 + MEASURED);
+	}
+
+	/**
+	 * Does some steps from random weights and writes nothing.
+	 * @param data the tokens
+	 * @param steps how many to do, at least 2
+	 * @return what the training would cost
+	 * @throws io.calm.input.InvalidInputException if the options or the data do not fit
+	 */
+	public Trial tryOut(TokenStore data, int steps) {
+		TokenBlocks blocks = this.model.blocks(data, this.options);
+		try (TrainingProgram training = this.model.program(this.options, this.program)) {
 			training.begin(null);
-			return Trial.of(PHASE, ModelConfigs.settings(this.config), training, blocks, this.options);
+			return Trial.of(this.model, training, blocks, this.options, steps);
 		}
-	}
-
-	private TokenBlocks blocks(TokenStore data) {
-		return TokenBlocks.shuffled(data, 1, this.options.patches(), this.config.padId(), this.options.seed());
-	}
-
-	static TrainingProgram program(BaselineConfig config, TrainingOptions options, ProgramOptions program) {
-		return TrainingProgram.build(program, options, 1, BaselineTransformer::isParameter,
-				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences));
 	}
 
 }

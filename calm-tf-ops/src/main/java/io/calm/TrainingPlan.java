@@ -1,0 +1,168 @@
+package io.calm;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.input.InvalidInputException;
+import io.calm.model.BackboneConfig;
+import io.calm.model.BaselineConfig;
+import io.calm.model.CalmConfig;
+import io.calm.model.ModelConfigs;
+import io.calm.model.ModelKind;
+import io.calm.text.Tokenizer;
+import io.calm.training.Phase;
+import io.calm.training.Trainable;
+import io.calm.training.TrainingOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a training trains: an autoencoder and the language model over it, the language
+ * model alone, or a baseline.
+ *
+ * @param autoencoder is trained first; null where there is one, or none is needed
+ * @param model is trained then
+ * @param baseAutoencoder the directory of the base's autoencoder; null without a base, or
+ * where none is needed
+ */
+record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseAutoencoder) {
+
+	/**
+	 * A model to be trained.
+	 *
+	 * @param model its shape and objective
+	 * @param base the directory of the model whose weights it begins with; null for
+	 * random ones
+	 * @param options how long and how it is trained
+	 */
+	record Part(Trainable model, @Nullable Path base, TrainingOptions options) {
+	}
+
+	/** The phases in their order. */
+	List<Part> parts() {
+		return (this.autoencoder != null) ? List.of(this.autoencoder, this.model) : List.of(this.model);
+	}
+
+	List<Phase> phases() {
+		return parts().stream().map((part) -> part.model().phase()).toList();
+	}
+
+	/**
+	 * Plans a training.
+	 * @param settings of the training; its options are checked
+	 * @return gives the plan for a tokenizer, and checks shapes
+	 * @throws InvalidInputException if settings contradict each other
+	 */
+	static Function<Tokenizer, TrainingPlan> of(CalmTraining settings) {
+		if (settings.base != null) {
+			return ofBase(settings, settings.base);
+		}
+		return (settings.baseline != null) ? ofBaseline(settings, settings.baseline) : ofCalm(settings);
+	}
+
+	private static Function<Tokenizer, TrainingPlan> ofCalm(CalmTraining settings) {
+		CalmConfig.Builder shape = CalmConfig
+			.preset((settings.modelShape != null) ? settings.modelShape.preset() : "micro");
+		if (settings.modelShape != null) {
+			settings.modelShape.changes().accept(shape);
+		}
+		TrainingOptions autoencoderOptions = options(settings,
+				(settings.autoencoderTraining != null) ? settings.autoencoderTraining : (training) -> {
+				});
+		TrainingOptions modelOptions = options(settings, settings.modelTraining);
+		return (tokens) -> {
+			AutoencoderConfig autoencoder = autoencoder(settings, tokens);
+			return new TrainingPlan(new Part(Trainable.autoencoder(autoencoder), null, autoencoderOptions),
+					new Part(Trainable.languageModel(shape.build(autoencoder), autoencoder), null, modelOptions), null);
+		};
+	}
+
+	private static AutoencoderConfig autoencoder(CalmTraining settings, Tokenizer tokens) {
+		AutoencoderConfig.Builder shape = AutoencoderConfig.builder(tokens.vocabularySize())
+			.specialIds(tokens.padId(), tokens.bosId(), tokens.eosId());
+		if (settings.autoencoderShape != null) {
+			settings.autoencoderShape.accept(shape);
+		}
+		return shape.build();
+	}
+
+	private static Function<Tokenizer, TrainingPlan> ofBaseline(CalmTraining settings, CalmTraining.Baseline chosen) {
+		BackboneConfig.Builder shape = BackboneConfig.preset(chosen.preset());
+		chosen.shape().accept(shape);
+		BackboneConfig backbone = shape.build();
+		TrainingOptions options = options(settings, chosen.training());
+		return (tokens) -> {
+			BaselineConfig config = new BaselineConfig(tokens.vocabularySize(), backbone, tokens.padId(),
+					tokens.bosId(), tokens.eosId());
+			return new TrainingPlan(null, new Part(Trainable.baseline(config), null, options), null);
+		};
+	}
+
+	private static Function<Tokenizer, TrainingPlan> ofBase(CalmTraining settings, Path base) {
+		refuseBeside("tokenizer", settings.tokenizer != null || settings.tokenizerPath != null);
+		refuseBeside("baseline", settings.baseline != null);
+		refuseBeside("autoencoder's shape", settings.autoencoderShape != null);
+		refuseBeside("language model's shape", settings.modelShape != null);
+		ModelDirectory model = ModelDirectory.open(base);
+		Function<Tokenizer, TrainingPlan> plan;
+		try (TensorFile weights = model.weights()) {
+			if (ModelKind.of(base, weights) == ModelKind.BASELINE) {
+				refuseBeside("autoencoder", settings.autoencoderTraining != null);
+				plan = onWithBaseline(settings, base, ModelConfigs.baseline(model, weights));
+			}
+			else {
+				plan = onWithCalm(settings, model, ModelConfigs.calm(model, weights));
+			}
+		}
+		return (tokens) -> {
+			ModelConfigs.checkVocabulary(model, tokens.vocabularySize());
+			return plan.apply(tokens);
+		};
+	}
+
+	private static Function<Tokenizer, TrainingPlan> onWithBaseline(CalmTraining settings, Path base,
+			BaselineConfig config) {
+		TrainingOptions options = options(settings, settings.modelTraining);
+		return (tokens) -> new TrainingPlan(null, new Part(Trainable.baseline(config), base, options), null);
+	}
+
+	/** The base's autoencoder is trained on only if its options are given. */
+	private static Function<Tokenizer, TrainingPlan> onWithCalm(CalmTraining settings, ModelDirectory base,
+			CalmConfig config) {
+		ModelDirectory autoencoder = base.autoencoder()
+			.orElseThrow(() -> new InvalidInputException(base.path().toString(), "has no directory autoencoder/",
+					"put the directory of its autoencoder there"));
+		@Nullable TrainingOptions autoencoderOptions = (settings.autoencoderTraining != null)
+				? options(settings, settings.autoencoderTraining) : null;
+		TrainingOptions modelOptions = options(settings, settings.modelTraining);
+		return (tokens) -> {
+			AutoencoderConfig shape = ModelConfigs.autoencoder(autoencoder);
+			Part first = (autoencoderOptions != null)
+					? new Part(Trainable.autoencoder(shape), autoencoder.path(), autoencoderOptions) : null;
+			return new TrainingPlan(first, new Part(Trainable.languageModel(config, shape), base.path(), modelOptions),
+					autoencoder.path());
+		};
+	}
+
+	private static void refuseBeside(String what, boolean given) {
+		if (given) {
+			throw new InvalidInputException("base", "is given, and so is the " + what,
+					"leave the " + what + " out: it is the base's");
+		}
+	}
+
+	private static TrainingOptions options(CalmTraining settings, Consumer<TrainingOptions.Builder> training) {
+		TrainingOptions options = TrainingOptions.of(training);
+		if (options.patience() > 0 && settings.unseen == null) {
+			throw new InvalidInputException("training, patience",
+					"is " + options.patience() + ", but there is no text to evaluate on",
+					"give evaluation text, or leave the patience out");
+		}
+		return options;
+	}
+
+}

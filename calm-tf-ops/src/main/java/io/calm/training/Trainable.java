@@ -1,0 +1,157 @@
+package io.calm.training;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+import io.calm.autoencoder.Autoencoder;
+import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.autoencoder.VariationalObjective;
+import io.calm.checkpoint.ModelDirectory;
+import io.calm.checkpoint.TensorFile;
+import io.calm.graph.Draws;
+import io.calm.graph.Network;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
+import io.calm.graph.ProgramOptions;
+import io.calm.graph.Variable;
+import io.calm.graph.Variables;
+import io.calm.model.BaselineConfig;
+import io.calm.model.BaselineTransformer;
+import io.calm.model.CalmConfig;
+import io.calm.model.CalmNetwork;
+import io.calm.model.ModelConfigs;
+import io.calm.model.ModelFiles;
+import io.calm.text.TokenBlocks;
+import io.calm.text.TokenStore;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a {@link Trainer} trains: a model's shape, which of its parameters learn, and
+ * their objective.
+ */
+public final class Trainable {
+
+	private final Phase phase;
+
+	private final Map<String, Object> configuration;
+
+	private final int patchSize;
+
+	private final int padId;
+
+	private final Predicate<String> parameters;
+
+	private final TrainingProgram.ObjectiveFactory objective;
+
+	/**
+	 * Where the weights of what is frozen are; null where nothing is, or they are random.
+	 */
+	private final @Nullable Path frozen;
+
+	private Trainable(Phase phase, Map<String, Object> configuration, int patchSize, int padId,
+			Predicate<String> parameters, TrainingProgram.ObjectiveFactory objective, @Nullable Path frozen) {
+		this.phase = phase;
+		this.configuration = configuration;
+		this.patchSize = patchSize;
+		this.padId = padId;
+		this.parameters = parameters;
+		this.objective = objective;
+		this.frozen = frozen;
+	}
+
+	/**
+	 * An autoencoder of this shape (section 3 of the paper).
+	 * @param config the shape
+	 * @return what is trained
+	 */
+	public static Trainable autoencoder(AutoencoderConfig config) {
+		return new Trainable(Phase.AUTOENCODER, ModelConfigs.settings(config), config.patchSize(), config.padId(),
+				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
+				(builder, sequences, draws) -> variational(config, builder, sequences, draws), null);
+	}
+
+	/**
+	 * A CALM language model of this shape over a frozen autoencoder (section 4 of the
+	 * paper). The autoencoder's weights are random, which is enough to find out what the
+	 * training costs; {@link #over} names trained ones.
+	 * @param config the shape
+	 * @param autoencoder the shape of the autoencoder, for which the model was built
+	 * @return what is trained
+	 */
+	public static Trainable languageModel(CalmConfig config, AutoencoderConfig autoencoder) {
+		return new Trainable(Phase.LANGUAGE_MODEL, ModelConfigs.settings(config), config.patchSize(), config.padId(),
+				CalmNetwork::isParameter,
+				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws),
+				null);
+	}
+
+	/**
+	 * A baseline of this shape: a Transformer that predicts the next token, as in the
+	 * paper's comparisons.
+	 * @param config the shape
+	 * @return what is trained
+	 */
+	public static Trainable baseline(BaselineConfig config) {
+		return new Trainable(Phase.BASELINE, ModelConfigs.settings(config), 1, config.padId(),
+				BaselineTransformer::isParameter,
+				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences), null);
+	}
+
+	/**
+	 * The same language model over a trained autoencoder.
+	 * @param autoencoder the directory of an autoencoder of the shape that the model was
+	 * built for
+	 * @return what is trained
+	 */
+	public Trainable over(Path autoencoder) {
+		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters,
+				this.objective, autoencoder);
+	}
+
+	/**
+	 * The phase of a training that trains this.
+	 * @return the phase
+	 */
+	public Phase phase() {
+		return this.phase;
+	}
+
+	/** The shape, as the model's file says it. */
+	Map<String, Object> configuration() {
+		return this.configuration;
+	}
+
+	TokenBlocks blocks(TokenStore data, TrainingOptions options) {
+		return TokenBlocks.shuffled(data, this.patchSize, options.patches(), this.padId, options.seed());
+	}
+
+	TrainingProgram program(TrainingOptions options, ProgramOptions program) {
+		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.objective);
+	}
+
+	/** Sets what is frozen; the variables are saved with the model. */
+	List<Variable> loadFrozen(Program program) {
+		List<Variable> variables = program.variables((name) -> name.startsWith(CalmNetwork.AUTOENCODER));
+		if (this.frozen != null) {
+			try (TensorFile weights = ModelDirectory.open(this.frozen).weights()) {
+				ModelFiles.loadAutoencoder(program, variables, this.frozen, weights);
+			}
+		}
+		return variables;
+	}
+
+	private static TrainingProgram.Objective variational(AutoencoderConfig config, ProgramBuilder builder,
+			Sequences sequences, Draws draws) {
+		Network network = builder.network();
+		Autoencoder autoencoder = new Autoencoder(network, "", config);
+		VariationalObjective objective = VariationalObjective.of(network, autoencoder, sequences.tokens(),
+				VariationalObjective.Noise.draw(network.tf(), draws, config, sequences.tokens().shape().get(0)));
+		return new TrainingProgram.Objective(objective.loss(),
+				(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
+				Map.of("cross_entropy", objective.crossEntropy(), "kl", objective.kl(), "kl_collapsed_dimensions",
+						objective.collapsed(), "accuracy", objective.accuracy()));
+	}
+
+}
