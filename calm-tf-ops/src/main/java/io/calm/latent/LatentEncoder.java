@@ -65,10 +65,7 @@ public final class LatentEncoder implements AutoCloseable {
 	 */
 	public static LatentEncoder open(Path directory, ProgramOptions options) {
 		ModelDirectory model = ModelDirectory.open(directory);
-		Path file = model.tokenizer()
-			.orElseThrow(() -> new InvalidInputException(directory.toString(), "has no tokenizer",
-					"put the tokenizer.json of the model there"));
-		Tokenizer tokenizer = Tokenizer.load(file);
+		Tokenizer tokenizer = Tokenizer.load(model.requiredTokenizer());
 		try (TensorFile weights = model.weights()) {
 			ModelKind kind = ModelKind.of(directory, weights);
 			if (kind == ModelKind.BASELINE) {
