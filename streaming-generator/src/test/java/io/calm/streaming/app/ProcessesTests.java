@@ -64,10 +64,7 @@ class ProcessesTests {
 	@BeforeAll
 	void start(@TempDir Path temporary) {
 		this.temporary = temporary;
-		// the least that brokers allow: until then they wait for what the broker that was
-		// killed had given to a share group
-		this.broker = BrokerProcess.start(this.temporary, "PLAINTEXT", "group.share.record.lock.duration.ms=15000\n",
-				Map.of());
+		this.broker = BrokerProcess.start(this.temporary);
 	}
 
 	@AfterAll
