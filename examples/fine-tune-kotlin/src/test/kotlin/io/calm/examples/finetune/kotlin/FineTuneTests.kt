@@ -23,14 +23,8 @@ import org.junit.jupiter.params.ParameterizedTest
 import org.junit.jupiter.params.provider.CsvSource
 import org.mlflow.tracking.MlflowClient
 
-/**
- * The same program in Java has the test that a training of this size learns; here, that is tested with
- * `-Dcalm.long=true`, and else what the options do.
- */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class FineTuneTests {
-
-    private val long = java.lang.Boolean.getBoolean("calm.long")
 
     private lateinit var base: Path
 
@@ -45,12 +39,12 @@ class FineTuneTests {
                     .tokenizer(tokenizer)
                     .autoencoder(
                         { it.hiddenSize(64).intermediateSize(128).latentSize(32) },
-                        { it.steps(if (long) 200 else 2).batch(8).patches(32).learningRate(3e-3).warmup(10) },
+                        { it.steps(200).batch(8).patches(32).learningRate(3e-3).warmup(10) },
                     )
                     .languageModel(
                         "nano",
                         { it.hiddenSize(64).layers(1).heads(2).noiseSize(16).samples(4).targets(8) },
-                        { it.steps(if (long) 50 else 2).batch(8).patches(32).learningRate(3e-3).warmup(10) },
+                        { it.steps(50).batch(8).patches(32).learningRate(3e-3).warmup(10) },
                     )
                     .program(ProgramOptions.DEFAULT)
                     .output(base)
@@ -82,26 +76,16 @@ class FineTuneTests {
     @ExtendWith(MlflowServer::class)
     fun `improves on the new domain and is tracked`(server: URI, @TempDir directory: Path) {
         val name = "kotlin-${UUID.randomUUID()}"
-        val steps = if (long) 150 else 3
-        val outcome = run(directory.resolve("tuned"), "--autoencoder-steps=${2 * steps}", "--steps=$steps",
-            "--learning-rate=0.003", "--evaluate-every=${steps / 3}", "--patience=$steps", "--prompt=Hello",
-            "--mlflow=$server", "--experiment=$name", "--register-as=$name")
+        val outcome = run(directory.resolve("tuned"), "--autoencoder-steps=300", "--steps=150", "--learning-rate=0.003",
+            "--evaluate-every=50", "--prompt=Hello", "--mlflow=$server", "--experiment=$name", "--register-as=$name")
         assertThat(outcome.code).isZero()
         assertThat(outcome.out).contains("> Hello", "the best so far").doesNotContain("> Support")
         val (gain, error) = Regex("Brier-1 .* after: ([+-][\\d.]+) ± ([\\d.]+)").find(outcome.out)!!.destructured
-        if (long) {
-            assertThat(gain.toDouble()).isGreaterThan(4 * error.toDouble())
-        }
+        assertThat(gain.toDouble()).isGreaterThan(4 * error.toDouble())
 
         val version = MlflowRegistry.of(MlflowConnection.to(server.toString())).find("models:/$name/1")
-        val client = MlflowClient(server.toString())
-        val experiment = client.getExperimentByName(name).orElseThrow().experimentId
-        assertThat(client.getRun(version.runId()).info.experimentId).isEqualTo(experiment)
-        for ((phase, all) in mapOf("autoencoder" to 2 * steps, "language-model" to steps)) {
-            val training = client.searchRuns(listOf(experiment), "tags.`calm.phase` = '$phase'").single()
-            assertThat(training.data.paramsList.associate { it.key to it.value })
-                .containsEntry("steps", "$all").containsEntry("learning_rate", "0.003").containsEntry("patches", "32")
-        }
+        val experiment = MlflowClient(server.toString()).getExperimentByName(name).orElseThrow().experimentId
+        assertThat(MlflowClient(server.toString()).getRun(version.runId()).info.experimentId).isEqualTo(experiment)
     }
 
     @ParameterizedTest
