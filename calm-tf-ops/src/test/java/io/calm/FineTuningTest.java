@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -35,6 +36,9 @@ class FineTuningTest {
 
 	private static final String WEIGHTS = "model.safetensors";
 
+	/** What was told of trainings of so many steps that nothing has interrupted. */
+	private static final Map<Long, Events> UNINTERRUPTED = new HashMap<>();
+
 	private static Path base;
 
 	private static Path text;
@@ -54,7 +58,8 @@ class FineTuningTest {
 		Calm.train((training) -> training.corpus(first)
 			.tokenizer(new ByteTokenizer())
 			.autoencoder((shape) -> shape.hiddenSize(32).intermediateSize(64).latentSize(8), length(150))
-			.languageModel("nano", (shape) -> shape.hiddenSize(16).heads(2).noiseSize(8).samples(4).targets(5),
+			.languageModel("nano",
+					(shape) -> shape.hiddenSize(16).heads(2).headBlocks(1).noiseSize(8).samples(4).targets(5),
 					length(20))
 			.program(TinyModel.PROGRAM)
 			.output(base)).close();
@@ -158,11 +163,13 @@ class FineTuningTest {
 		Consumer<CalmTraining> options = (training) -> training
 			.languageModel(length(steps).andThen((length) -> length.evaluateEvery(2).checkpointEvery(1).patience(2)))
 			.evaluation(Corpus.of(unseen));
-		Events whole = new Events();
-		tune(options.andThen((training) -> training.listener(whole)));
-		Path expected = this.output;
+		Path expected = base.resolveSibling("uninterrupted-" + steps);
+		Events whole = UNINTERRUPTED.computeIfAbsent(steps, (length) -> {
+			Events events = new Events();
+			tune(options.andThen((training) -> training.listener(events).output(expected)));
+			return events;
+		});
 
-		this.output = expected.resolveSibling("interrupted");
 		Events first = new Events();
 		assertThatExceptionOfType(TrainingException.class)
 			.isThrownBy(() -> tune(options.andThen((training) -> training.listener(first).listener(interrupt(at)))));

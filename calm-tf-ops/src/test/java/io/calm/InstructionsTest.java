@@ -138,7 +138,8 @@ class InstructionsTest {
 		Calm.train((training) -> training.corpus(this.questions)
 			.tokenizer(new ByteTokenizer())
 			.autoencoder((shape) -> shape.hiddenSize(16).intermediateSize(32).latentSize(8), length(1, 8, 1e-3))
-			.languageModel("nano", (shape) -> shape.hiddenSize(16).heads(2).noiseSize(8).samples(4).targets(5),
+			.languageModel("nano",
+					(shape) -> shape.hiddenSize(16).heads(2).headBlocks(1).noiseSize(8).samples(4).targets(5),
 					length(1, 8, 1e-3))
 			.program(TinyModel.PROGRAM)
 			.output(base)).close();

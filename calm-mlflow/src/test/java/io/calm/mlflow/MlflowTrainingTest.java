@@ -315,8 +315,8 @@ class MlflowTrainingTest {
 
 	private Process endless() throws IOException {
 		Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xmx256m", "-cp", System.getProperty("java.class.path"), Endless.class.getName(),
-				this.server.toString(), this.experiment, this.directory.toString())
+				"-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"),
+				Endless.class.getName(), this.server.toString(), this.experiment, this.directory.toString())
 			.redirectError(ProcessBuilder.Redirect.INHERIT)
 			.start();
 		BufferedReader out = process.inputReader(StandardCharsets.UTF_8);

@@ -35,11 +35,11 @@ class OutputLockTests {
 	void oneProcessHoldsItAtATime(@TempDir Path directory) throws IOException, InterruptedException {
 		List<Process> processes = new ArrayList<>();
 		for (int i = 0; i < PROCESSES; i++) {
-			processes
-				.add(new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx64m",
-						"-cp", System.getProperty("java.class.path"), Writer.class.getName(), directory.toString())
-					.redirectErrorStream(true)
-					.start());
+			processes.add(new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+					"-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"),
+					Writer.class.getName(), directory.toString())
+				.redirectErrorStream(true)
+				.start());
 		}
 		for (Process process : processes) {
 			assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).isEqualTo("done");

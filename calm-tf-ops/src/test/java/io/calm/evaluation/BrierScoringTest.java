@@ -5,8 +5,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.checkpoint.ModelDirectory;
@@ -179,28 +181,33 @@ class BrierScoringTest {
 		TinyModel.write(this.model, autoencoder, 0.045f, 1);
 		int patches = 10;
 		int drawn = (4 + patchSize - 1) / patchSize;
-		try (OneByOne oneByOne = OneByOne.open(this.model, patches)) {
+		int repeats = 100;
+		try (OneByOne oneByOne = OneByOne.open(this.model, repeats, patches)) {
 			SplittableRandom random = new SplittableRandom(1);
 			List<int[]> text = new ArrayList<>(List.of(new int[patchSize]));
 			Arrays.fill(text.get(0), 5);
 			while (text.size() < patches) {
-				text.add(oneByOne.draw(text, random));
+				text.add(oneByOne.draw(Collections.nCopies(repeats, text), random).get(0));
 			}
 			int[] document = text.stream().flatMapToInt(Arrays::stream).toArray();
 			Brier expected = new Brier();
 			double[] sums = new double[4];
 			double[] squares = new double[4];
-			int repeats = 100;
 			try (TokenStore data = TokenStore.of(repeated(document, 50))) {
-				for (int repeat = 0; repeat < repeats; repeat++) {
-					for (int i = 1; i + drawn <= patches; i++) {
-						List<int[]> path = new ArrayList<>(text.subList(0, i));
-						List<int[]> other = new ArrayList<>();
-						for (int step = 0; step < drawn; step++) {
-							other.add(oneByOne.draw(path, random));
-							path.add(oneByOne.draw(path, random));
-						}
-						expected.add(repeat, flat(path.subList(i, path.size())), flat(other),
+				for (int i = 1; i + drawn <= patches; i++) {
+					List<List<int[]>> paths = new ArrayList<>();
+					List<List<int[]>> others = new ArrayList<>();
+					for (int repeat = 0; repeat < repeats; repeat++) {
+						paths.add(new ArrayList<>(text.subList(0, i)));
+						others.add(new ArrayList<>());
+					}
+					for (int step = 0; step < drawn; step++) {
+						append(others, oneByOne.draw(paths, random));
+						append(paths, oneByOne.draw(paths, random));
+					}
+					for (int repeat = 0; repeat < repeats; repeat++) {
+						List<int[]> path = paths.get(repeat);
+						expected.add(repeat, flat(path.subList(i, path.size())), flat(others.get(repeat)),
 								flat(text.subList(i, i + drawn)), patchSize);
 					}
 				}
@@ -231,43 +238,64 @@ class BrierScoringTest {
 		return documents;
 	}
 
+	private static void append(List<List<int[]>> texts, List<int[]> patches) {
+		for (int i = 0; i < texts.size(); i++) {
+			texts.get(i).add(patches.get(i));
+		}
+	}
+
 	private static int[] flat(List<int[]> patches) {
 		return patches.stream().flatMapToInt(Arrays::stream).toArray();
 	}
 
-	/** Draws the next patch of one text, computed from its beginning each time. */
+	/**
+	 * Draws the next patches of texts of one length, computed from their beginnings each
+	 * time.
+	 */
 	private record OneByOne(Program program, EntryPoint next, Input<TInt32, int[]> tokens,
-			Input<TInt32, int[]> position, Input<TFloat32, float[]> noise, Fetch<int[]> drawn, int size,
+			Input<TInt32, int[]> positions, Input<TFloat32, float[]> noise, Fetch<int[]> drawn, int size,
 			CalmConfig config) implements AutoCloseable {
 
-		static OneByOne open(Path directory, int patches) {
+		static OneByOne open(Path directory, int texts, int patches) {
 			ModelDirectory model = ModelDirectory.open(directory);
 			try (TensorFile weights = model.weights(); ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
 				CalmConfig config = ModelConfigs.calm(model, weights);
 				Ops tf = builder.network().tf();
 				CalmNetwork network = new CalmNetwork(builder.network(), config,
 						ModelConfigs.autoencoderOf(model, weights));
-				Input<TInt32, int[]> tokens = builder.ints(patches, config.patchSize());
-				Input<TInt32, int[]> position = builder.ints(1);
-				Input<TFloat32, float[]> noise = builder.floats(1, config.noise().size());
-				Operand<TFloat32> hidden = tf.gather(network.states(tokens.value(), tf.constant(new int[1][patches])),
-						position.value(), tf.constant(0));
-				Fetch<int[]> drawn = Fetch.ints(network.draw(hidden, tf.constant(new int[] { 0 }), noise.value()));
+				Input<TInt32, int[]> tokens = builder.ints((long) texts * patches, config.patchSize());
+				Input<TInt32, int[]> positions = builder.ints(texts);
+				Input<TFloat32, float[]> noise = builder.floats(texts, config.noise().size());
+				Operand<TFloat32> hidden = tf.gather(
+						network.states(tokens.value(), tf.constant(new int[texts][patches])), positions.value(),
+						tf.constant(0));
+				int[] owners = IntStream.range(0, texts).toArray();
+				Fetch<int[]> drawn = Fetch.ints(network.draw(hidden, tf.constant(owners), noise.value()));
 				EntryPoint next = builder.entryPoint().fetching(drawn);
 				Program program = builder.build();
 				ModelFiles.load(program, program.variables((name) -> true), directory, weights);
-				return new OneByOne(program, next, tokens, position, noise, drawn, patches, config);
+				return new OneByOne(program, next, tokens, positions, noise, drawn, patches, config);
 			}
 		}
 
-		int[] draw(List<int[]> text, SplittableRandom random) {
-			int[] fed = Arrays.copyOf(flat(text), this.size * this.config.patchSize());
+		List<int[]> draw(List<List<int[]>> texts, SplittableRandom random) {
+			int width = this.config.patchSize();
+			int[] fed = new int[texts.size() * this.size * width];
+			int[] last = new int[texts.size()];
+			for (int i = 0; i < last.length; i++) {
+				int[] text = flat(texts.get(i));
+				System.arraycopy(text, 0, fed, i * this.size * width, text.length);
+				last[i] = i * this.size + texts.get(i).size() - 1;
+			}
 			try (Call call = this.program.call(this.next)
 				.feed(this.tokens, fed)
-				.feed(this.position, new int[] { text.size() - 1 })
-				.feed(this.noise, this.config.noise().draw(random, 1))
+				.feed(this.positions, last)
+				.feed(this.noise, this.config.noise().draw(random, last.length))
 				.run()) {
-				return call.get(this.drawn);
+				int[] all = call.get(this.drawn);
+				return IntStream.range(0, last.length)
+					.mapToObj((i) -> Arrays.copyOfRange(all, i * width, (i + 1) * width))
+					.toList();
 			}
 		}
 

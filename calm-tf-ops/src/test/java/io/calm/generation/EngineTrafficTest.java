@@ -109,7 +109,7 @@ class EngineTrafficTest {
 	@Test
 	@Timeout(900)
 	void everyRequestEndsOnceWhateverHappensToIt() throws InterruptedException {
-		int count = Boolean.getBoolean("calm.long") ? 1000 : 200;
+		int count = Boolean.getBoolean("calm.long") ? 1000 : 120;
 		List<MixedTraffic.Outcome> outcomes = new ArrayList<>();
 		try (GenerationEngine engine = engine((options) -> options.slots(8))) {
 			MixedTraffic.through(engine, count, outcomes::add);

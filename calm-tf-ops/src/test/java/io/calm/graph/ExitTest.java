@@ -28,7 +28,7 @@ class ExitTest {
 		List<Process> processes = new ArrayList<>();
 		for (int i = 0; i < PROCESSES; i++) {
 			processes.add(new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-					"-Xmx64m", "-XX:ErrorFile=" + directory.resolve("crash-%p.log"), "-cp",
+					"-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:ErrorFile=" + directory.resolve("crash-%p.log"), "-cp",
 					System.getProperty("java.class.path"), Computing.class.getName())
 				.redirectErrorStream(true)
 				.redirectOutput(ProcessBuilder.Redirect.DISCARD)

@@ -69,9 +69,8 @@ class SoakTest {
 		assertThat(growth.get("training")).as("bytes kept of 6 MiB or more in 300 steps").isLessThan(NOISE);
 		// one result is too small to be seen, but not a graph or a cache that grows
 		assertThat(growth.get("generation")).as("bytes kept by 200 patches").isLessThan(NOISE);
-		assertThat(growth.get("refused")).as("bytes kept of 160 MiB of models that are refused").isLessThan(NOISE);
-		assertThat(growth.get("traffic")).as("bytes kept of the last 500 of 1000 requests, after 2500 more")
-			.isLessThan(NOISE);
+		assertThat(growth.get("refused")).as("bytes kept of 80 MiB of models that are refused").isLessThan(NOISE);
+		assertThat(growth.get("traffic")).as("bytes kept by the last 500 requests").isLessThan(NOISE);
 		// or nothing above would prove anything
 		assertThat(growth.get("open calls")).as("bytes kept of 100 MiB in 400 calls that are not closed")
 			.isGreaterThan(90 * MEBIBYTE);
@@ -79,8 +78,9 @@ class SoakTest {
 
 	private static Map<String, Long> growth(Path directory) throws IOException, InterruptedException {
 		Process child = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
-				System.getProperty("java.class.path"), Soak.class.getName(), directory.toString())
+				"-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+				"-Dcalm.long=" + Boolean.getBoolean("calm.long"), "-cp", System.getProperty("java.class.path"),
+				Soak.class.getName(), directory.toString())
 			.redirectErrorStream(true)
 			.start();
 		Map<String, Long> growth = new LinkedHashMap<>();
@@ -192,7 +192,7 @@ class SoakTest {
 				throw new UncheckedIOException(ex);
 			}
 			// 8 MiB of cache each
-			report("refused", 3, 20, () -> {
+			report("refused", 6, 10, () -> {
 				try {
 					GenerationEngine
 						.open(integers, (options) -> options.slots(16).context(2048).program(TinyModel.PROGRAM))
@@ -209,9 +209,12 @@ class SoakTest {
 			long[] resident = new long[2];
 			try (GenerationEngine engine = GenerationEngine.open(model,
 					(options) -> options.slots(8).context(50).program(TinyModel.PROGRAM))) {
-				// oneDNN keeps what it has made for each number of rows, up to a limit
-				MixedTraffic.forgotten(engine, 3500, (ended) -> {
-					if (ended == 3000) {
+				// oneDNN keeps what it has made for each number of rows, up to a limit;
+				// most
+				// of it is made in the first 400 requests
+				int warmUp = Boolean.getBoolean("calm.long") ? 3000 : 500;
+				MixedTraffic.forgotten(engine, warmUp + 500, (ended) -> {
+					if (ended == warmUp) {
 						resident[0] = residentBytes();
 					}
 				});

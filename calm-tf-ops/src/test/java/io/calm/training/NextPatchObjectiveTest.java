@@ -57,7 +57,8 @@ class NextPatchObjectiveTest {
 				(shape) -> shape.flowHead((head) -> {
 				}), (shape) -> shape.diffusionHead((head) -> {
 				}))
-			.map((head) -> head.apply(CalmConfig.preset("nano").hiddenSize(16).heads(2)).build(AUTOENCODER));
+			.map((head) -> head.apply(CalmConfig.preset("nano").hiddenSize(16).heads(2).headBlocks(1))
+				.build(AUTOENCODER));
 	}
 
 	@ParameterizedTest

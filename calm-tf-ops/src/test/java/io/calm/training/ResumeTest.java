@@ -105,8 +105,8 @@ class ResumeTest {
 	void goesOnAfterKill9() throws IOException, InterruptedException {
 		Path killed = this.directory.resolve("killed");
 		Process child = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xmx256m", "-cp", System.getProperty("java.class.path"), Killed.class.getName(),
-				shared.resolve("autoencoder").toString(), killed.toString())
+				"-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"),
+				Killed.class.getName(), shared.resolve("autoencoder").toString(), killed.toString())
 			.redirectErrorStream(true)
 			.start();
 		try (BufferedReader output = child.inputReader(StandardCharsets.UTF_8)) {

@@ -9,10 +9,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 import com.google.gson.JsonParser;
+import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.function.Executable;
 import org.yaml.snakeyaml.Yaml;
@@ -41,6 +43,26 @@ final class PageTests {
 
 	PageTests(Path directory) {
 		this.directory = directory;
+	}
+
+	/**
+	 * The tests of the README, of CONTRIBUTING.md and of the pages.
+	 * @param chosen by their names, such as {@code docs/train.md}
+	 */
+	Stream<DynamicContainer> of(Predicate<String> chosen) throws IOException {
+		List<Path> files = new ArrayList<>(
+				List.of(Repository.ROOT.resolve("README.md"), Repository.ROOT.resolve("CONTRIBUTING.md")));
+		try (Stream<Path> docs = Files.list(Repository.ROOT.resolve("docs"))) {
+			docs.filter((file) -> file.toString().endsWith(".md")).sorted().forEach(files::add);
+		}
+		List<DynamicContainer> pages = new ArrayList<>();
+		for (Path file : files) {
+			Page page = Page.read(Repository.ROOT, file);
+			if (chosen.test(page.name())) {
+				pages.add(DynamicContainer.dynamicContainer(page.name(), of(page)));
+			}
+		}
+		return pages.stream();
 	}
 
 	List<DynamicTest> of(Page page) throws IOException {

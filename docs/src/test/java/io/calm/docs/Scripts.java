@@ -115,6 +115,8 @@ final class Scripts {
 				.merge("PATH", System.getProperty("java.home") + "/bin", (path, java) -> java + ":" + path);
 			// short-lived virtual machines
 			builder.environment().put("JDK_JAVA_OPTIONS", "-Xmx1g -XX:TieredStopAtLevel=1 -XX:+UseSerialGC");
+			// and what XLA compiles runs for a step or two
+			builder.environment().put("XLA_FLAGS", "--xla_backend_optimization_level=0");
 			Process process = builder.start();
 			try {
 				assertThat(process.waitFor(3, TimeUnit.MINUTES))

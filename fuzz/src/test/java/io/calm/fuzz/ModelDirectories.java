@@ -42,8 +42,12 @@ final class ModelDirectories implements Target {
 	@Override
 	public boolean run(Mutator mutator, Path directory) throws IOException {
 		Map<String, byte[]> files = new TreeMap<>(mutator.pick(this.models));
+		// each file once: what has been broken blindly is no JSON any more
+		List<String> whole = new ArrayList<>(files.keySet());
 		for (int changes = mutator.percent(70) ? 1 : 2; changes > 0; changes--) {
-			change(files, mutator);
+			String name = mutator.pick(whole);
+			whole.remove(name);
+			change(files, name, mutator);
 		}
 		for (Map.Entry<String, byte[]> file : files.entrySet()) {
 			Path path = directory.resolve(file.getKey());
@@ -57,8 +61,7 @@ final class ModelDirectories implements Target {
 		}
 	}
 
-	private void change(Map<String, byte[]> files, Mutator mutator) {
-		String name = mutator.pick(List.copyOf(files.keySet()));
+	private void change(Map<String, byte[]> files, String name, Mutator mutator) {
 		byte[] content = files.getOrDefault(name, new byte[0]);
 		if (mutator.percent(3)) {
 			files.remove(name);

@@ -31,10 +31,11 @@ final class Worker {
 	private static final long LONGEST_MILLISECONDS = 1000 * Long.getLong("calm.fuzz.seconds", 60);
 
 	/**
-	 * Bytes that the case's thread may ask for. What a number in a file could make it ask
-	 * for begins at gigabytes.
+	 * Bytes that the case's thread may ask for. To open the model with a diffusion head
+	 * takes half of that; what a number in a file could make it ask for begins at
+	 * gigabytes.
 	 */
-	private static final long MOST_ALLOCATED = 512L << 20;
+	private static final long MOST_ALLOCATED = 1L << 30;
 
 	private static final long LONGEST_MESSAGE = 2000;
 

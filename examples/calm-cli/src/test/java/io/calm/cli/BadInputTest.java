@@ -390,7 +390,7 @@ class BadInputTest {
 		Path temporary = Files.createDirectory(inputs.resolve("tmp-" + System.nanoTime()));
 		List<String> command = new ArrayList<>(List.of("/bin/bash", "-c", "ulimit -f \"$0\" && exec \"$@\"",
 				String.valueOf(kilobytes), ProcessHandle.current().info().command().orElseThrow(), "-Xmx512m",
-				"-Djava.io.tmpdir=" + temporary));
+				"-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + temporary));
 		if (Runtime.version().feature() >= 24) {
 			// what such a JDK has to say of TensorFlow Java on standard error
 			command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"));

@@ -26,15 +26,13 @@ class ModelsTest {
 
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
-			energy    |                                    | noise_size         | 64
-			flow      |                                    | num_sampling_steps | 10
-			flow      | --solver euler --sampling-steps 3  | solver             | euler
-			diffusion | --sampling-steps 5                 | num_sampling_steps | 5
-			energy    | --input continuous                 | model_input        | continuous
-			flow      | --input both                       | model_input        | both
-			energy    | --patch-size 2                     | model_input        | discrete
+			energy    |                                                | noise_size         | 64    | discrete
+			energy    | --patch-size 2                                 | noise_size         | 64    | discrete
+			flow      |                                                | num_sampling_steps | 10    | discrete
+			flow      | --solver euler --sampling-steps 3 --input both | solver             | euler | both
+			diffusion | --sampling-steps 5 --input continuous          | num_sampling_steps | 5     | continuous
 			""")
-	void goesAllTheWay(String head, String options, String setting, String value) throws IOException {
+	void goesAllTheWay(String head, String options, String setting, String value, String input) throws IOException {
 		Path corpus = this.directory.resolve("corpus.txt");
 		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
 		String model = this.directory.resolve("model").toString();
@@ -44,7 +42,9 @@ class ModelsTest {
 
 		JsonObject inspected = run("inspect " + model);
 		assertThat(inspected.get("kind").getAsString()).isEqualTo(head);
-		assertThat(inspected.getAsJsonObject("languageModel").get(setting).getAsString()).isEqualTo(value);
+		JsonObject settings = inspected.getAsJsonObject("languageModel");
+		assertThat(settings.get(setting).getAsString()).isEqualTo(value);
+		assertThat(settings.get("model_input").getAsString()).isEqualTo(input);
 		// --corpus takes what follows it, and gives the model back
 		JsonObject evaluated = run("evaluate --limit 100 --quiet --corpus " + corpus + " " + model);
 		assertThat(evaluated.get("positions").getAsInt()).isPositive();
