@@ -31,6 +31,7 @@ import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
+import io.calm.text.TokenCache;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.AutoencoderTrainer;
@@ -66,6 +67,8 @@ public final class CalmTraining {
 	/** K of the paper: a baseline is scored where such a model would be. */
 	private static final int COMPARED_PATCH_SIZE = 4;
 
+	private static final String TOKENS = "tokens";
+
 	private static final String LANGUAGE_MODEL = "language-model";
 
 	private static final String BASELINE = "baseline";
@@ -84,6 +87,8 @@ public final class CalmTraining {
 	private @Nullable Tokenizer tokenizer;
 
 	private @Nullable Path output;
+
+	private @Nullable Path tokens;
 
 	private @Nullable Path base;
 
@@ -110,8 +115,8 @@ public final class CalmTraining {
 
 	/**
 	 * Trains on the text of these files.
-	 * @param paths files ({@code .txt}, {@code .jsonl}, {@code .gz} of both) or
-	 * directories of them
+	 * @param paths files ({@code .txt}, {@code .jsonl}, both also compressed,
+	 * {@code .parquet}) or directories of them
 	 * @return this
 	 */
 	public CalmTraining corpus(Path... paths) {
@@ -287,6 +292,17 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * Keeps the tokens of corpus and evaluation text in a directory, so that each text is
+	 * tokenized once: see {@link TokenCache}.
+	 * @param directory made if need be; {@code tokens} beside the output by default
+	 * @return this
+	 */
+	public CalmTraining tokens(Path directory) {
+		this.tokens = directory;
+		return this;
+	}
+
+	/**
 	 * Writes further files into the model directory, beside the weights of every
 	 * checkpoint.
 	 * @param files writes them into the directory it is given; none by default
@@ -310,9 +326,9 @@ public final class CalmTraining {
 		refuseExisting(target());
 		Trained trained = trained();
 		Tokenizer tokens = openTokenizer();
-		try (TokenStore data = TokenStore.of(text(), tokens)) {
+		try (TokenStore data = kept(text(), tokens)) {
 			if (this.unseen != null) {
-				TokenStore.of(this.unseen, tokens).close();
+				kept(this.unseen, tokens).close();
 			}
 			return new TrainingTrial(data.documents(), data.tokens(), trained.tryOut().apply(tokens, data));
 		}
@@ -327,6 +343,19 @@ public final class CalmTraining {
 
 	private Corpus text() {
 		return given("corpus", "name the text to train on", this.corpus);
+	}
+
+	private TokenCache cache() {
+		return TokenCache.in((this.tokens != null) ? this.tokens : target().resolveSibling(TOKENS));
+	}
+
+	/** Without keeping any that are not kept. */
+	private TokenStore kept(Corpus text, Tokenizer tokens) {
+		return cache().find(text, tokens).orElseGet(() -> TokenStore.of(text, tokens));
+	}
+
+	private void progress(long bytes, long ofBytes, long tokens) {
+		this.listeners.forEach((listener) -> listener.onTokens(bytes, ofBytes, tokens));
 	}
 
 	private static void refuseExisting(Path target) {
@@ -368,8 +397,8 @@ public final class CalmTraining {
 		Trained trained = trained();
 		Path work = Checkpoint.workOf(target);
 		Tokenizer tokens = openTokenizer();
-		try (TokenStore data = TokenStore.of(text, tokens);
-				TokenStore held = (this.unseen != null) ? TokenStore.of(this.unseen, tokens) : null) {
+		try (TokenStore data = cache().get(text, tokens, this::progress);
+				TokenStore held = (this.unseen != null) ? cache().get(this.unseen, tokens, this::progress) : null) {
 			trained.train().run(tokens, data, held, work, target);
 			delete(work);
 			return target;
