@@ -11,6 +11,7 @@ import io.calm.graph.ProgramOptions;
 import io.calm.model.BackboneConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.Corpus;
+import io.calm.text.TokenCache;
 import io.calm.text.Tokenizer;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
@@ -43,6 +44,8 @@ public final class CalmTraining {
 
 	@Nullable Path output;
 
+	@Nullable Path tokens;
+
 	@Nullable Path base;
 
 	@Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
@@ -68,8 +71,8 @@ public final class CalmTraining {
 
 	/**
 	 * Trains on the text of these files.
-	 * @param paths files ({@code .txt}, {@code .jsonl}, {@code .gz} of both) or
-	 * directories of them
+	 * @param paths files ({@code .txt}, {@code .jsonl}, both also compressed,
+	 * {@code .parquet}) or directories of them
 	 * @return this
 	 */
 	public CalmTraining corpus(Path... paths) {
@@ -240,6 +243,17 @@ public final class CalmTraining {
 	 */
 	public CalmTraining output(Path output) {
 		this.output = output;
+		return this;
+	}
+
+	/**
+	 * Keeps the tokens of corpus and evaluation text in a directory, so that each text is
+	 * tokenized once: see {@link TokenCache}.
+	 * @param directory made if need be; {@code tokens} beside the output by default
+	 * @return this
+	 */
+	public CalmTraining tokens(Path directory) {
+		this.tokens = directory;
 		return this;
 	}
 

@@ -15,6 +15,7 @@ import io.calm.checkpoint.OutputLock;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
 import io.calm.text.Corpus;
+import io.calm.text.TokenCache;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.Checkpoint;
@@ -30,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * makes the model directory of what was trained.
  */
 final class TrainingRun {
+
+	private static final String TOKENS = "tokens";
 
 	private final CalmTraining settings;
 
@@ -62,7 +65,7 @@ final class TrainingRun {
 
 	private static Path train(CalmTraining settings, Path work, Path target) {
 		try {
-			return with(settings, (run) -> {
+			return with(settings, TrainingRun::tokenized, (run) -> {
 				TrainingListener.follow(settings.listeners, run.plan.phases(), () -> run.makeModel(work, target));
 				delete(work);
 				return target;
@@ -81,17 +84,18 @@ final class TrainingRun {
 
 	static TrainingTrial tryOut(CalmTraining settings) {
 		refuseExisting(target(settings));
-		return with(settings, TrainingRun::tryParts);
+		return with(settings, TrainingRun::kept, TrainingRun::tryParts);
 	}
 
-	private static <T> T with(CalmTraining settings, Function<TrainingRun, T> action) {
+	private static <T> T with(CalmTraining settings, TokensOfText tokensOf, Function<TrainingRun, T> action) {
 		Function<Tokenizer, TrainingPlan> planned = TrainingPlan.of(settings);
 		Tokenizer tokens = openTokenizer(settings);
 		try {
 			TrainingPlan plan = planned.apply(tokens);
 			Corpus text = given("corpus", "name the text to train on", settings.corpus);
-			try (TokenStore data = TokenStore.of(text, tokens);
-					TokenStore unseen = (settings.unseen != null) ? TokenStore.of(settings.unseen, tokens) : null) {
+			try (TokenStore data = tokensOf.store(settings, text, tokens);
+					TokenStore unseen = (settings.unseen != null) ? tokensOf.store(settings, settings.unseen, tokens)
+							: null) {
 				return action.apply(new TrainingRun(settings, plan, tokens, data, unseen));
 			}
 		}
@@ -100,6 +104,27 @@ final class TrainingRun {
 				tokens.close();
 			}
 		}
+	}
+
+	/** Where the tokens of a text come from. */
+	private interface TokensOfText {
+
+		TokenStore store(CalmTraining settings, Corpus text, Tokenizer tokens);
+
+	}
+
+	private static TokenStore tokenized(CalmTraining settings, Corpus text, Tokenizer tokens) {
+		return cache(settings).get(text, tokens, (bytes, ofBytes, made) -> settings.listeners
+			.forEach((listener) -> listener.onTokens(bytes, ofBytes, made)));
+	}
+
+	/** Without keeping any that are not kept. */
+	private static TokenStore kept(CalmTraining settings, Corpus text, Tokenizer tokens) {
+		return cache(settings).find(text, tokens).orElseGet(() -> TokenStore.of(text, tokens));
+	}
+
+	private static TokenCache cache(CalmTraining settings) {
+		return TokenCache.in((settings.tokens != null) ? settings.tokens : target(settings).resolveSibling(TOKENS));
 	}
 
 	private static Path target(CalmTraining settings) {

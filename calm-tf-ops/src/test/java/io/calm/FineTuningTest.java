@@ -131,6 +131,27 @@ class FineTuningTest {
 	}
 
 	@Test
+	void textsAreTokenizedOnce() {
+		List<Long> told = new ArrayList<>();
+		Consumer<CalmTraining> options = (training) -> training.languageModel(length(1))
+			.evaluation(Corpus.of(unseen))
+			.listener(new TrainingListener() {
+
+				@Override
+				public void onTokens(long bytes, long ofBytes, long tokens) {
+					told.add(tokens);
+				}
+
+			});
+		tune(options);
+		List<Long> first = List.copyOf(told);
+		assertThat(first).isNotEmpty();
+		this.output = this.output.resolveSibling("other");
+		tune(options);
+		assertThat(told).isEqualTo(first);
+	}
+
+	@Test
 	void trainsTheAutoencoderOnWhenAsked() throws IOException {
 		tune((training) -> training.autoencoder(length(1)).languageModel(length(1)));
 		assertThat(Files.mismatch(this.output.resolve("autoencoder").resolve(WEIGHTS),
@@ -260,7 +281,7 @@ class FineTuningTest {
 		}
 		tune((training) -> training.languageModel(length(1)));
 		try (var left = Files.list(this.output.resolveSibling(""))) {
-			assertThat(left).containsExactly(this.output);
+			assertThat(left).containsExactlyInAnyOrder(this.output, this.output.resolveSibling("tokens"));
 		}
 	}
 

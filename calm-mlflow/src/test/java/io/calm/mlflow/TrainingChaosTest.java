@@ -355,7 +355,8 @@ class TrainingChaosTest {
 			}
 			try (Stream<Path> files = Files.list(this.directory)) {
 				List<String> left = files.map((file) -> file.getFileName().toString())
-					.filter((file) -> !List.of("model", "corpus.txt", "mlflow-spool", ".model.lock").contains(file))
+					.filter((file) -> !List.of("model", "corpus.txt", "mlflow-spool", "tokens", ".model.lock")
+						.contains(file))
 					.toList();
 				// of one that was killed after its model was there, nobody goes on
 				if (!left.isEmpty() && child().trained) {

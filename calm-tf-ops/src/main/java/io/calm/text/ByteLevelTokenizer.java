@@ -2,6 +2,7 @@ package io.calm.text;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.calm.input.InvalidInputException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,6 +23,8 @@ final class ByteLevelTokenizer {
 
 	static final int FIRST_MERGED = FIRST_BYTE + 256;
 
+	private static final int MOST_IDS = 1_000_000;
+
 	private static final List<String> SPECIAL = List.of("<|pad|>", "<|bos|>", "<|eos|>");
 
 	/**
@@ -31,6 +34,20 @@ final class ByteLevelTokenizer {
 	}
 
 	private ByteLevelTokenizer() {
+	}
+
+	/** How many merges a vocabulary has at most. */
+	static int merges(int vocabularySize) {
+		if (vocabularySize < FIRST_MERGED || vocabularySize > MOST_IDS) {
+			throw new InvalidInputException("tokenizer, vocabulary size", "is " + vocabularySize,
+					"choose from " + FIRST_MERGED + ", the bytes alone, to " + MOST_IDS);
+		}
+		return vocabularySize - FIRST_MERGED;
+	}
+
+	/** The tokenizer of words with these merges. */
+	static Tokenizer of(List<Merge> merges) {
+		return HuggingFaceTokenizer.of(files(merges, true));
 	}
 
 	/**

@@ -3,9 +3,13 @@ package io.calm.text;
 import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -22,10 +26,17 @@ import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Documents in {@code .txt}, {@code .jsonl}, {@code .txt.gz} and {@code .jsonl.gz} files
- * of UTF-8, streamed: no file is ever held as a whole. A {@code .txt} file is a document,
- * or several where {@link Builder#documentStart} says so; its text is kept as it is, line
- * ends included. Empty documents are left out.
+ * Documents in {@code .txt}, {@code .jsonl} and {@code .parquet} files of UTF-8, the
+ * first two also compressed ({@code .gz}, {@code .zst}), streamed: no file is ever held
+ * as a whole. A {@code .txt} file is a document, or several where
+ * {@link Builder#documentStart} says so; its text is kept as it is, line ends included,
+ * without a byte order mark. Empty documents are left out.
+ * <p>
+ * A row of a {@code .parquet} file is a document: its string in the column {@code text},
+ * unless {@link Builder#parquetColumn} names another. Rows without one (null) are left
+ * out, and logged with their number. A file without rows has no documents. A nested
+ * column, and one of anything but strings, is refused. Dictionaries and plain pages are
+ * read, of both versions, and Snappy, Zstandard and gzip.
  * <p>
  * A line of a {@code .jsonl} file is a JSON object in one of three forms. Only what is
  * not given counts in the loss of a training:
@@ -41,7 +52,10 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Corpus {
 
-	private static final List<String> SUFFIXES = List.of(".txt", ".jsonl", ".txt.gz", ".jsonl.gz");
+	private static final String PARQUET = ".parquet";
+
+	private static final List<String> SUFFIXES = List.of(".txt", ".jsonl", PARQUET, ".txt.gz", ".jsonl.gz", ".txt.zst",
+			".jsonl.zst");
 
 	private static final int PIECE = 1 << 16;
 
@@ -51,11 +65,14 @@ public final class Corpus {
 
 	private final String jsonField;
 
+	private final String parquetColumn;
+
 	private final @Nullable Pattern documentStart;
 
 	private Corpus(Builder builder) {
 		this.files = builder.paths.stream().flatMap((path) -> files(path).stream()).toList();
 		this.jsonField = builder.jsonField;
+		this.parquetColumn = builder.parquetColumn;
 		this.documentStart = builder.documentStart;
 		if (this.files.isEmpty()) {
 			throw new InvalidInputException("corpus", "no path is given", "name a file or a directory of text");
@@ -65,7 +82,8 @@ public final class Corpus {
 	/**
 	 * A corpus of files, and of directories of them, with the default options.
 	 * @param paths files, or directories: their files in all depths, sorted by name,
-	 * those with another suffix ignored
+	 * hidden ones (of a name that begins with a dot, or below such a directory) and those
+	 * with another suffix ignored
 	 * @return the corpus
 	 * @throws InvalidInputException if a path is missing, a file has another suffix, or a
 	 * directory has no file of text
@@ -102,15 +120,83 @@ public final class Corpus {
 	 * closes the file that is open:
 	 * {@code try (Stream<TextPiece> pieces = corpus.pieces())}. Consuming it throws
 	 * {@link InvalidInputException}, with the file and line, for text that is not UTF-8,
-	 * a broken gzip file, a broken JSON line or one of more than 64 MiB, a missing field
-	 * or one of another type, and for a corpus without any text.
+	 * a broken compressed or Parquet file, a broken JSON line or one of more than 64 MiB,
+	 * a missing field or one of another type, and for a corpus without any text.
 	 * @return the pieces, those of one document in a row
 	 */
 	public Stream<TextPiece> pieces() {
-		Reading reading = new Reading();
+		Reading reading = read();
 		int traits = Spliterator.ORDERED | Spliterator.NONNULL | Spliterator.IMMUTABLE;
 		return StreamSupport.stream(Spliterators.spliteratorUnknownSize(reading, traits), false)
-			.onClose(reading::closeFile);
+			.onClose(reading::close);
+	}
+
+	/** One pass over the files, to be closed. */
+	Reading read() {
+		return read(CorpusObserver.STRICT);
+	}
+
+	/** The same, told to an observer. */
+	Reading read(CorpusObserver observer) {
+		return new Reading(observer);
+	}
+
+	/**
+	 * The size of all its files.
+	 * @return their bytes, as they are stored
+	 * @throws InvalidInputException if a file is missing meanwhile
+	 */
+	public long bytes() {
+		long bytes = 0;
+		for (Path file : this.files) {
+			try {
+				bytes += Files.size(file);
+			}
+			catch (IOException ex) {
+				throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
+						"check the file and its permissions", ex);
+			}
+		}
+		return bytes;
+	}
+
+	/** The files, in the order in which they are read. */
+	List<Path> files() {
+		return this.files;
+	}
+
+	/**
+	 * Names the text and how it is read: the same for files of the same content and
+	 * suffix in the same order, wherever they lie.
+	 * @return a digest
+	 * @throws InvalidInputException if a file cannot be read
+	 */
+	byte[] digest() {
+		MessageDigest digest = ContentDigest.sha256();
+		update(digest, this.jsonField);
+		update(digest, this.parquetColumn);
+		update(digest, (this.documentStart != null) ? this.documentStart.pattern() : "");
+		for (Path file : this.files) {
+			update(digest, suffix(file));
+			try (FileChannel channel = FileChannel.open(file)) {
+				digest.update(ContentDigest.of(new byte[0], channel, 0));
+			}
+			catch (IOException ex) {
+				throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
+						"check the file and its permissions", ex);
+			}
+		}
+		return digest.digest();
+	}
+
+	private static void update(MessageDigest digest, String text) {
+		byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+		digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
+		digest.update(bytes);
+	}
+
+	private static String suffix(Path file) {
+		return SUFFIXES.stream().filter(file.toString()::endsWith).findFirst().orElseThrow();
 	}
 
 	private static List<Path> files(Path path) {
@@ -126,7 +212,10 @@ public final class Corpus {
 					"give it one of the suffixes " + String.join(", ", SUFFIXES));
 		}
 		try (Stream<Path> walk = Files.walk(path, FileVisitOption.FOLLOW_LINKS)) {
-			List<Path> files = walk.filter((file) -> isText(file) && Files.isRegularFile(file)).sorted().toList();
+			List<Path> files = walk
+				.filter((file) -> isText(file) && !isHidden(path.relativize(file)) && Files.isRegularFile(file))
+				.sorted()
+				.toList();
 			if (files.isEmpty()) {
 				throw new InvalidInputException(path.toString(), "has no file of text in it",
 						"give a directory with files ending with one of " + String.join(", ", SUFFIXES));
@@ -139,6 +228,16 @@ public final class Corpus {
 		}
 	}
 
+	/** As editors and archives leave them, such as {@code .ipynb_checkpoints}. */
+	private static boolean isHidden(Path below) {
+		for (Path name : below) {
+			if (name.toString().startsWith(".")) {
+				return true;
+			}
+		}
+		return false;
+	}
+
 	private static boolean isText(Path file) {
 		return SUFFIXES.stream().anyMatch(file.toString()::endsWith);
 	}
@@ -149,6 +248,8 @@ public final class Corpus {
 		private final List<Path> paths = new ArrayList<>();
 
 		private String jsonField = "text";
+
+		private String parquetColumn = "text";
 
 		private @Nullable Pattern documentStart;
 
@@ -185,6 +286,16 @@ public final class Corpus {
 		}
 
 		/**
+		 * The column of a Parquet file that holds the text. Default: {@code text}.
+		 * @param parquetColumn its name
+		 * @return this
+		 */
+		public Builder parquetColumn(String parquetColumn) {
+			this.parquetColumn = parquetColumn;
+			return this;
+		}
+
+		/**
 		 * Divides {@code .txt} files into documents: a line that matches as a whole,
 		 * without its line end, is the first of a document. Default: every file is one
 		 * document.
@@ -207,7 +318,9 @@ public final class Corpus {
 	}
 
 	/** One pass over the files. */
-	private final class Reading implements Iterator<TextPiece> {
+	final class Reading implements Iterator<TextPiece>, AutoCloseable {
+
+		private final CorpusObserver observer;
 
 		private final Iterator<Path> rest = Corpus.this.files.iterator();
 
@@ -216,25 +329,40 @@ public final class Corpus {
 		/** What has been read of the current document and not been put out. */
 		private final StringBuilder pending = new StringBuilder();
 
+		/** The open file, if it is one of lines. */
 		private @Nullable Lines lines;
+
+		/** The open file, if it is not. */
+		private @Nullable ParquetColumn column;
 
 		private boolean json;
 
 		private boolean anyText;
 
+		private long bytesBefore;
+
+		private Reading(CorpusObserver observer) {
+			this.observer = observer;
+		}
+
 		@Override
 		public boolean hasNext() {
 			while (this.ready.isEmpty()) {
-				if (this.lines == null && !this.rest.hasNext()) {
+				if (this.lines == null && this.column == null && !this.rest.hasNext()) {
 					if (!this.anyText) {
-						throw new InvalidInputException(Corpus.this.files.get(0).toString(),
+						this.observer.onFault(new InvalidInputException(Corpus.this.files.get(0).toString(),
 								"there is no text in it, nor in any other file of the corpus",
-								"give a corpus with text");
+								"give a corpus with text"));
 					}
 					return false;
 				}
 				try {
 					readOn();
+				}
+				catch (InvalidInputException ex) {
+					putOut(true);
+					closeFile();
+					this.observer.onFault(ex);
 				}
 				catch (RuntimeException ex) {
 					closeFile();
@@ -253,13 +381,39 @@ public final class Corpus {
 		}
 
 		private void readOn() {
-			if (this.lines == null) {
-				Path file = this.rest.next();
-				this.json = file.toString().matches("(?s).*\\.jsonl(\\.gz)?");
-				this.lines = new Lines(file, this.json ? MAX_JSON_LINE : PIECE);
+			if (this.lines == null && this.column == null) {
+				open(this.rest.next());
 			}
-			boolean startsLine = !this.lines.midLine();
-			String line = this.lines.next();
+			if (this.lines != null) {
+				readLine(this.lines);
+			}
+			else if (this.column != null) {
+				readRow(this.column);
+			}
+		}
+
+		private void open(Path file) {
+			if (file.toString().endsWith(PARQUET)) {
+				this.column = new ParquetColumn(file, Corpus.this.parquetColumn);
+			}
+			else {
+				this.json = file.toString().matches("(?s).*\\.jsonl(\\.gz|\\.zst)?");
+				this.lines = new Lines(file, this.json ? MAX_JSON_LINE : PIECE, this.observer);
+			}
+		}
+
+		private void readRow(ParquetColumn column) {
+			String text = column.next();
+			if (text != null) {
+				addDocument(text);
+				return;
+			}
+			closeFile();
+		}
+
+		private void readLine(Lines lines) {
+			boolean startsLine = !lines.midLine();
+			String line = lines.next();
 			if (line == null) {
 				putOut(true);
 				closeFile();
@@ -267,12 +421,22 @@ public final class Corpus {
 			else if (!this.json) {
 				addLine(line, startsLine);
 			}
-			else if (this.lines.midLine()) {
-				throw this.lines.invalid("is longer than " + (MAX_JSON_LINE >> 20) + " MiB",
+			else if (lines.midLine()) {
+				throw lines.invalid("is longer than " + (MAX_JSON_LINE >> 20) + " MiB",
 						"divide the document into several lines", null);
 			}
 			else if (!line.isBlank()) {
-				JsonLine.documents(line, Corpus.this.jsonField, this.lines).forEach(this::addDocument);
+				documents(line, lines).forEach(this::addDocument);
+			}
+		}
+
+		private List<TextPiece> documents(String line, Lines lines) {
+			try {
+				return JsonLine.documents(line, Corpus.this.jsonField, lines);
+			}
+			catch (InvalidInputException ex) {
+				this.observer.onFault(ex);
+				return List.of();
 			}
 		}
 
@@ -321,10 +485,32 @@ public final class Corpus {
 			}
 		}
 
+		/** How much has been read of the files, which may be compressed. */
+		long bytes() {
+			return this.bytesBefore + openBytes();
+		}
+
+		private long openBytes() {
+			if (this.lines != null) {
+				return this.lines.bytes();
+			}
+			return (this.column != null) ? this.column.bytes() : 0;
+		}
+
+		@Override
+		public void close() {
+			closeFile();
+		}
+
 		private void closeFile() {
+			this.bytesBefore += openBytes();
 			if (this.lines != null) {
 				this.lines.close();
 				this.lines = null;
+			}
+			if (this.column != null) {
+				this.column.close();
+				this.column = null;
 			}
 		}
 

@@ -110,6 +110,29 @@ public final class TokenBlocks {
 	}
 
 	/**
+	 * The share of PAD among the tokens of a training, on average over epochs: before and
+	 * behind each document, where patches begin and end. What fills up blocks behind
+	 * prompts with answers comes on top.
+	 * @param store the documents
+	 * @param patchSize tokens of a patch, K
+	 * @return from 0 to 1
+	 */
+	public static double padShare(TokenStore store, int patchSize) {
+		long pads = 0;
+		for (int document = 0; document < store.documents(); document++) {
+			if (store.given(document) > 0) {
+				int before = Math.floorMod(-store.given(document), patchSize);
+				pads += before + Math.floorMod(-(before + store.length(document)), (long) patchSize);
+			}
+			else {
+				// 0 to K-1 before it, each as often, and what is missing behind it
+				pads += patchSize - 1;
+			}
+		}
+		return (double) pads / (pads + store.tokens());
+	}
+
+	/**
 	 * The number of blocks of an epoch.
 	 * @return their number, at least one
 	 */

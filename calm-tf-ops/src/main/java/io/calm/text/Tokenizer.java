@@ -36,12 +36,7 @@ public interface Tokenizer extends AutoCloseable {
 	 * corpus cannot be read
 	 */
 	static Tokenizer train(Corpus corpus, int vocabularySize) {
-		int merges = vocabularySize - ByteLevelTokenizer.FIRST_MERGED;
-		if (merges < 0 || vocabularySize > 1_000_000) {
-			throw new InvalidInputException("tokenizer, vocabulary size", "is " + vocabularySize,
-					"choose from " + ByteLevelTokenizer.FIRST_MERGED + ", the bytes alone, to 1000000");
-		}
-		return HuggingFaceTokenizer.of(ByteLevelTokenizer.files(BytePairTraining.merges(corpus, merges), true));
+		return ByteLevelTokenizer.of(BytePairTraining.merges(corpus, ByteLevelTokenizer.merges(vocabularySize)));
 	}
 
 	/**

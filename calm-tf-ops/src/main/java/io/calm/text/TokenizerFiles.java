@@ -4,6 +4,8 @@ import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.List;
 
 /**
  * The two files a tokenizer is stored in, kept as the bytes they were read from: what is
@@ -27,6 +29,32 @@ record TokenizerFiles(byte[] tokenizer, byte[] config) {
 		catch (IOException ex) {
 			throw new InvalidInputException(directory.toString(), "the tokenizer cannot be written to it (" + ex + ")",
 					"name a directory that can be written", ex);
+		}
+	}
+
+	/** Names a tokenizer, by the files that it saves. */
+	static byte[] digest(Tokenizer tokenizer) {
+		try {
+			Path directory = Files.createTempDirectory("calm-tokenizer");
+			MessageDigest digest = ContentDigest.sha256();
+			try {
+				tokenizer.save(directory);
+				for (String name : List.of(TOKENIZER, CONFIG)) {
+					digest.update(ContentDigest.sha256().digest(Files.readAllBytes(directory.resolve(name))));
+				}
+			}
+			finally {
+				for (String name : List.of(TOKENIZER, CONFIG)) {
+					Files.deleteIfExists(directory.resolve(name));
+				}
+				Files.delete(directory);
+			}
+			return digest.digest();
+		}
+		catch (IOException ex) {
+			throw new InvalidInputException(System.getProperty("java.io.tmpdir"),
+					"the tokenizer cannot be written there (" + ex + ")",
+					"free space there, or name another directory with -Djava.io.tmpdir=DIR", ex);
 		}
 	}
 

@@ -12,6 +12,16 @@ import java.util.function.Supplier;
 public interface TrainingListener {
 
 	/**
+	 * Called every few megabytes while a text is made into tokens, before the start. Not
+	 * called for a text whose tokens are kept from an earlier training.
+	 * @param bytes of the text's files that have been read
+	 * @param ofBytes how many there are
+	 * @param tokens made so far
+	 */
+	default void onTokens(long bytes, long ofBytes, long tokens) {
+	}
+
+	/**
 	 * Before the first phase of a training. A {@link Trainer} that is used alone does not
 	 * tell it: its phase is all there is.
 	 * @param phases what is trained, in this order

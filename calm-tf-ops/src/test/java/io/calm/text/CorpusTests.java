@@ -70,6 +70,35 @@ class CorpusTests {
 	}
 
 	@Test
+	void hiddenFilesAreLeftOutUnlessTheyAreNamed() throws IOException {
+		Path checkpoints = Files.createDirectories(this.directory.resolve(".d/c/.ipynb_checkpoints"));
+		write(".d/a.txt", "1");
+		write(".d/._a.txt", "2");
+		Path named = write(".d/c/.ipynb_checkpoints/a-checkpoint.txt", "3");
+		assertThat(documents(Corpus.of(this.directory.resolve(".d")))).containsExactly("1");
+		assertThat(documents(Corpus.of(named, checkpoints))).containsExactly("3", "3");
+		Files.createDirectories(this.directory.resolve("e/.f"));
+		write("e/.f/a.txt", "4");
+		assertInvalid(() -> Corpus.of(this.directory.resolve("e"))).contains("no file of text");
+	}
+
+	@Test
+	void aByteOrderMarkIsNoText() throws IOException {
+		assertThat(documents(Corpus.of(write("a.txt", "\uFEFFone\uFEFF\n\uFEFF"))))
+			.containsExactly("one\uFEFF\n\uFEFF");
+		assertThat(documents(Corpus.of(gzip("a.txt.gz", "\uFEFFone")))).containsExactly("one");
+		assertThat(documents(Corpus.of(write("a.txt", "\uFEFF"), write("b.txt", "1")))).containsExactly("1");
+		Path file = write("c.txt", "\uFEFF# one\n# two");
+		assertThat(documents(Corpus.of((corpus) -> corpus.paths(file).documentStart("# .*"))))
+			.containsExactly("# one\n", "# two");
+		byte[] line = "\uFEFFone\n\u00E9".getBytes(StandardCharsets.UTF_8);
+		Files.write(file, Arrays.copyOf(line, line.length - 1));
+		assertInvalid(() -> pieces(Corpus.of(file))).contains("c.txt, line 2", "UTF-8");
+		Files.write(file, Arrays.copyOf(line, 2));
+		assertInvalid(() -> pieces(Corpus.of(file))).contains("c.txt, line 1", "UTF-8");
+	}
+
+	@Test
 	void aPatternDividesTextIntoDocuments() throws IOException {
 		String text = "before\n = A = \r\n = = B = = \n = C = \n = D = ";
 		Path file = write("a.txt", text);

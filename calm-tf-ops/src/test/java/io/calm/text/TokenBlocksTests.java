@@ -337,4 +337,36 @@ class TokenBlocksTests {
 		}
 	}
 
+	/** On average over epochs, whose left pads differ. */
+	@Test
+	void theShareOfPadIsThatOfManyEpochs() {
+		int[][] documents = IntStream.range(1, 400)
+			.mapToObj((length) -> IntStream.range(0, 1 + (length * 7) % 13).map((id) -> 5).toArray())
+			.toArray(int[][]::new);
+		try (TokenStore store = TokenStore.of(documents)) {
+			for (int patchSize : new int[] { 1, 2, 4, 5 }) {
+				TokenBlocks blocks = TokenBlocks.shuffled(store, patchSize, 8, 0, 3);
+				long pads = 0;
+				long all = 0;
+				for (int batch = 0; batch < 1_000; batch++) {
+					int[] tokens = blocks.batch(8, batch).tokens();
+					pads += IntStream.of(tokens).filter((id) -> id == 0).count();
+					all += tokens.length;
+				}
+				assertThat(TokenBlocks.padShare(store, patchSize)).isCloseTo((double) pads / all, within(0.005));
+			}
+		}
+	}
+
+	@Test
+	void theShareOfPadOfPromptsIsExact(@TempDir Path directory) throws IOException {
+		Path file = Files.writeString(directory.resolve("a.jsonl"),
+				"{\"prompt\":\"abcd\",\"completion\":\"ef\"}\n{\"prompt\":\"abc\",\"completion\":\"def\"}\n");
+		try (TokenStore store = TokenStore.of(Corpus.of(file), new ByteTokenizer())) {
+			// of 8 tokens each; the first has 3 PADs before BOS and 1 behind EOS, the
+			// second none
+			assertThat(TokenBlocks.padShare(store, 4)).isEqualTo(4.0 / 20);
+		}
+	}
+
 }

@@ -61,7 +61,7 @@ final class AblateCommand extends Subcommand {
 	private int successors;
 
 	@Option(names = "--corpus", arity = "1..*", paramLabel = "PATH",
-			description = "Training text: .txt, .jsonl, .gz of both, or directories of them.")
+			description = "Training text: .txt, .jsonl, both also as .gz or .zst, .parquet, or directories of them.")
 	private List<Path> corpus = List.of();
 
 	@Option(names = "--evaluation-corpus", arity = "1..*", paramLabel = "PATH",
@@ -71,6 +71,10 @@ final class AblateCommand extends Subcommand {
 	@Option(names = "--json-field", defaultValue = "text",
 			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
+
+	@Option(names = "--parquet-column", defaultValue = "text",
+			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
+	private String parquetColumn = "text";
 
 	@Option(names = "--minutes", defaultValue = "5",
 			description = "Time for the whole study. Some steps of every model tell how many fit (default: "
@@ -165,11 +169,13 @@ final class AblateCommand extends Subcommand {
 		}
 		Corpus text = text(this.corpus);
 		return Material.ofText(text, text(this.evaluationCorpus),
-				this.tokenizer.tokenizer(text, "leave --corpus out to train on a known source"));
+				this.tokenizer.tokenizer(text, "leave --corpus out to train on a known source", null));
 	}
 
 	private Corpus text(List<Path> paths) {
-		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField));
+		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new))
+			.jsonField(this.jsonField)
+			.parquetColumn(this.parquetColumn));
 	}
 
 	private Optional<MlflowListener> tracking(String arm) {

@@ -25,10 +25,10 @@ import picocli.CommandLine.ScopeType;
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
-		subcommands = { PullCommand.class, TrainCommand.class, EvaluateCommand.class, CompareCommand.class,
-				GenerateCommand.class, ServeCommand.class, InspectCommand.class, EncodeCommand.class,
-				ExportCommand.class, FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class,
-				BenchmarkCommand.class, MlflowReplayCommand.class })
+		subcommands = { PullCommand.class, CorpusCommand.class, TokenizeCommand.class, TrainCommand.class,
+				EvaluateCommand.class, CompareCommand.class, GenerateCommand.class, ServeCommand.class,
+				InspectCommand.class, EncodeCommand.class, ExportCommand.class, FlopsCommand.class, AblateCommand.class,
+				KnownSourceCommand.class, BenchmarkCommand.class, MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";

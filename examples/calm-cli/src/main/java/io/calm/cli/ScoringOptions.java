@@ -10,12 +10,16 @@ import picocli.CommandLine.Option;
 final class ScoringOptions {
 
 	@Option(names = "--corpus", required = true, arity = "1..*", paramLabel = "PATH",
-			description = "Text: .txt, .jsonl, .gz of both, or directories of them.")
+			description = "Text: .txt, .jsonl, both also as .gz or .zst, .parquet, or directories of them.")
 	private List<Path> corpus = List.of();
 
 	@Option(names = "--json-field", defaultValue = "text",
 			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
+
+	@Option(names = "--parquet-column", defaultValue = "text",
+			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
+	private String parquetColumn = "text";
 
 	@Option(names = "--block", defaultValue = "512",
 			description = "Tokens per block. The score depends on it (default: ${DEFAULT-VALUE}).")
@@ -32,7 +36,9 @@ final class ScoringOptions {
 	}
 
 	Corpus text(List<Path> paths) {
-		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField));
+		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new))
+			.jsonField(this.jsonField)
+			.parquetColumn(this.parquetColumn));
 	}
 
 	/** Tokens of a block. */

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import io.calm.input.InvalidInputException;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.Corpus;
+import io.calm.text.TokenCache;
 import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -19,14 +20,19 @@ final class TokenizerOption {
 					+ "per byte.")
 	private @Nullable String named;
 
+	boolean isNamed() {
+		return this.named != null;
+	}
+
 	/**
 	 * The tokenizer that was named.
 	 * @param text a tokenizer is learned from
 	 * @param otherwise what one can do in place of naming a tokenizer
+	 * @param kept where one is kept that is learned; null for nowhere
 	 * @return the tokenizer, to be closed
 	 * @throws InvalidInputException if none is named, or there is none of that name
 	 */
-	Tokenizer tokenizer(Corpus text, String otherwise) {
+	Tokenizer tokenizer(Corpus text, String otherwise, @Nullable TokenCache kept) {
 		String named = this.named;
 		if (named == null) {
 			throw new InvalidInputException("--tokenizer", "is missing",
@@ -39,7 +45,8 @@ final class TokenizerOption {
 			return Tokenizer.load(Path.of(named));
 		}
 		try {
-			return Tokenizer.train(text, Integer.parseInt(named.substring(LEARNED.length())));
+			int size = Integer.parseInt(named.substring(LEARNED.length()));
+			return (kept != null) ? kept.tokenizer(text, size) : Tokenizer.train(text, size);
 		}
 		catch (NumberFormatException ex) {
 			throw new InvalidInputException("--tokenizer " + named, "names no number of tokens",

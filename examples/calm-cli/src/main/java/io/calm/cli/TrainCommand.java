@@ -24,6 +24,7 @@ import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
+import io.calm.text.TokenCache;
 import io.calm.text.Tokenizer;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
@@ -56,13 +57,18 @@ final class TrainCommand extends Subcommand {
 	private boolean dryRun;
 
 	@Option(names = "--corpus", arity = "1..*", paramLabel = "PATH",
-			description = "Training text: .txt, .jsonl, .gz of both, or directories of them. Required. A .jsonl line may "
-					+ "be a prompt with its completion, or messages: then only the answers are learned.")
+			description = "Training text: .txt, .jsonl, both also as .gz or .zst, .parquet, or directories of them. "
+					+ "Required. A .jsonl line may be a prompt with its completion, or messages: then only the answers "
+					+ "are learned.")
 	private List<Path> corpus = List.of();
 
 	@Option(names = "--json-field", defaultValue = "text",
 			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
 	private String jsonField = "text";
+
+	@Option(names = "--parquet-column", defaultValue = "text",
+			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
+	private String parquetColumn = "text";
 
 	@Option(names = "--document-start", paramLabel = "REGEX",
 			description = "Regular expression for the first line of each document in .txt (default: a file is one "
@@ -75,6 +81,11 @@ final class TrainCommand extends Subcommand {
 
 	@Option(names = "--output", paramLabel = "DIR", description = "The model directory to write. Required.")
 	private @Nullable Path output;
+
+	@Option(names = "--tokens", paramLabel = "DIR",
+			description = "Where the tokens of the texts are kept, so that each text is tokenized once (default: the "
+					+ "directory tokens beside the output).")
+	private @Nullable Path tokens;
 
 	@Option(names = "--preset", defaultValue = "micro",
 			description = "Size: nano, micro, small, CALM-M, CALM-L or CALM-XL; Transformer-S, -M or -L for a baseline "
@@ -189,7 +200,8 @@ final class TrainCommand extends Subcommand {
 		if (from != null) {
 			return train(text, output, (training) -> trainedOn(training, from));
 		}
-		try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base")) {
+		try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base",
+				this.dryRun ? null : TokenCache.in(tokens(output)))) {
 			return train(text, output, (training) -> fromNoise(training.tokenizer(tokens)));
 		}
 	}
@@ -255,6 +267,7 @@ final class TrainCommand extends Subcommand {
 				.program(program)
 				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
 				.files((directory) -> write(directory.resolve(DESCRIPTION), description))
+				.tokens(tokens(output))
 				.output(output);
 			if (!this.evaluationCorpus.isEmpty()) {
 				training.evaluation(corpus(this.evaluationCorpus));
@@ -264,10 +277,10 @@ final class TrainCommand extends Subcommand {
 			return TrialReport.of(Calm.tryOut(options), output);
 		}
 		long start = System.nanoTime();
-		try (MlflowListener tracking = tracking(output)) {
+		try (MlflowListener tracking = tracking(output); TrainingProgress progress = new TrainingProgress(this)) {
 			Calm.train((training) -> {
 				options.accept(training);
-				training.listener(new TrainingProgress(this));
+				training.listener(progress);
 				if (tracking != null) {
 					training.listener(tracking);
 				}
@@ -354,9 +367,13 @@ final class TrainCommand extends Subcommand {
 			.seed(this.seed);
 	}
 
+	private Path tokens(Path output) {
+		return (this.tokens != null) ? this.tokens : output.resolveSibling("tokens");
+	}
+
 	private Corpus corpus(List<Path> paths) {
 		return Corpus.of((options) -> {
-			options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField);
+			options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField).parquetColumn(this.parquetColumn);
 			if (this.documentStart != null) {
 				options.documentStart(this.documentStart);
 			}

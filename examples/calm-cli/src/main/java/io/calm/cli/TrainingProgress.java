@@ -13,11 +13,15 @@ import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
 
 /** Shows a training as a progress bar for each of its phases. */
-final class TrainingProgress implements TrainingListener {
+final class TrainingProgress implements TrainingListener, AutoCloseable {
 
 	private final Subcommand command;
 
 	private final String label;
+
+	private @Nullable TokenizingProgress tokenizing;
+
+	private long tokenizedBytes;
 
 	private @Nullable ProgressBar bar;
 
@@ -32,7 +36,25 @@ final class TrainingProgress implements TrainingListener {
 	}
 
 	@Override
+	public void onTokens(long bytes, long ofBytes, long tokens) {
+		TokenizingProgress shown = this.tokenizing;
+		if (shown == null) {
+			shown = new TokenizingProgress(this.command);
+			this.tokenizing = shown;
+		}
+		if (bytes < this.tokenizedBytes) {
+			// another text
+			shown.close();
+			shown = new TokenizingProgress(this.command);
+			this.tokenizing = shown;
+		}
+		this.tokenizedBytes = bytes;
+		shown.onTokens(bytes, ofBytes, tokens);
+	}
+
+	@Override
 	public void onStart(TrainingStart start) {
+		close();
 		this.bar = null;
 	}
 
@@ -78,7 +100,12 @@ final class TrainingProgress implements TrainingListener {
 		close();
 	}
 
-	private void close() {
+	@Override
+	public void close() {
+		if (this.tokenizing != null) {
+			this.tokenizing.close();
+			this.tokenizing = null;
+		}
 		if (this.bar != null) {
 			this.bar.close();
 			this.bar = null;
