@@ -48,14 +48,19 @@ class MlflowTests {
 					"calm.mlflow.cache=" + directory.resolve("cache"));
 	}
 
-	@Test
-	void modelOfTheRegistryIsServedAndExchanged() {
+	/** The first one is the champion. */
+	private void registerTwoVersions() {
 		this.application.withPropertyValues("calm.model.enabled=false").run((context) -> {
 			MlflowRegistry registry = context.getBean(MlflowRegistry.class);
 			registry.register(this.name, TinyModel.directory(), (version) -> version.alias("champion"));
 			registry.register(this.name, TinyModel.directory(), (version) -> {
 			});
 		});
+	}
+
+	@Test
+	void modelOfTheRegistryIsServedAndExchanged() {
+		registerTwoVersions();
 		this.application.withPropertyValues("calm.model.location=models:/" + this.name + "@champion").run((context) -> {
 			assertThat(context.getBean(TextGenerator.class).generate("Two")).isNotEmpty();
 			ServedModel model = context.getBean(ServedModel.class);
@@ -69,12 +74,7 @@ class MlflowTests {
 
 	@Test
 	void aMovedAliasIsFollowed() {
-		this.application.withPropertyValues("calm.model.enabled=false").run((context) -> {
-			MlflowRegistry registry = context.getBean(MlflowRegistry.class);
-			registry.register(this.name, TinyModel.directory(), (version) -> version.alias("champion"));
-			registry.register(this.name, TinyModel.directory(), (version) -> {
-			});
-		});
+		registerTwoVersions();
 		this.application
 			.withPropertyValues("calm.model.location=models:/" + this.name + "@champion", "calm.model.watch=100ms")
 			.run((context) -> {

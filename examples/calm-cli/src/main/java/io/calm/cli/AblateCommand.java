@@ -68,13 +68,8 @@ final class AblateCommand extends Subcommand {
 			description = "Text to score the models on, not used for training.")
 	private List<Path> evaluationCorpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text",
-			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
-	private String jsonField = "text";
-
-	@Option(names = "--parquet-column", defaultValue = "text",
-			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
-	private String parquetColumn = "text";
+	@Mixin
+	private FieldOptions fields = new FieldOptions();
 
 	@Option(names = "--minutes", defaultValue = "5",
 			description = "Time for the whole study. Some steps of every model tell how many fit (default: "
@@ -173,9 +168,7 @@ final class AblateCommand extends Subcommand {
 	}
 
 	private Corpus text(List<Path> paths) {
-		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new))
-			.jsonField(this.jsonField)
-			.parquetColumn(this.parquetColumn));
+		return Corpus.of((options) -> this.fields.applyTo(options, paths));
 	}
 
 	private Optional<MlflowListener> tracking(String arm) {

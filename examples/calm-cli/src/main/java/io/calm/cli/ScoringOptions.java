@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 import io.calm.text.Corpus;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which text models are scored on, and how. */
@@ -13,13 +14,8 @@ final class ScoringOptions {
 			description = "Text: .txt, .jsonl, both also as .gz or .zst, .parquet, or directories of them.")
 	private List<Path> corpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text",
-			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
-	private String jsonField = "text";
-
-	@Option(names = "--parquet-column", defaultValue = "text",
-			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
-	private String parquetColumn = "text";
+	@Mixin
+	private FieldOptions fields = new FieldOptions();
 
 	@Option(names = "--block", defaultValue = "512",
 			description = "Tokens per block. The score depends on it (default: ${DEFAULT-VALUE}).")
@@ -36,9 +32,7 @@ final class ScoringOptions {
 	}
 
 	Corpus text(List<Path> paths) {
-		return Corpus.of((options) -> options.paths(paths.toArray(Path[]::new))
-			.jsonField(this.jsonField)
-			.parquetColumn(this.parquetColumn));
+		return Corpus.of((options) -> this.fields.applyTo(options, paths));
 	}
 
 	/** Tokens of a block. */

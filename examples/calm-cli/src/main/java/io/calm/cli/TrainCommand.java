@@ -62,13 +62,8 @@ final class TrainCommand extends Subcommand {
 					+ "are learned.")
 	private List<Path> corpus = List.of();
 
-	@Option(names = "--json-field", defaultValue = "text",
-			description = "Field of .jsonl that holds the text (default: ${DEFAULT-VALUE}).")
-	private String jsonField = "text";
-
-	@Option(names = "--parquet-column", defaultValue = "text",
-			description = "Column of .parquet that holds the text (default: ${DEFAULT-VALUE}).")
-	private String parquetColumn = "text";
+	@Mixin
+	private FieldOptions fields = new FieldOptions();
 
 	@Option(names = "--document-start", paramLabel = "REGEX",
 			description = "Regular expression for the first line of each document in .txt (default: a file is one "
@@ -373,7 +368,7 @@ final class TrainCommand extends Subcommand {
 
 	private Corpus corpus(List<Path> paths) {
 		return Corpus.of((options) -> {
-			options.paths(paths.toArray(Path[]::new)).jsonField(this.jsonField).parquetColumn(this.parquetColumn);
+			this.fields.applyTo(options, paths);
 			if (this.documentStart != null) {
 				options.documentStart(this.documentStart);
 			}
