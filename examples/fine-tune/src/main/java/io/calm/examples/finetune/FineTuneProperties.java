@@ -22,8 +22,9 @@ import org.springframework.validation.annotation.Validated;
  * The properties {@code finetune.*}.
  *
  * @param base directory of the model to begin with
- * @param corpus text to train on: {@code .txt}, {@code .jsonl}, {@code .gz} of both, or
- * directories of them; generated support tickets by default
+ * @param corpus text to train on: {@code .txt}, {@code .jsonl}, both also as {@code .gz}
+ * or {@code .zst}, {@code .parquet}, or directories of them; generated support tickets by
+ * default
  * @param categories whether the generated tickets are prompts whose answers are their
  * categories, instead of text
  * @param heldOut text of the same kind that is not trained on, to score the models on

@@ -34,7 +34,8 @@ public final class Quickstart implements Callable<Integer> {
 	private static final int UNSEEN_BYTES = 1 << 18;
 
 	@Option(names = "--corpus", paramLabel = "PATH",
-			description = "Your text: .txt, .jsonl, .gz of both, or a directory of them (default: generated stories).")
+			description = "Your text: .txt, .jsonl, both also as .gz or .zst, .parquet, or a directory of them (default: "
+					+ "generated stories).")
 	private @Nullable Path corpus;
 
 	@Option(names = "--unseen", paramLabel = "PATH",

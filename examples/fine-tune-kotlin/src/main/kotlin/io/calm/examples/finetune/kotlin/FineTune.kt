@@ -55,7 +55,7 @@ class FineTune : Callable<Int> {
     private var base = Path.of("quickstart-model")
 
     @Option(names = ["--corpus"], arity = "1..*", paramLabel = "PATH",
-        description = ["Text: .txt, .jsonl, .gz of both, or directories of them."])
+        description = ["Text: .txt, .jsonl, both also as .gz or .zst, .parquet, or directories of them."])
     private var corpus = listOf<Path>()
 
     @Option(names = ["--categories"],
