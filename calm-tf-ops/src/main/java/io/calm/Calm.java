@@ -37,7 +37,7 @@ public final class Calm {
 	public static GenerationEngine train(Consumer<CalmTraining> training) {
 		CalmTraining options = new CalmTraining();
 		training.accept(options);
-		return open(options.run());
+		return open(TrainingRun.train(options));
 	}
 
 	/**
@@ -50,7 +50,7 @@ public final class Calm {
 	public static TrainingTrial tryOut(Consumer<CalmTraining> training) {
 		CalmTraining options = new CalmTraining();
 		training.accept(options);
-		return options.tryOut();
+		return TrainingRun.tryOut(options);
 	}
 
 	/**

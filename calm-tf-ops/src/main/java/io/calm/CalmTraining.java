@@ -268,12 +268,4 @@ public final class CalmTraining {
 		return this;
 	}
 
-	Path run() {
-		return TrainingRun.train(this);
-	}
-
-	TrainingTrial tryOut() {
-		return TrainingRun.tryOut(this);
-	}
-
 }

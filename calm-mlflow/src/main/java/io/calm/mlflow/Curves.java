@@ -26,6 +26,9 @@ import io.calm.evaluation.BrierScore;
  */
 final class Curves {
 
+	/** What scores are called on the server begins with this. */
+	static final String EVALUATION = "evaluation/";
+
 	private static final int MOST_POINTS = 2000;
 
 	private static final int WIDTH = 900;
@@ -82,8 +85,8 @@ final class Curves {
 	}
 
 	private static boolean isShown(String name) {
-		return name.equals("loss") || name.equals(MlflowListener.EVALUATION + BrierScore.BRIER_LM)
-				|| name.equals(MlflowListener.EVALUATION + "accuracy");
+		return name.equals("loss") || name.equals(EVALUATION + BrierScore.BRIER_LM)
+				|| name.equals(EVALUATION + "accuracy");
 	}
 
 	int points() {

@@ -50,17 +50,6 @@ final class Delivery {
 	/** The tag by which the run of a phase is found again, below its parent. */
 	static final String PHASE_TAG = "calm.phase";
 
-	/** The server's limits. */
-	static final int MOST_METRICS = 1000;
-
-	static final int MOST_PAIRS = 100;
-
-	static final int LONGEST_PARAM = 6000;
-
-	static final int LONGEST_TAG = 8000;
-
-	static final int LONGEST_KEY = 250;
-
 	private static final int MOST_TWINS = 20;
 
 	/** A request has at most 1 MB; each of these may become three bytes. */
@@ -206,7 +195,7 @@ final class Delivery {
 		Map<String, String> changes = new LinkedHashMap<>();
 		start.params().forEach((name, value) -> {
 			String key = key(name);
-			String text = shortened(value, LONGEST_PARAM);
+			String text = MlflowApi.shortened(value, MlflowApi.LONGEST_PARAM);
 			String there = run.params().get(key);
 			if (there == null) {
 				params.put(key, text);
@@ -289,7 +278,7 @@ final class Delivery {
 			}
 			name = step.run();
 			for (Map.Entry<String, Double> value : step.values().entrySet()) {
-				if (batch.size() == MOST_METRICS) {
+				if (batch.size() == MlflowApi.MOST_METRICS) {
 					sendBatch(name, batch, sent);
 				}
 				String key = key(value.getKey());
@@ -447,7 +436,10 @@ final class Delivery {
 	}
 
 	private static RunTag tag(String name, String value) {
-		return RunTag.newBuilder().setKey(key(name)).setValue(shortened(value, LONGEST_TAG)).build();
+		return RunTag.newBuilder()
+			.setKey(key(name))
+			.setValue(MlflowApi.shortened(value, MlflowApi.LONGEST_TAG))
+			.build();
 	}
 
 	/** As many as a request may hold. */
@@ -457,7 +449,7 @@ final class Delivery {
 		int characters = 0;
 		for (Map.Entry<String, String> pair : pairs.entrySet()) {
 			int more = pair.getKey().length() + pair.getValue().length();
-			if (!chunk.isEmpty() && (chunk.size() == MOST_PAIRS || characters + more > MOST_CHARACTERS)) {
+			if (!chunk.isEmpty() && (chunk.size() == MlflowApi.MOST_PAIRS || characters + more > MOST_CHARACTERS)) {
 				chunks.add(chunk);
 				chunk = new ArrayList<>();
 				characters = 0;
@@ -479,15 +471,7 @@ final class Delivery {
 				key.append(key.isEmpty() ? "" : "/").append(part.matches("\\.+") ? "_" : part);
 			}
 		}
-		return key.isEmpty() ? "_" : shortened(key.toString(), LONGEST_KEY);
-	}
-
-	static String shortened(String text, int length) {
-		if (text.length() <= length) {
-			return text;
-		}
-		int end = Character.isHighSurrogate(text.charAt(length - 1)) ? length - 1 : length;
-		return text.substring(0, end);
+		return key.isEmpty() ? "_" : MlflowApi.shortened(key.toString(), MlflowApi.LONGEST_KEY);
 	}
 
 }

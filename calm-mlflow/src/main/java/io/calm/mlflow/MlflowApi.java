@@ -62,6 +62,17 @@ final class MlflowApi {
 
 	private static final int LONGEST_DIGEST = 36;
 
+	/** The server's limits. */
+	static final int MOST_METRICS = 1000;
+
+	static final int MOST_PAIRS = 100;
+
+	static final int LONGEST_PARAM = 6000;
+
+	static final int LONGEST_TAG = 8000;
+
+	static final int LONGEST_KEY = 250;
+
 	private static final JsonFormat.Printer PRINTER = JsonFormat.printer()
 		.preservingProtoFieldNames()
 		.omittingInsignificantWhitespace();
@@ -115,7 +126,7 @@ final class MlflowApi {
 			.addDatasets(DatasetInput.newBuilder()
 				.setDataset(Dataset.newBuilder()
 					.setName(name)
-					.setDigest(Delivery.shortened(digest, LONGEST_DIGEST))
+					.setDigest(shortened(digest, LONGEST_DIGEST))
 					.setSourceType("calm")
 					.setSource("{\"sha256\":\"" + digest + "\"}"))
 				.addTags(InputTag.newBuilder().setKey("mlflow.data.context").setValue(context)));
@@ -362,6 +373,15 @@ final class MlflowApi {
 				this.connection.trackingUri(), MlflowException.NO_ANSWER, "", "cannot be reached ("
 						+ cause.getClass().getSimpleName() + (message.isEmpty() ? "" : ": " + shortened(message)) + ")",
 				null, cause);
+	}
+
+	/** No longer than the server takes it, and without half a character. */
+	static String shortened(String text, int length) {
+		if (text.length() <= length) {
+			return text;
+		}
+		int end = Character.isHighSurrogate(text.charAt(length - 1)) ? length - 1 : length;
+		return text.substring(0, end);
 	}
 
 	private String shortened(String text) {

@@ -23,7 +23,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -83,11 +82,6 @@ public final class MlflowRegistry {
 	private static final Pattern NAME = Pattern.compile("[^\\p{Cntrl}/\\\\:*?\"<>|#%]+");
 
 	private static final Pattern ALIAS = Pattern.compile("(?!latest$|v\\d+$)[\\w-]+");
-
-	/** A directory that is being filled, and the file in it that is locked meanwhile. */
-	private static final String INCOMPLETE = ".incomplete-";
-
-	static final String LOCK = ".lock";
 
 	/** Those of this process: opening the file once more would give up its lock. */
 	private static final Set<Path> FILLING = ConcurrentHashMap.newKeySet();
@@ -400,7 +394,7 @@ public final class MlflowRegistry {
 		if (isWhole(complete, found, sums)) {
 			return complete;
 		}
-		Path incomplete = this.cache.resolve(incomplete());
+		Path incomplete = this.cache.resolve(ModelCache.incomplete());
 		FILLING.add(incomplete);
 		try {
 			fill(Files.createDirectory(incomplete), uri, run, path, sums);
@@ -414,14 +408,9 @@ public final class MlflowRegistry {
 		}
 	}
 
-	/** A new name of what is not whole, or not any more. */
-	static String incomplete() {
-		return INCOMPLETE + UUID.randomUUID();
-	}
-
 	private void fill(Path incomplete, String uri, RunInfo run, String path, Map<String, String> sums)
 			throws IOException {
-		Path lockFile = incomplete.resolve(LOCK);
+		Path lockFile = incomplete.resolve(ModelCache.LOCK);
 		try (FileChannel channel = FileChannel.open(lockFile, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
 				FileLock lock = channel.lock()) {
 			Map<String, Long> sizes = sizes(run.getRunId(), path);
@@ -442,13 +431,13 @@ public final class MlflowRegistry {
 	private void deleteAbandoned() throws IOException {
 		List<Path> incomplete;
 		try (Stream<Path> all = Files.list(this.cache)) {
-			incomplete = all.filter((path) -> path.getFileName().toString().startsWith(INCOMPLETE)).toList();
+			incomplete = all.filter((path) -> path.getFileName().toString().startsWith(ModelCache.INCOMPLETE)).toList();
 		}
 		for (Path path : incomplete) {
 			if (FILLING.contains(path)) {
 				continue;
 			}
-			try (FileChannel channel = FileChannel.open(path.resolve(LOCK), StandardOpenOption.WRITE);
+			try (FileChannel channel = FileChannel.open(path.resolve(ModelCache.LOCK), StandardOpenOption.WRITE);
 					FileLock lock = channel.tryLock()) {
 				if (lock != null) {
 					SpoolFile.deleteAll(path);
@@ -520,7 +509,7 @@ public final class MlflowRegistry {
 			if (isWhole(complete, digest, sums)) {
 				return complete;
 			}
-			Path damaged = this.cache.resolve(incomplete());
+			Path damaged = this.cache.resolve(ModelCache.incomplete());
 			Files.move(complete, damaged, StandardCopyOption.ATOMIC_MOVE);
 			SpoolFile.deleteAll(damaged);
 		}
@@ -564,7 +553,7 @@ public final class MlflowRegistry {
 				return false;
 			}
 		}
-		return !path.equals(LOCK) && !path.equals(CHECKSUMS);
+		return !path.equals(ModelCache.LOCK) && !path.equals(CHECKSUMS);
 	}
 
 	private Map<String, Long> sizes(String runId, String path) {

@@ -16,6 +16,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
@@ -24,6 +25,11 @@ import java.util.stream.Stream;
  * another one, or the process ends; such a model stays.
  */
 final class ModelCache {
+
+	/** A directory that is being filled, and the file in it that is locked meanwhile. */
+	static final String INCOMPLETE = ".incomplete-";
+
+	static final String LOCK = ".lock";
 
 	private static final String USED = ".used-";
 
@@ -45,6 +51,11 @@ final class ModelCache {
 	ModelCache(Path directory, long limit) {
 		this.directory = directory.toAbsolutePath().normalize();
 		this.limit = limit;
+	}
+
+	/** A new name of what is not whole, or not any more. */
+	static String incomplete() {
+		return INCOMPLETE + UUID.randomUUID();
 	}
 
 	/** Keeps a model from being deleted, whether it is there already or not. */
@@ -168,9 +179,8 @@ final class ModelCache {
 				return false;
 			}
 			// at once, so that nobody finds half of it
-			Path gone = Files.move(model, this.directory.resolve(MlflowRegistry.incomplete()),
-					StandardCopyOption.ATOMIC_MOVE);
-			Files.createFile(gone.resolve(MlflowRegistry.LOCK));
+			Path gone = Files.move(model, this.directory.resolve(incomplete()), StandardCopyOption.ATOMIC_MOVE);
+			Files.createFile(gone.resolve(LOCK));
 			SpoolFile.deleteAll(gone);
 			Files.delete(file);
 			return true;

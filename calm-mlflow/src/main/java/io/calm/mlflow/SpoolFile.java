@@ -524,7 +524,7 @@ final class SpoolFile implements AutoCloseable {
 		 */
 		boolean next(List<SpoolEntry> entries) throws IOException {
 			int points = 0;
-			while (points < Delivery.MOST_METRICS) {
+			while (points < MlflowApi.MOST_METRICS) {
 				String line = next();
 				if (line == null) {
 					return false;

@@ -265,9 +265,9 @@ class TrackingCostTest {
 		MlflowClient client = new MlflowClient(this.server.toString());
 		String run = client.createRun().getRunId();
 		long start = System.nanoTime();
-		for (int sent = 0; sent < POINTS; sent += Delivery.MOST_METRICS) {
+		for (int sent = 0; sent < POINTS; sent += MlflowApi.MOST_METRICS) {
 			List<Metric> batch = new ArrayList<>();
-			for (int i = sent; i < sent + Delivery.MOST_METRICS; i++) {
+			for (int i = sent; i < sent + MlflowApi.MOST_METRICS; i++) {
 				batch.add(Metric.newBuilder()
 					.setKey("metric" + i % 6)
 					.setValue(i)
