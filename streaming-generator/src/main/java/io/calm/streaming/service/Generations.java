@@ -30,6 +30,9 @@ import org.springframework.kafka.support.KafkaHeaders;
  */
 final class Generations {
 
+	/** At a request, before its caller is told that there is no text. */
+	static final int ATTEMPTS = 5;
+
 	private static final long REMEMBERED_BYTES = 16 << 20;
 
 	private static final RequestObservationConvention DEFAULT_CONVENTION = new RequestObservationConvention() {
@@ -116,7 +119,7 @@ final class Generations {
 		return (failure instanceof Error)
 				? refuse(request, attempt, FailureReason.MODEL_FAILED, "every attempt ended with an error")
 				: refuse(request, attempt, FailureReason.NOT_DELIVERED,
-						"the chunks could not be written in " + GroupConsumer.ATTEMPTS + " attempts");
+						"the chunks could not be written in " + ATTEMPTS + " attempts");
 	}
 
 	/** Refuses a request that must not be attempted again. */

@@ -49,9 +49,6 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 
 	private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
-	/** At a request, before its caller is told that there is no text. */
-	static final int ATTEMPTS = 5;
-
 	/** Requests that have ended and wait for one before them, for each that may run. */
 	private static final int HELD = 64;
 
@@ -148,7 +145,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 	private CompletableFuture<Void> begin(RequestPartition partition, RequestPartition.Taken taken, int number,
 			@Nullable Throwable before) {
 		long attempt = number(taken.groupGeneration(), this.attempts.incrementAndGet());
-		boolean last = number > ATTEMPTS;
+		boolean last = number > Generations.ATTEMPTS;
 		Generation generation = (last && before != null) ? this.generations.refuse(taken.request(), attempt, before)
 				: this.generations.begin(taken.request(), attempt, this.results == null);
 		if (!partition.attempts(taken, generation)) {
@@ -170,7 +167,7 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		else {
 			if (Outgoing.isTooLarge(cause)) {
 				// the next attempt would say the same
-				next = ATTEMPTS + 1;
+				next = Generations.ATTEMPTS + 1;
 				wait = Duration.ZERO;
 			}
 			LOG.warn("The attempt at {} is made again in {}: {}", Outgoing.place(taken.request()), wait,

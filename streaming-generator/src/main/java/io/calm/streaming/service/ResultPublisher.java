@@ -131,7 +131,7 @@ final class ResultPublisher {
 			RequestPartition.Taken first = front.get(0);
 			boolean tooLarge = Outgoing.isTooLarge(ex);
 			// without dead letters nothing would be left of a request
-			boolean waits = first.failed() < GroupConsumer.ATTEMPTS
+			boolean waits = first.failed() < Generations.ATTEMPTS
 					|| first.concluding().stream().allMatch(this.outgoing::isDeadLetter);
 			if (!tooLarge && waits) {
 				return PAUSE_MILLIS;
