@@ -123,7 +123,7 @@ public final class LatentEncoder implements AutoCloseable {
 	 * @return its latent vectors
 	 */
 	public Latents encode(String text) {
-		int[] tokens = tokens(text);
+		int[] tokens = wholePatches(this.tokenizer.encode(text));
 		List<float[]> means = new ArrayList<>();
 		List<float[]> deviations = new ArrayList<>();
 		int size = this.config.latentSize();
@@ -164,7 +164,8 @@ public final class LatentEncoder implements AutoCloseable {
 	 * @return what comes back
 	 */
 	public Reconstruction reconstruct(String text) {
-		int[] tokens = tokens(text);
+		int[] ids = this.tokenizer.encode(text);
+		int[] tokens = wholePatches(ids);
 		int[] restored = new int[tokens.length];
 		int[] done = new int[1];
 		forEachBlock(tokens, (call, patches) -> {
@@ -172,7 +173,7 @@ public final class LatentEncoder implements AutoCloseable {
 			System.arraycopy(call.get(this.encoding.restored()), 0, restored, done[0], count);
 			done[0] += count;
 		});
-		int first = tokens.length - this.tokenizer.encode(text).length;
+		int first = tokens.length - ids.length;
 		List<Reconstruction.Difference> differences = new ArrayList<>();
 		for (int i = first; i < tokens.length; i++) {
 			if (tokens[i] != restored[i]) {
@@ -180,13 +181,12 @@ public final class LatentEncoder implements AutoCloseable {
 						this.tokenizer.decode(restored[i])));
 			}
 		}
-		return new Reconstruction(tokens.length - first,
+		return new Reconstruction(ids.length,
 				this.tokenizer.decode(Arrays.copyOfRange(restored, first, restored.length)), List.copyOf(differences));
 	}
 
-	/** Whole patches, PAD first. */
-	private int[] tokens(String text) {
-		int[] ids = this.tokenizer.encode(text);
+	/** PAD first. */
+	private int[] wholePatches(int[] ids) {
 		int size = this.config.patchSize();
 		int[] tokens = new int[(ids.length + size - 1) / size * size];
 		int first = tokens.length - ids.length;
