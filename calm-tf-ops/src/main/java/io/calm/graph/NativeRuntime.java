@@ -1,10 +1,15 @@
 package io.calm.graph;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.zip.CRC32C;
 
 import com.sun.jna.Function;
 import com.sun.jna.NativeLibrary;
@@ -104,12 +109,97 @@ final class NativeRuntime {
 			// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
 			// product of a vocabulary is 2.5 times as fast
 			setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
+			boolean kept = keepKernels();
 			TensorFlow.version();
+			if (kept) {
+				withholdWarnings();
+			}
 			return null;
 		}
 		catch (LinkageError ex) {
 			return ex;
 		}
+	}
+
+	/**
+	 * Lets TensorFlow find the kernels that an earlier process has compiled for the same
+	 * machine. Where its flags are set already, they are the user's.
+	 */
+	private static boolean keepKernels() {
+		String given = System.getenv("CALM_KERNEL_CACHE");
+		if (!Platform.isLinux() || "off".equals(given) || System.getenv("TF_XLA_FLAGS") != null) {
+			return false;
+		}
+		Path all = (given != null && !given.isBlank()) ? Path.of(given).toAbsolutePath() : userCache();
+		if (all.toString().matches(".*[\\s'\"].*")) {
+			// TensorFlow's flags are separated by spaces
+			return false;
+		}
+		Optional<KernelCache> cache = KernelCache.open(all.resolve(machine()));
+		cache.ifPresent((kernels) -> {
+			setEnvironmentUnlessPresent("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=" + kernels.directory()
+					+ " --tf_xla_persistent_cache_device_types=CPU");
+			Runtime.getRuntime().addShutdownHook(new Thread(kernels::close));
+		});
+		return cache.isPresent();
+	}
+
+	private static Path userCache() {
+		String given = System.getenv("XDG_CACHE_HOME");
+		Path caches = (given != null && !given.isBlank()) ? Path.of(given)
+				: Path.of(System.getProperty("user.home"), ".cache");
+		return caches.toAbsolutePath().resolve("calm").resolve("kernels");
+	}
+
+	/**
+	 * What a kernel's machine code depends on: TensorFlow's library, its flags, and the
+	 * instructions of the processor.
+	 */
+	private static String machine() {
+		CRC32C machine = new CRC32C();
+		Stream.of(library(), String.valueOf(System.getenv("XLA_FLAGS")), processor())
+			.forEach((part) -> machine.update(part.getBytes(StandardCharsets.UTF_8)));
+		return Loader.getPlatform() + "-" + Long.toHexString(machine.getValue());
+	}
+
+	/** TensorFlow's library, which is not loaded yet, by its sizes. */
+	private static String library() {
+		return Stream.of("", "-gpu")
+			.flatMap((extension) -> Stream.of("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
+				.map((name) -> TensorFlow.class
+					.getResource("/org/tensorflow/internal/c_api/" + Loader.getPlatform() + extension + "/" + name)))
+			.filter(Objects::nonNull)
+			.map((url) -> {
+				try {
+					return Long.toString(url.openConnection().getContentLengthLong());
+				}
+				catch (IOException ex) {
+					return url.toString();
+				}
+			})
+			.collect(Collectors.joining(" "));
+	}
+
+	private static String processor() {
+		try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+			return lines.filter((line) -> line.matches("(model name|flags|Features|CPU part)\\s*:.*"))
+				.distinct()
+				.collect(Collectors.joining("\n"));
+		}
+		catch (IOException | UncheckedIOException ex) {
+			return "";
+		}
+	}
+
+	/**
+	 * TensorFlow tries to read a kernel as text before it reads it as what it is, and
+	 * Protocol Buffers would print an error for each.
+	 */
+	private static void withholdWarnings() {
+		NativeLibrary.getInstance("libtensorflow_framework.so.2")
+			.getFunction("_ZN6google8protobuf13SetLogHandlerEPFvNS0_8LogLevelEPKci"
+					+ "RKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEE")
+			.invokePointer(new Object[] { null });
 	}
 
 	static boolean hasGpu() {
