@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * the head's loss; 0 for the paper's objective
  * @param guessedTokens m, how many of a patch's K tokens the token loss is about in each
  * step of the training
+ * @param vectorEvery the vectors are learned in one of so many sequences of a step,
+ * tokens in all; 1 for the paper's objective
  * @param leadTokens A, how many of the next patch's first tokens are drawn before its
  * vector, which is drawn given them; below K, and 0 for the paper's model
  * @param padId the id of PAD
@@ -31,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * @param eosId the id that ends a document
  */
 public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backbone, HeadConfig head, ModelInput input,
-		int copySize, double tokenLoss, int guessedTokens, int leadTokens, int padId, int bosId,
+		int copySize, double tokenLoss, int guessedTokens, int vectorEvery, int leadTokens, int padId, int bosId,
 		int eosId) implements LanguageModelConfig {
 
 	private static final int FEW_IDS = 10_000;
@@ -51,6 +53,13 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		if (guessedTokens < 1 || guessedTokens > patchSize) {
 			throw new InvalidInputException("model, guessed_tokens", "is " + guessedTokens,
 					"choose from 1 to " + patchSize + ", the tokens of a patch");
+		}
+		if (vectorEvery < 1) {
+			throw new InvalidInputException("model, vector_every", "is " + vectorEvery, "choose a positive number");
+		}
+		if (vectorEvery > 1 && tokenLoss == 0) {
+			throw new InvalidInputException("model, vector_every", "is " + vectorEvery + " where token_loss is 0",
+					"choose a token_loss above 0, which is learned in all sequences, or 1");
 		}
 		if (leadTokens < 0 || leadTokens >= patchSize) {
 			throw new InvalidInputException("model, lead_tokens", "is " + leadTokens,
@@ -123,6 +132,8 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		private double tokenLoss = 1;
 
 		private @Nullable Integer guessedTokens;
+
+		private int vectorEvery = 1;
 
 		private @Nullable Integer leadTokens;
 
@@ -248,6 +259,19 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 		}
 
 		/**
+		 * Learns the vectors in one of so many sequences of a step, and tokens in all:
+		 * the head takes most of a small model's step, so that as much time is enough for
+		 * more sequences.
+		 * @param vectorEvery 1 by default, as in the paper; where it does not divide the
+		 * sequences of a step, their largest common divisor is taken
+		 * @return this
+		 */
+		public Builder vectorEvery(int vectorEvery) {
+			this.vectorEvery = vectorEvery;
+			return this;
+		}
+
+		/**
 		 * A, how many of the next patch's first tokens are drawn one after the other
 		 * before its vector, which is drawn given them. They name which of several
 		 * continuations it is to be, so that no vector lies between two.
@@ -351,8 +375,8 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 			int guessed = (this.guessedTokens != null) ? this.guessedTokens
 					: CalmConfig.guessedTokens(autoencoder.vocabularySize(), autoencoder.patchSize());
 			return new CalmConfig(autoencoder.vocabularySize(), autoencoder.patchSize(), backbone, head, this.input,
-					this.copySize, this.tokenLoss, guessed, leads, autoencoder.padId(), autoencoder.bosId(),
-					autoencoder.eosId());
+					this.copySize, this.tokenLoss, guessed, this.vectorEvery, leads, autoencoder.padId(),
+					autoencoder.bosId(), autoencoder.eosId());
 		}
 
 	}

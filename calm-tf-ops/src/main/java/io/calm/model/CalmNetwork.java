@@ -2,6 +2,7 @@ package io.calm.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.IntStream;
 
 import io.calm.autoencoder.Autoencoder;
@@ -76,7 +77,7 @@ public final class CalmNetwork {
 	 */
 	public static boolean isParameter(String name) {
 		return name.startsWith("embed_proj.") || name.startsWith("transformer.") || CopyAttention.isParameter(name)
-				|| isHeadParameter(name);
+				|| isVectorParameter(name) || isTokenParameter(name);
 	}
 
 	/**
@@ -89,15 +90,23 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * Whether a variable is a parameter of what computes the loss from the states of the
-	 * last layer: the generative head, and where they are, the joining of copies, the
-	 * guessing of tokens and the joining of lead tokens.
+	 * Whether a variable is a parameter that {@link #vectorLoss} alone depends on: of the
+	 * generative head, and where they are, the joining of copies and of lead tokens.
 	 * @param name of the variable
 	 * @return false for all others
 	 */
-	public static boolean isHeadParameter(String name) {
+	public static boolean isVectorParameter(String name) {
 		return name.startsWith("mlp_generator.") || name.startsWith("generative_head.")
-				|| CopyAttention.isOutputParameter(name) || TokenHead.isParameter(name) || LeadTokens.isParameter(name);
+				|| CopyAttention.isOutputParameter(name) || LeadTokens.isParameter(name);
+	}
+
+	/**
+	 * Whether a variable is a parameter that {@link #tokenLoss} alone depends on.
+	 * @param name of the variable
+	 * @return false for all others
+	 */
+	public static boolean isTokenParameter(String name) {
+		return TokenHead.isParameter(name);
 	}
 
 	/**
@@ -131,9 +140,9 @@ public final class CalmNetwork {
 
 	/**
 	 * The network layer by layer: from the embeddings of patches {@code [B·P, d]} to the
-	 * states of the last layer, which {@link #loss} takes: the hidden states
-	 * {@code [B·P, d]} and, where the model copies, beside them what is copied to the
-	 * next patch, {@code K·D} numbers.
+	 * states of the last layer, which the losses take: the hidden states {@code [B·P, d]}
+	 * and, where the model copies, beside them what is copied to the next patch,
+	 * {@code K·D} numbers.
 	 * @param tokens {@code [B·P, K]}
 	 * @param documents {@code [B, P]}: patches of different documents do not see each
 	 * other
@@ -148,26 +157,33 @@ public final class CalmNetwork {
 	}
 
 	/**
-	 * What training minimises, for each patch: the head's loss, and {@code tokenLoss}
-	 * times the cross entropy of one of the next patch's tokens.
+	 * What training minimises of the next patch's vector: the head's loss.
 	 * @param states of the last layer, a row for each patch: see {@link #layers}
 	 * @param target the posterior of the next patch
 	 * @param next the tokens of the next patch, {@code [R, K]}
 	 * @param draws the source of the step's random numbers
 	 * @return {@code [R]}
 	 */
-	public Operand<TFloat32> loss(Operand<TFloat32> states, Posterior target, Operand<TInt32> next, Draws draws) {
-		Ops tf = this.network.tf();
+	public Operand<TFloat32> vectorLoss(Operand<TFloat32> states, Posterior target, Operand<TInt32> next, Draws draws) {
 		Operand<TFloat32> given = given(states);
 		if (this.leads != null) {
 			given = this.leads.given(given, next);
 		}
-		Operand<TFloat32> loss = this.head.loss(given, target, draws);
-		if (this.tokens != null) {
-			Operand<TFloat32> ofTokens = this.tokens.loss(hidden(states), copies(states), next, draws);
-			loss = tf.math.add(loss, tf.math.mul(ofTokens, tf.constant((float) this.config.tokenLoss())));
-		}
-		return loss;
+		return this.head.loss(given, target, draws);
+	}
+
+	/**
+	 * What training minimises of the next patch's tokens, where the configuration's
+	 * {@code tokenLoss} is above 0: so many times their cross entropy.
+	 * @param states of the last layer, a row for each patch: see {@link #layers}
+	 * @param next the tokens of the next patch, {@code [R, K]}
+	 * @param draws the source of the step's random numbers
+	 * @return {@code [R]}
+	 */
+	public Operand<TFloat32> tokenLoss(Operand<TFloat32> states, Operand<TInt32> next, Draws draws) {
+		Ops tf = this.network.tf();
+		return tf.math.mul(Objects.requireNonNull(this.tokens).loss(hidden(states), copies(states), next, draws),
+				tf.constant((float) this.config.tokenLoss()));
 	}
 
 	private Operand<TFloat32> hidden(Operand<TFloat32> states) {

@@ -41,10 +41,13 @@ public record Flops(double training, double inference) {
 		double embedding = inputSize * 2 * width + 2 * width * width;
 		double trunk = embedding + backbone(config.backbone(), context) + copying(config, autoencoder, context);
 		Head head = Head.of(config.head());
-		double training = TRAINED * (trunk + head.perPatch() + config.head().samples() * head.perEvaluation())
-				+ tokenLoss(config, autoencoder) + encoder(autoencoder);
-		double inference = trunk + head.perPatch() + head.evaluations() * head.perEvaluation()
-				+ leadTokens(config, autoencoder) + decoder(autoencoder, config.patchSize() - config.leadTokens())
+		double vector = TRAINED
+				* (joining(config, autoencoder) + head.perPatch() + config.head().samples() * head.perEvaluation())
+				+ encoder(autoencoder);
+		double training = TRAINED * trunk + vector / config.vectorEvery() + tokenLoss(config, autoencoder);
+		double inference = trunk + joining(config, autoencoder) + head.perPatch()
+				+ head.evaluations() * head.perEvaluation() + leadTokens(config, autoencoder)
+				+ decoder(autoencoder, config.patchSize() - config.leadTokens())
 				+ (input.hasLatent() ? encoder(autoencoder) : 0);
 		double perToken = (double) PER_PRODUCT / config.patchSize();
 		return new Flops(training * perToken, inference * perToken);
@@ -92,8 +95,14 @@ public record Flops(double training, double inference) {
 		double width = config.backbone().hiddenSize();
 		double vector = autoencoder.hiddenSize();
 		double tokens = places * context;
-		return places * (width * config.copySize() + 2 * vector * config.copySize()
-				+ tokens * (config.copySize() + vector) + vector * width);
+		return places
+				* (width * config.copySize() + 2 * vector * config.copySize() + tokens * (config.copySize() + vector));
+	}
+
+	/** Products per patch, of what the head is given of copies and lead tokens. */
+	private static double joining(CalmConfig config, AutoencoderConfig autoencoder) {
+		int copies = (config.copySize() > 0) ? config.patchSize() : 0;
+		return (double) (copies + config.leadTokens()) * autoencoder.hiddenSize() * config.backbone().hiddenSize();
 	}
 
 	/**
@@ -105,13 +114,12 @@ public record Flops(double training, double inference) {
 			return 0;
 		}
 		double logits = (double) autoencoder.hiddenSize() * config.vocabularySize();
-		return TRAINED * (guesses(config, autoencoder, config.patchSize()) + given(config, autoencoder))
-				+ 2 * config.guessedTokens() * logits;
+		return TRAINED * guesses(config, autoencoder, config.patchSize()) + 2 * config.guessedTokens() * logits;
 	}
 
 	/** Products per patch, the logits of the lead tokens included. */
 	private static double leadTokens(CalmConfig config, AutoencoderConfig autoencoder) {
-		return guesses(config, autoencoder, config.leadTokens()) + given(config, autoencoder)
+		return guesses(config, autoencoder, config.leadTokens())
 				+ (double) config.leadTokens() * autoencoder.hiddenSize() * config.vocabularySize();
 	}
 
@@ -124,11 +132,6 @@ public record Flops(double training, double inference) {
 			following += (width + place * vector) * 2 * width + 2 * width * vector;
 		}
 		return tokens * width * vector + following;
-	}
-
-	/** Products per patch, of what the head is given of the lead tokens. */
-	private static double given(CalmConfig config, AutoencoderConfig autoencoder) {
-		return (double) config.leadTokens() * autoencoder.hiddenSize() * config.backbone().hiddenSize();
 	}
 
 	/** Products per patch. */

@@ -47,6 +47,8 @@ public final class ModelConfigs {
 
 	private static final String GUESSED_TOKENS = "guessed_tokens";
 
+	private static final String VECTOR_EVERY = "vector_every";
+
 	private static final String LEAD_TOKENS = "lead_tokens";
 
 	private static final String SOLVER = "solver";
@@ -135,8 +137,8 @@ public final class ModelConfigs {
 			return new CalmConfig(vocabulary, patch, backbone, head(kind, backbone, config), input(config),
 					config.integer(COPY_SIZE, 0, 0, LARGEST), config.number(TOKEN_LOSS, 0),
 					config.integer(GUESSED_TOKENS, CalmConfig.guessedTokens(vocabulary, patch), 1, LARGEST),
-					config.integer(LEAD_TOKENS, 0, 0, LARGEST), config.integer("pad_token_id"),
-					config.integer("bos_token_id"), config.integer("eos_token_id"));
+					config.integer(VECTOR_EVERY, 1, 1, LARGEST), config.integer(LEAD_TOKENS, 0, 0, LARGEST),
+					config.integer("pad_token_id"), config.integer("bos_token_id"), config.integer("eos_token_id"));
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in(directory.path().resolve(ModelDirectory.CONFIG).toString());
@@ -350,6 +352,7 @@ public final class ModelConfigs {
 		settings.put(COPY_SIZE, config.copySize());
 		settings.put(TOKEN_LOSS, config.tokenLoss());
 		settings.put(GUESSED_TOKENS, config.guessedTokens());
+		settings.put(VECTOR_EVERY, config.vectorEvery());
 		settings.put(LEAD_TOKENS, config.leadTokens());
 		HeadConfig head = config.head();
 		settings.put("latent_size", head.latentSize());

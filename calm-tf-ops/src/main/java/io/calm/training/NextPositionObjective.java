@@ -26,8 +26,8 @@ import org.tensorflow.types.family.TNumber;
  * patch, or a token of the baseline. The gradients are put together from parts so that a
  * step needs little memory:
  * <ul>
- * <li>Positions do not meet in the head. It runs forward and backward for some of them at
- * a time: the same arithmetic, small enough for the caches.</li>
+ * <li>Positions do not meet in the head. Each part of its loss runs forward and backward
+ * for some of them at a time: the same arithmetic, small enough for the caches.</li>
  * <li>Of the backbone only the input of each layer is kept; the way back computes what
  * lies inside a layer again (Chen et al., arXiv 1604.06174).</li>
  * </ul>
@@ -54,20 +54,31 @@ final class NextPositionObjective {
 	 * @param embedded {@code [B·P, d]}
 	 * @param embedding selects the parameters of the embedding
 	 * @param layers of the backbone
-	 * @param head selects the parameters of the head
-	 * @param rows positions that the head computes together
+	 * @param parts of the loss
 	 */
 	record Model(Operand<TFloat32> embedded, Predicate<String> embedding, List<BackboneLayer> layers,
-			Predicate<String> head, int rows) {
+			List<Part> parts) {
 	}
 
-	/** The head's loss of some positions that follow one another. */
+	/**
+	 * A part of the loss.
+	 *
+	 * @param parameters selects the parameters that no other part and no layer has
+	 * @param every the part is computed for one of so many sequences, and counts so much
+	 * more there; a divisor of B
+	 * @param rows positions that are computed together
+	 * @param loss of the positions of these sequences
+	 */
+	record Part(Predicate<String> parameters, int every, int rows, HeadLoss loss) {
+	}
+
+	/** The loss of some positions that follow one another. */
 	interface HeadLoss {
 
 		/**
 		 * Builds it.
 		 * @param hidden {@code [rows, d]}, of the positions before
-		 * @param from the first of all {@code B·(P − 1)} positions that are predicted
+		 * @param from the first of all positions that the part is computed for
 		 * @param earlier operations that have to run first
 		 * @return {@code [rows]}
 		 */
@@ -75,11 +86,11 @@ final class NextPositionObjective {
 
 	}
 
-	static TrainingProgram.Objective of(ProgramBuilder builder, Sequences sequences, Model model, HeadLoss loss) {
-		return new NextPositionObjective(builder).build(sequences, model, loss);
+	static TrainingProgram.Objective of(ProgramBuilder builder, Sequences sequences, Model model) {
+		return new NextPositionObjective(builder).build(sequences, model);
 	}
 
-	private TrainingProgram.Objective build(Sequences sequences, Model model, HeadLoss loss) {
+	private TrainingProgram.Objective build(Sequences sequences, Model model) {
 		int batch = (int) sequences.documents().shape().get(0);
 		int positions = (int) sequences.documents().shape().get(1);
 
@@ -93,9 +104,20 @@ final class NextPositionObjective {
 		Operand<TFloat32> before = reshape(this.tf,
 				span(this.tf, reshape(this.tf, hidden, batch, positions, outputs), 0), batch * (positions - 1),
 				outputs);
+		Operand<TFloat32> weights = weights(sequences);
 		List<Operand<TFloat32>> losses = new ArrayList<>();
-		Operand<TFloat32> gradient = head(before, model, loss, weights(sequences), losses);
-		gradient = this.builder.gradientsThrough(before, gradient, List.of(hidden)).get(0);
+		Operand<TFloat32> gradient = null;
+		List<Op> previous = List.of();
+		for (Part part : model.parts()) {
+			Operand<TFloat32> some = sequences(this.tf, before, batch, part.every());
+			Operand<TFloat32> counts = sequences(this.tf, weights, batch, part.every());
+			Operand<TFloat32> ofPart = part(some, part,
+					this.tf.math.mul(counts, this.tf.constant((float) part.every())), previous, losses);
+			Operand<TFloat32> ofAll = this.builder.gradientsThrough(some, ofPart, List.of(before)).get(0);
+			gradient = (gradient == null) ? ofAll : this.tf.math.add(gradient, ofAll);
+			previous = List.of(gradient);
+		}
+		gradient = this.builder.gradientsThrough(before, Objects.requireNonNull(gradient), List.of(hidden)).get(0);
 		for (int i = layers.size() - 1; i >= 0; i--) {
 			// computed again, and not before it is needed
 			Operand<TFloat32> input = this.tf.withControlDependencies(this.tf.identity(gradient))
@@ -114,22 +136,24 @@ final class NextPositionObjective {
 	}
 
 	/**
-	 * The head, forward and backward, some positions at a time.
+	 * A part of the loss, forward and backward, some positions at a time.
 	 * @param hidden {@code [count, d]}
+	 * @param weights {@code [count]}, what each position counts
+	 * @param earlier operations that have to run first
 	 * @param losses takes the parts of the mean loss
 	 * @return the gradient of the hidden states {@code [count, d]}
 	 */
-	private Operand<TFloat32> head(Operand<TFloat32> hidden, Model model, HeadLoss headLoss, Operand<TFloat32> weights,
+	private Operand<TFloat32> part(Operand<TFloat32> hidden, Part part, Operand<TFloat32> weights, List<Op> earlier,
 			List<Operand<TFloat32>> losses) {
-		List<Variable> parameters = this.network.variables().select(model.head());
+		List<Variable> parameters = this.network.variables().select(part.parameters());
 		List<Operand<TFloat32>> hiddenGradients = new ArrayList<>();
 		int count = (int) hidden.shape().get(0);
-		List<Op> previous = List.of();
-		for (int from = 0; from < count; from += model.rows()) {
-			int rows = Math.min(model.rows(), count - from);
+		List<Op> previous = earlier;
+		for (int from = 0; from < count; from += part.rows()) {
+			int rows = Math.min(part.rows(), count - from);
 			Operand<TFloat32> some = this.tf.withControlDependencies(previous)
 				.identity(rows(this.tf, hidden, from, rows));
-			Operand<TFloat32> each = headLoss.of(some, from, previous); // [rows]
+			Operand<TFloat32> each = part.loss().of(some, from, previous); // [rows]
 			Operand<TFloat32> loss = this.tf.sum(this.tf.math.mul(each, rows(this.tf, weights, from, rows)),
 					this.tf.constant(0));
 			losses.add(loss);
@@ -192,14 +216,33 @@ final class NextPositionObjective {
 	 * The positions that are predicted: all but the first of each sequence.
 	 * @param tf where to build it
 	 * @param sequences what there is
-	 * @return {@code [B·(P − 1), K]}
+	 * @param every of so many sequences one
+	 * @return {@code [B / every·(P − 1), K]}
 	 */
-	static Operand<TInt32> predicted(Ops tf, Sequences sequences) {
+	static Operand<TInt32> predicted(Ops tf, Sequences sequences, int every) {
 		int batch = (int) sequences.documents().shape().get(0);
 		int positions = (int) sequences.documents().shape().get(1);
 		int size = (int) sequences.tokens().shape().get(1);
-		return reshape(tf, span(tf, reshape(tf, sequences.tokens(), batch, positions, size), 1),
+		Operand<TInt32> next = reshape(tf, span(tf, reshape(tf, sequences.tokens(), batch, positions, size), 1),
 				batch * (positions - 1), size);
+		return sequences(tf, next, batch, every);
+	}
+
+	/**
+	 * The first one of every so many sequences.
+	 * @param values {@code [B·n, …]}
+	 * @return {@code [B / every·n, …]}
+	 */
+	private static <T extends TNumber> Operand<T> sequences(Ops tf, Operand<T> values, int batch, int every) {
+		if (every == 1) {
+			return values;
+		}
+		int rows = (int) values.shape().get(0);
+		int width = (values.shape().numDimensions() > 1) ? (int) values.shape().get(1) : 1;
+		Operand<T> some = tf.slice(reshape(tf, values, batch / every, every, rows / batch * width),
+				tf.constant(new int[] { 0, 0, 0 }), tf.constant(new int[] { batch / every, 1, rows / batch * width }));
+		return (values.shape().numDimensions() > 1) ? reshape(tf, some, rows / every, width)
+				: reshape(tf, some, rows / every);
 	}
 
 	/** {@code [R, …]} to {@code [count, …]}. */

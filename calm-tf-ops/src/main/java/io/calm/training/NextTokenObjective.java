@@ -1,5 +1,7 @@
 package io.calm.training;
 
+import java.util.List;
+
 import io.calm.graph.Network;
 import io.calm.graph.ProgramBuilder;
 import io.calm.layer.CrossEntropy;
@@ -24,14 +26,17 @@ final class NextTokenObjective {
 		Ops tf = network.tf();
 		BaselineTransformer baseline = new BaselineTransformer(network, config);
 		// [B·(S-1), 1]
-		Operand<TInt32> labels = NextPositionObjective.predicted(tf, sequences);
-		NextPositionObjective.Model model = new NextPositionObjective.Model(baseline.embed(sequences.tokens()),
-				BaselineTransformer::isEmbeddingParameter, baseline.layers(sequences.documents()),
-				BaselineTransformer::isOutputParameter, baseline.rowsAtOnce());
-		return NextPositionObjective.of(builder, sequences, model, (hidden, from, earlier) -> {
-			Operand<TInt32> some = NextPositionObjective.rows(tf, labels, from, (int) hidden.shape().get(0));
-			return CrossEntropy.of(network, baseline.logits(hidden), tf.reshape(some, tf.constant(new int[] { -1 })));
-		});
+		Operand<TInt32> labels = NextPositionObjective.predicted(tf, sequences, 1);
+		NextPositionObjective.Part part = new NextPositionObjective.Part(BaselineTransformer::isOutputParameter, 1,
+				baseline.rowsAtOnce(), (hidden, from, earlier) -> {
+					Operand<TInt32> some = NextPositionObjective.rows(tf, labels, from, (int) hidden.shape().get(0));
+					return CrossEntropy.of(network, baseline.logits(hidden),
+							tf.reshape(some, tf.constant(new int[] { -1 })));
+				});
+		return NextPositionObjective.of(builder, sequences,
+				new NextPositionObjective.Model(baseline.embed(sequences.tokens()),
+						BaselineTransformer::isEmbeddingParameter, baseline.layers(sequences.documents()),
+						List.of(part)));
 	}
 
 }

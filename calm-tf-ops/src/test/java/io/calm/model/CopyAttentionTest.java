@@ -158,8 +158,11 @@ class CopyAttentionTest {
 			Input<TInt32, int[]> sequence = builder.ints(PATCHES, K);
 			Input<TInt64, long[]> seed = builder.seed();
 			// every patch predicts itself here: what is learned does not matter
-			Operand<TFloat32> loss = tf.sum(network.loss(states(builder, network, sequence.value()),
-					network.posterior(sequence.value()), sequence.value(), new Draws(tf, seed.value())),
+			Operand<TFloat32> states = states(builder, network, sequence.value());
+			Draws draws = new Draws(tf, seed.value());
+			Operand<TFloat32> loss = tf.sum(
+					tf.math.add(network.tokenLoss(states, sequence.value(), draws),
+							network.vectorLoss(states, network.posterior(sequence.value()), sequence.value(), draws)),
 					tf.constant(0));
 			List<Variable> parameters = builder.network()
 				.variables()

@@ -132,6 +132,25 @@ class FlopsTest {
 		assertThat(Flops.of(leading, autoencoder, 10))
 			.isEqualTo(new Flops(3 * (trunk + 32 + 2 * head + given + 24) + 2 * 21 + encoder,
 					trunk + 32 + head + given + 12 + 21 + decoder - 45 - 21));
+
+		CalmConfig seldom = CalmConfig.preset("nano")
+			.hiddenSize(4)
+			.intermediateSize(13)
+			.layers(1)
+			.heads(2)
+			.keyHeads(1)
+			.headBlocks(1)
+			.noiseSize(17)
+			.samples(2)
+			.copySize(6)
+			.leadTokens(0)
+			.vectorEvery(4)
+			.build(autoencoder);
+		// joined, the head and the encoder once in four sequences
+		double joined = 2 * 12;
+		assertThat(Flops.of(seldom, autoencoder, 10))
+			.isEqualTo(new Flops(3 * (trunk + copies - joined) + (3 * (joined + 32 + 2 * head) + encoder) / 4 + guesses,
+					trunk + copies + 32 + head + decoder));
 	}
 
 }

@@ -67,6 +67,7 @@ class ModelConfigsTest {
 	@CsvSource(delimiter = '|', textBlock = """
 			lead_tokens    | 4  | choose from 0 to 3
 			lead_tokens    | -1 | lead_tokens
+			vector_every   | 0  | vector_every
 			guessed_tokens | 5  | choose from 1 to 4
 			token_loss     | 0  | choose a token_loss above 0
 			""")

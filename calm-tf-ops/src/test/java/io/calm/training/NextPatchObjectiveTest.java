@@ -39,8 +39,13 @@ import static org.assertj.core.api.Assertions.within;
  */
 class NextPatchObjectiveTest {
 
-	/** Patches enough for three slices of the head, the last one smaller. */
-	private static final int PATCHES = 301;
+	private static final int BATCH = 2;
+
+	/** Of a sequence. */
+	private static final int PATCHES = 151;
+
+	/** So that there are three slices of either part, the last one smaller. */
+	private static final int ROWS = 128;
 
 	private static final AutoencoderConfig AUTOENCODER = AutoencoderConfig.builder(40)
 		.hiddenSize(16)
@@ -54,6 +59,9 @@ class NextPatchObjectiveTest {
 				(shape) -> shape.energyHead((head) -> head.targets(5)).leadTokens(0),
 				(shape) -> shape.energyHead((head) -> head.targets(5)).leadTokens(1).guessedTokens(3),
 				(shape) -> shape.energyHead((head) -> head.targets(5)).copySize(0).tokenLoss(0),
+				(shape) -> shape.energyHead((head) -> head.targets(5)).vectorEvery(2),
+				// two sequences can be halved only
+				(shape) -> shape.energyHead((head) -> head.targets(5)).vectorEvery(6),
 				(shape) -> shape.flowHead((head) -> {
 				}), (shape) -> shape.diffusionHead((head) -> {
 				}))
@@ -64,25 +72,26 @@ class NextPatchObjectiveTest {
 	@ParameterizedTest
 	@MethodSource("models")
 	void isTheGradientOfTheWhole(CalmConfig model) {
-		int[] tokens = new Random(5).ints(PATCHES * 4L, 3, 40).toArray();
-		// a document ends inside the block, and PAD patches fill it
-		int[] documents = new int[PATCHES];
+		int[] tokens = new Random(5).ints(BATCH * PATCHES * 4L, 3, 40).toArray();
+		// a document ends inside a sequence, and PAD patches fill it
+		int[] documents = new int[BATCH * PATCHES];
 		Arrays.fill(documents, 0, 100, 1);
-		Arrays.fill(documents, 100, 290, 2);
-		// of the second document, the first 50 patches are a prompt
-		int[] counted = new int[PATCHES];
-		Arrays.fill(counted, 0, 100, 1);
-		Arrays.fill(counted, 150, 290, 1);
+		Arrays.fill(documents, 100, 140, 2);
+		Arrays.fill(documents, PATCHES, 2 * PATCHES, 3);
+		// of the last document, the first 50 patches are a prompt
+		int[] counted = new int[BATCH * PATCHES];
+		Arrays.fill(counted, 0, 140, 1);
+		Arrays.fill(counted, PATCHES + 50, 2 * PATCHES, 1);
 		ProgramOptions options = new ProgramOptions(Device.CPU, Precision.FP32, false);
 		try (ProgramBuilder builder = new ProgramBuilder(options)) {
-			Input<TInt32, int[]> tokenInput = builder.ints(PATCHES, 4);
-			Input<TInt32, int[]> documentInput = builder.ints(1, PATCHES);
-			Input<TInt32, int[]> countedInput = builder.ints(1, PATCHES);
+			Input<TInt32, int[]> tokenInput = builder.ints(BATCH * PATCHES, 4);
+			Input<TInt32, int[]> documentInput = builder.ints(BATCH, PATCHES);
+			Input<TInt32, int[]> countedInput = builder.ints(BATCH, PATCHES);
 			Input<TInt64, long[]> seed = builder.seed();
 			Ops tf = builder.network().tf();
 			TrainingProgram.Objective objective = NextPatchObjective.of(builder, model, AUTOENCODER,
 					new Sequences(tokenInput.value(), documentInput.value(), countedInput.value()),
-					new Draws(tf, seed.value()));
+					new Draws(tf, seed.value()), ROWS);
 			List<Variable> parameters = builder.network().variables().select(CalmNetwork::isParameter);
 			Operand<TFloat32> whole = whole(builder, model, tokenInput.value(), documents, counted,
 					new Draws(tf, seed.value()));
@@ -123,27 +132,66 @@ class NextPatchObjectiveTest {
 		Ops tf = builder.network().tf();
 		CalmNetwork calm = new CalmNetwork(builder.network(), model, AUTOENCODER);
 		Operand<TFloat32> states = calm.embed(tokens);
-		for (BackboneLayer layer : calm.layers(tokens, tf.constant(new int[][] { documents }))) {
+		Operand<TInt32> owners = tf.reshape(tf.constant(documents), tf.constant(new int[] { BATCH, PATCHES }));
+		for (BackboneLayer layer : calm.layers(tokens, owners)) {
 			states = layer.function().apply(states);
 		}
-		int width = (int) states.shape().get(1);
-		int step = 1024 / model.head().samples();
+		List<Integer> all = new ArrayList<>();
+		List<Integer> some = new ArrayList<>();
+		for (int row = 0; row < BATCH * PATCHES; row++) {
+			if ((row + 1) % PATCHES != 0) {
+				all.add(row);
+				if (model.vectorEvery() == 1 || row < PATCHES) {
+					some.add(row);
+				}
+			}
+		}
 		List<Operand<TFloat32>> losses = new ArrayList<>();
-		for (int from = 0; from < PATCHES - 1; from += step) {
-			int rows = Math.min(step, PATCHES - 1 - from);
-			Operand<TFloat32> before = tf.slice(states, tf.constant(new int[] { from, 0 }),
-					tf.constant(new int[] { rows, width }));
-			Operand<TInt32> next = tf.slice(tokens, tf.constant(new int[] { from + 1, 0 }),
-					tf.constant(new int[] { rows, 4 }));
-			losses.add(calm.loss(before, calm.posterior(next), next, draws));
+		if (model.tokenLoss() > 0) {
+			for (int[] rows : slices(all)) {
+				Operand<TFloat32> given = tf.gather(states, tf.constant(rows), tf.constant(0));
+				losses.add(weighted(tf, calm.tokenLoss(given, next(tf, tokens, rows), draws), rows, documents, counted,
+						1));
+			}
 		}
-		float[] weights = new float[PATCHES - 1];
-		for (int i = 0; i < weights.length; i++) {
-			// 99 patches follow one of the first document, 140 of the answer one of the
-			// second
-			weights[i] = (documents[i] == documents[i + 1] && counted[i + 1] == 1) ? 1f / (99 + 140) : 0;
+		for (int[] rows : slices(some)) {
+			Operand<TFloat32> given = tf.gather(states, tf.constant(rows), tf.constant(0));
+			Operand<TInt32> next = next(tf, tokens, rows);
+			losses.add(weighted(tf, calm.vectorLoss(given, calm.posterior(next), next, draws), rows, documents, counted,
+					all.size() / some.size()));
 		}
-		return tf.sum(tf.math.mul(tf.concat(losses, tf.constant(0)), tf.constant(weights)), tf.constant(0));
+		return tf.math.addN(losses);
+	}
+
+	private static List<int[]> slices(List<Integer> rows) {
+		List<int[]> slices = new ArrayList<>();
+		for (int from = 0; from < rows.size(); from += ROWS) {
+			slices.add(rows.subList(from, Math.min(from + ROWS, rows.size()))
+				.stream()
+				.mapToInt(Integer::intValue)
+				.toArray());
+		}
+		return slices;
+	}
+
+	private static Operand<TInt32> next(Ops tf, Operand<TInt32> tokens, int[] rows) {
+		int[] after = Arrays.stream(rows).map((row) -> row + 1).toArray();
+		Operand<TInt32> next = tf.gather(tokens, tf.constant(after), tf.constant(0));
+		return tf.reshape(next, tf.constant(new int[] { rows.length, 4 }));
+	}
+
+	private static Operand<TFloat32> weighted(Ops tf, Operand<TFloat32> each, int[] rows, int[] documents,
+			int[] counted, int factor) {
+		float[] weights = new float[rows.length];
+		for (int i = 0; i < rows.length; i++) {
+			int row = rows[i];
+			boolean learned = documents[row] == documents[row + 1] && documents[row + 1] != 0 && counted[row + 1] == 1;
+			// 99 patches follow one of the first document, 39 one of the second, 101 of
+			// the
+			// answer one of the third
+			weights[i] = learned ? (float) factor / (99 + 39 + 101) : 0;
+		}
+		return tf.sum(tf.math.mul(each, tf.constant(weights)), tf.constant(0));
 	}
 
 	private static List<Fetch<float[]>> fetches(List<Operand<TFloat32>> values) {

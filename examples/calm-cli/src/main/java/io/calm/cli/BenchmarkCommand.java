@@ -44,7 +44,7 @@ final class BenchmarkCommand {
 
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",
 			"--autoencoder-intermediate-size", "--head-blocks", "--copy-size", "--token-loss", "--guessed-tokens",
-			"--lead-tokens", "--samples", "--targets" };
+			"--vector-every", "--lead-tokens", "--samples", "--targets" };
 
 	/** Steps that are not timed: in the first, a program may be compiled. */
 	private static final int WARMUP = 2;
@@ -109,6 +109,10 @@ final class BenchmarkCommand {
 						+ "10000 ids).")
 		private @Nullable Integer guessedTokens;
 
+		@Option(names = "--vector-every", defaultValue = "1",
+				description = "The vectors are learned in one of so many sequences (default: ${DEFAULT-VALUE}).")
+		private int vectorEvery;
+
 		@Option(names = "--lead-tokens",
 				description = "Tokens drawn before the vector. 0 for none, as in the paper (default: half of the patch).")
 		private @Nullable Integer leadTokens;
@@ -153,6 +157,7 @@ final class BenchmarkCommand {
 				.headBlocks(this.headBlocks)
 				.copySize(this.copySize)
 				.tokenLoss(this.tokenLoss)
+				.vectorEvery(this.vectorEvery)
 				.samples(this.samples)
 				.targets(this.targets);
 			if (this.guessedTokens != null) {

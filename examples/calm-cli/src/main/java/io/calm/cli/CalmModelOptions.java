@@ -56,6 +56,11 @@ final class CalmModelOptions {
 					+ "vocabulary has more than 10000 ids).")
 	private @Nullable Integer guessedTokens;
 
+	@Option(names = "--vector-every", paramLabel = "N",
+			description = "Learn the vectors in one of N sequences of a step, and tokens in all. 1 is the paper's "
+					+ "objective (default: 1).")
+	private @Nullable Integer vectorEvery;
+
 	@Option(names = "--lead-tokens", paramLabel = "N",
 			description = "First tokens of a patch that are drawn before its vector. 0 for none, as in the paper (default: "
 					+ "half of the patch).")
@@ -85,6 +90,9 @@ final class CalmModelOptions {
 		}
 		if (this.guessedTokens != null) {
 			model.guessedTokens(this.guessedTokens);
+		}
+		if (this.vectorEvery != null) {
+			model.vectorEvery(this.vectorEvery);
 		}
 		if (this.leadTokens != null) {
 			model.leadTokens(this.leadTokens);

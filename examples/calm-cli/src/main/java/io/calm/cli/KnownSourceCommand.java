@@ -131,7 +131,8 @@ final class KnownSourceCommand extends Subcommand {
 		if (this.baseline) {
 			refuse("--baseline", "--autoencoder-steps", "--latent-size", "--autoencoder-learning-rate", "--samples",
 					"--targets", "--head-blocks", "--kl-weight", "--dropout", "--input", "--alpha", "--head",
-					"--copy-size", "--token-loss", "--guessed-tokens", "--lead-tokens", "--sampling-steps", "--solver");
+					"--copy-size", "--token-loss", "--guessed-tokens", "--vector-every", "--lead-tokens",
+					"--sampling-steps", "--solver");
 		}
 		MarkovSource source = MarkovSource.random(this.states, this.successors, this.seed);
 		long longest = this.baseline ? this.steps : Math.max(this.steps, this.autoencoderSteps);

@@ -45,7 +45,8 @@ final class TrainCommand extends Subcommand {
 	private static final String DESCRIPTION = "run.yaml";
 
 	private static final List<String> OF_CALM = List.of("--input", "--head", "--copy-size", "--token-loss",
-			"--guessed-tokens", "--lead-tokens", "--samples", "--targets", "--alpha", "--sampling-steps", "--solver");
+			"--guessed-tokens", "--vector-every", "--lead-tokens", "--samples", "--targets", "--alpha",
+			"--sampling-steps", "--solver");
 
 	@Parameters(paramLabel = "RUN", arity = "0..1",
 			description = "A YAML file of options: each key is the name of an option without its dashes. Options on the "
