@@ -40,7 +40,7 @@ record PipelineProperties(@DefaultValue Map<String, String> models, String produ
 	 * @param fused Whether element-wise work is compiled: faster, but it begins later.
 	 */
 	record Training(@DefaultValue("2097152") int corpusBytes, @DefaultValue("1024") int vocabulary,
-			@DefaultValue("500") long autoencoderSteps, @DefaultValue("1500") long steps,
+			@DefaultValue("500") long autoencoderSteps, @DefaultValue("900") long steps,
 			@DefaultValue("true") boolean fused) {
 
 		StoryModel model() {
