@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 import io.calm.checkpoint.OutputLock;
 import io.calm.generation.GenerationEngine;
@@ -26,7 +27,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -174,12 +176,19 @@ class FineTuningTest {
 		assertThat(this.output.resolve(WEIGHTS)).hasSameBinaryContentAs(base.resolve(WEIGHTS));
 	}
 
+	/** Steps in all, and of the interrupt. */
+	static Stream<Arguments> interrupts() {
+		Stream<Arguments> some = Stream.of(Arguments.of(12, 4), Arguments.of(3, 3));
+		return Boolean.getBoolean("calm.long")
+				? Stream.concat(some, Stream.of(Arguments.of(12, 2), Arguments.of(12, 3))) : some;
+	}
+
 	/**
 	 * At steps 2, 3 (the last) and 4 (where it stops early), the interrupt comes before
 	 * the evaluation.
 	 */
 	@ParameterizedTest
-	@CsvSource({ "12, 2", "12, 3", "12, 4", "3, 3" })
+	@MethodSource("interrupts")
 	void goesOnExactlyAlsoWithPatience(long steps, long at) {
 		Consumer<CalmTraining> options = (training) -> training
 			.languageModel(length(steps).andThen((length) -> length.evaluateEvery(2).checkpointEvery(1).patience(2)))

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 import io.calm.evaluation.ExactMatch;
 import io.calm.evaluation.ExactMatchScoring;
@@ -21,7 +22,7 @@ import io.calm.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -85,8 +86,12 @@ class InstructionsTest {
 		return match.share();
 	}
 
+	static IntStream patchSizes() {
+		return Boolean.getBoolean("calm.long") ? IntStream.of(2, 4) : IntStream.of(4);
+	}
+
 	@ParameterizedTest
-	@ValueSource(ints = { 2, 4 })
+	@MethodSource("patchSizes")
 	void aModelLearnsToAnswer(int patchSize) throws IOException {
 		Path text = text();
 		Path base = this.directory.resolve("base");

@@ -26,9 +26,7 @@ class ModelsTest {
 
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
-			energy    |                                                | noise_size         | 64    | discrete
 			energy    | --patch-size 2                                 | noise_size         | 64    | discrete
-			flow      |                                                | num_sampling_steps | 10    | discrete
 			flow      | --solver euler --sampling-steps 3 --input both | solver             | euler | both
 			diffusion | --sampling-steps 5 --input continuous          | num_sampling_steps | 5     | continuous
 			""")
