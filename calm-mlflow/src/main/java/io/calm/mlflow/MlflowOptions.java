@@ -63,7 +63,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 
 	}
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public MlflowOptions {
 		tags = Map.copyOf(tags);
 		if (queue < 1) {

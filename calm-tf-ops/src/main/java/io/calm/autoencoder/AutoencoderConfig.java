@@ -37,7 +37,7 @@ public record AutoencoderConfig(int vocabularySize, int patchSize, int hiddenSiz
 	/** Products of larger sizes overflow in TensorFlow, which then ends the process. */
 	private static final int LARGEST = 1 << 24;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public AutoencoderConfig {
 		positive("vocab_size", vocabularySize);
 		positive("patch_size", patchSize);

@@ -51,7 +51,7 @@ public record LikelihoodScoring(int patches, int patchSize, int batch, long limi
 
 	private static final int N = BrierScore.LENGTH;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public LikelihoodScoring {
 		if (patchSize < 1) {
 			throw new InvalidInputException("patch size", "is " + patchSize, "choose a positive number");

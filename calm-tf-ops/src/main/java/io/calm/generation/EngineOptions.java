@@ -21,7 +21,7 @@ import io.calm.input.InvalidInputException;
 public record EngineOptions(int slots, int context, int queue, int buffer, Duration readerTimeout,
 		ProgramOptions program) {
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public EngineOptions {
 		atLeastOne("slots", slots);
 		if (context < 2) {

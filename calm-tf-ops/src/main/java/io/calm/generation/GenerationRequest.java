@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
 public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampling, long seed, List<String> stop,
 		@Nullable Duration deadline) {
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public GenerationRequest {
 		if (maxNewTokens < 1) {
 			throw new InvalidInputException("max new tokens", "is " + maxNewTokens, "choose a positive number");
@@ -103,7 +103,7 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 		}
 
 		/**
-		 * T: the lower, the more likely the text.
+		 * Sets the temperature T: the lower it is, the more likely is the text.
 		 * @param temperature 1 by default, in (0, 1]; in [0, 2] for the baseline, where 0
 		 * always takes the most likely token
 		 * @return this

@@ -21,7 +21,7 @@ public record DiffusionConfig(int hiddenSize, int latentSize, int blocks, int sa
 	/** A draw's steps where nothing else is said. */
 	public static final int STEPS = 100;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public DiffusionConfig {
 		if (samples < 1) {
 			throw new InvalidInputException("diffusion head, num_samples", "is " + samples, "choose at least 1");

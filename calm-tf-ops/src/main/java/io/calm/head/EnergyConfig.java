@@ -18,7 +18,7 @@ import io.calm.input.InvalidInputException;
 public record EnergyConfig(int hiddenSize, int latentSize, int noiseSize, int blocks, int samples, int targets,
 		double alpha, double initializerRange) implements HeadConfig {
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public EnergyConfig {
 		if (samples < 2) {
 			throw new InvalidInputException("energy head, num_samples", "is " + samples,

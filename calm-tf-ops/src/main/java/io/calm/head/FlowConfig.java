@@ -20,7 +20,7 @@ public record FlowConfig(int hiddenSize, int latentSize, int blocks, int samples
 	/** The solver's steps where nothing else is said. */
 	public static final int STEPS = 10;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public FlowConfig {
 		if (samples < 1) {
 			throw new InvalidInputException("flow head, num_samples", "is " + samples, "choose at least 1");

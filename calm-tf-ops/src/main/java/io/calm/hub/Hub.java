@@ -121,7 +121,7 @@ public final class Hub {
 	public interface Progress {
 
 		/**
-		 * After some bytes.
+		 * Called every few megabytes of a file that is fetched.
 		 * @param file which is fetched
 		 * @param bytes that are there
 		 * @param size of the whole

@@ -22,7 +22,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 	/** Products of larger sizes overflow in TensorFlow, which then ends the process. */
 	private static final int LARGEST = 1 << 24;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public BackboneConfig {
 		positive("hidden_size", hiddenSize);
 		positive("intermediate_size", intermediateSize);

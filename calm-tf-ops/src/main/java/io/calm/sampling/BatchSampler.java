@@ -32,7 +32,7 @@ public record BatchSampler(double temperature, int candidates, int topK) impleme
 	/** No restriction to the most frequent patches. */
 	public static final int ALL = Integer.MAX_VALUE;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public BatchSampler {
 		Exponent.of(temperature);
 		if (candidates < 1) {

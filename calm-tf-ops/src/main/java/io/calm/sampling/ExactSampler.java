@@ -32,7 +32,7 @@ public record ExactSampler(double temperature, int budget) implements PatchSampl
 	/** How far from 1 the sum of probabilities may be. */
 	private static final double TOLERANCE = 1e-6;
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public ExactSampler {
 		Exponent.of(temperature);
 		if (budget < 1) {

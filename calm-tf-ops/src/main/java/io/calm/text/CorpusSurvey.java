@@ -33,7 +33,7 @@ public record CorpusSurvey(int files, long bytes, long[] lengths, long duplicate
 	private static final long PIECES_BETWEEN_TELLING = 256;
 
 	/**
-	 * A line.
+	 * A line of a corpus, by where it stands and how long it is.
 	 *
 	 * @param file it is in
 	 * @param number from 1

@@ -141,8 +141,8 @@ public final class TokenBlocks {
 	}
 
 	/**
-	 * A batch. Shuffled blocks have one for every index from 0; sequential blocks end:
-	 * the last batch may have blocks of PAD only at its end.
+	 * Reads a batch of blocks. Shuffled blocks have one for every index from 0;
+	 * sequential blocks end: the last batch may have blocks of PAD only at its end.
 	 * @param size the number of blocks in it, B
 	 * @param index which batch of this size, from 0
 	 * @return the batch, always the same for the same size and index

@@ -177,8 +177,8 @@ public final class TokenStore implements AutoCloseable {
 	}
 
 	/**
-	 * Names the data: the same for the same ids in the same documents with the same ones
-	 * given, on every machine.
+	 * A name of the data, the same for the same ids in the same documents with the same
+	 * ones given, on every machine.
 	 * @return SHA-256 over ids, boundaries and what is given, 64 hexadecimal digits
 	 */
 	public String digest() {

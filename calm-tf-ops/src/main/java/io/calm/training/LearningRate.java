@@ -61,7 +61,7 @@ public record LearningRate(double greatest, long warmup, Decay decay) {
 
 	}
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public LearningRate {
 		if (!(greatest > 0 && greatest < Double.POSITIVE_INFINITY)) {
 			throw new InvalidInputException("training, learning rate", "is " + greatest,

@@ -13,7 +13,7 @@ import io.calm.input.InvalidInputException;
  */
 public record OptimizerConfig(double beta1, double beta2, double epsilon, double weightDecay, double clipNorm) {
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public OptimizerConfig {
 		check("beta1", beta1, beta1 >= 0 && beta1 < 1, "choose a number from 0 up to, not including, 1");
 		check("beta2", beta2, beta2 >= 0 && beta2 < 1, "choose a number from 0 up to, not including, 1");
@@ -29,7 +29,7 @@ public record OptimizerConfig(double beta1, double beta2, double epsilon, double
 		}
 	}
 
-	/** The paper's: β = (0.9, 0.95), ε = 1e-8, decay 0.1, clip 1.0. */
+	/** The constants of the paper: β = (0.9, 0.95), ε = 1e-8, decay 0.1, clip 1.0. */
 	public static final OptimizerConfig DEFAULT = new OptimizerConfig(0.9, 0.95, 1e-8, 0.1, 1.0);
 
 }

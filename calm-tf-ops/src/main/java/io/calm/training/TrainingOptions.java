@@ -29,7 +29,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
 		OptimizerConfig optimizer) {
 
-	/** Checks the numbers. */
+	/** Refuses numbers that are out of range. */
 	public TrainingOptions {
 		atLeast("steps", steps, 1);
 		atLeast("batch", batch, 1);

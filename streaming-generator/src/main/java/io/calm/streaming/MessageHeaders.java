@@ -8,8 +8,8 @@ package io.calm.streaming;
 public final class MessageHeaders {
 
 	/**
-	 * Of a request: when its text is of no use any more, in milliseconds since 1970 as
-	 * decimal digits.
+	 * The header of a request that says when its text is of no use any more, in
+	 * milliseconds since 1970 as decimal digits.
 	 */
 	public static final String DEADLINE = "calm_deadline";
 

@@ -97,7 +97,7 @@ public record TextRequest(String id, String prompt, @Nullable Integer maxNewToke
 		}
 
 		/**
-		 * T: the lower, the more likely the text.
+		 * Sets the temperature T: the lower it is, the more likely is the text.
 		 * @param temperature in (0, 1]
 		 * @return this
 		 */

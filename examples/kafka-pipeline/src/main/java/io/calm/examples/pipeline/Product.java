@@ -3,7 +3,7 @@ package io.calm.examples.pipeline;
 import java.util.Objects;
 
 /**
- * A product.
+ * A product that a story is told about.
  *
  * @param sku its number
  * @param name of the product
