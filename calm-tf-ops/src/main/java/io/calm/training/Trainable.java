@@ -3,6 +3,7 @@ package io.calm.training;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntFunction;
 import java.util.function.Predicate;
 
 import io.calm.autoencoder.Autoencoder;
@@ -21,6 +22,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.BaselineTransformer;
 import io.calm.model.CalmConfig;
 import io.calm.model.CalmNetwork;
+import io.calm.model.Flops;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
 import io.calm.text.TokenBlocks;
@@ -45,19 +47,24 @@ public final class Trainable {
 
 	private final TrainingProgram.ObjectiveFactory objective;
 
+	/** What a token costs, for patches per sequence. */
+	private final IntFunction<Flops> cost;
+
 	/**
 	 * Where the weights of what is frozen are; null where nothing is, or they are random.
 	 */
 	private final @Nullable Path frozen;
 
 	private Trainable(Phase phase, Map<String, Object> configuration, int patchSize, int padId,
-			Predicate<String> parameters, TrainingProgram.ObjectiveFactory objective, @Nullable Path frozen) {
+			Predicate<String> parameters, TrainingProgram.ObjectiveFactory objective, IntFunction<Flops> cost,
+			@Nullable Path frozen) {
 		this.phase = phase;
 		this.configuration = configuration;
 		this.patchSize = patchSize;
 		this.padId = padId;
 		this.parameters = parameters;
 		this.objective = objective;
+		this.cost = cost;
 		this.frozen = frozen;
 	}
 
@@ -69,7 +76,8 @@ public final class Trainable {
 	public static Trainable autoencoder(AutoencoderConfig config) {
 		return new Trainable(Phase.AUTOENCODER, ModelConfigs.settings(config), config.patchSize(), config.padId(),
 				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
-				(builder, sequences, draws) -> variational(config, builder, sequences, draws), null);
+				(builder, sequences, draws) -> variational(config, builder, sequences, draws),
+				(patches) -> Flops.of(config), null);
 	}
 
 	/**
@@ -84,7 +92,7 @@ public final class Trainable {
 		return new Trainable(Phase.LANGUAGE_MODEL, ModelConfigs.settings(config), config.patchSize(), config.padId(),
 				CalmNetwork::isParameter,
 				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws),
-				null);
+				(patches) -> Flops.of(config, autoencoder, patches), null);
 	}
 
 	/**
@@ -96,7 +104,8 @@ public final class Trainable {
 	public static Trainable baseline(BaselineConfig config) {
 		return new Trainable(Phase.BASELINE, ModelConfigs.settings(config), 1, config.padId(),
 				BaselineTransformer::isParameter,
-				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences), null);
+				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences),
+				(patches) -> Flops.of(config, patches), null);
 	}
 
 	/**
@@ -107,7 +116,7 @@ public final class Trainable {
 	 */
 	public Trainable over(Path autoencoder) {
 		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters,
-				this.objective, autoencoder);
+				this.objective, this.cost, autoencoder);
 	}
 
 	/**
@@ -116,6 +125,16 @@ public final class Trainable {
 	 */
 	public Phase phase() {
 		return this.phase;
+	}
+
+	/**
+	 * What a training step costs, if it is not known how much of it is PAD: none.
+	 * @param options of the training
+	 * @return additions and multiplications, of matrix products only
+	 */
+	public double flopsPerStep(TrainingOptions options) {
+		double tokens = (double) options.accumulation() * options.batch() * options.patches() * this.patchSize;
+		return tokens * this.cost.apply(options.patches()).training();
 	}
 
 	/** The shape, as the model's file says it. */

@@ -21,6 +21,7 @@ import io.calm.checkpoint.SafetensorsWriter;
 import io.calm.checkpoint.TensorFile;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationStream;
+import io.calm.graph.ProductSpeed;
 import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
 import io.calm.model.BaselineConfig;
@@ -199,8 +200,13 @@ final class BenchmarkCommand {
 				List<Double> seconds = new Trainer(model, options, this.compute.training(), List.of())
 					.tryOut(data, WARMUP + this.runs)
 					.stepSeconds();
-				return report(seconds.stream().skip(WARMUP).map((each) -> 1e3 * each).toList(),
-						(double) this.batch * this.block);
+				List<Double> timed = seconds.stream().skip(WARMUP).toList();
+				double reached = model.flopsPerStep(options) / Collections.min(timed);
+				double possible = ProductSpeed.of(this.compute.training());
+				return report(timed.stream().map((each) -> 1e3 * each).toList(), (double) this.batch * this.block)
+					.put("gflop_per_s", reached / 1e9)
+					.put("product_gflop_per_s", possible / 1e9)
+					.put("flops_utilisation", reached / possible);
 			}
 		}
 
