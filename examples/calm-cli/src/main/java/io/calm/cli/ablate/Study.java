@@ -61,6 +61,8 @@ public record Study(String name, String question, String axis, Measure measure, 
 						Arm.ofModel("the same, lead tokens", Arm::nothing), Arm.ofBaseline()));
 		bars("lead-tokens", "How many tokens of a patch should be drawn before its vector?", "A",
 				ints((leads) -> Arm.ofModel("" + leads, (model) -> model.leadTokens(leads)), 0, 1, 2, 3));
+		bars("vector-every", "In how many of a step's sequences should vectors be learned?", "one of",
+				ints((every) -> Arm.ofModel("" + every, (model) -> model.vectorEvery(every)), 1, 2, 4, 8));
 		bars("kl-weight", "How strongly to pull the posterior to the prior?", "weight of the KL term",
 				doubles((weight) -> Arm.ofAutoencoder("" + weight, (autoencoder) -> autoencoder.klWeight(weight)), 0,
 						1e-4, 1e-3, 1e-2, 1e-1));
