@@ -51,7 +51,7 @@ class SeveralWorkersTest {
 
 	private static final int BATCH = 4;
 
-	private static final List<String> WEIGHTS = List.of("model.safetensors", "autoencoder/model.safetensors");
+	private static final String WEIGHTS = "model.safetensors";
 
 	private static Path shared;
 
@@ -84,11 +84,11 @@ class SeveralWorkersTest {
 	@Test
 	void trainsAsOneWithTwoMicroBatchesDoes() {
 		Path one = this.directory.resolve("one");
-		train(one, shared.resolve("text.txt"), BATCH / 2, 2, Duration.ZERO, new TrainingListener() {
+		train(one, shared.resolve("text.txt"), "calm", BATCH / 2, 2, Duration.ZERO, new TrainingListener() {
 		});
 		Path two = this.directory.resolve("two");
-		finish(start(two, BATCH));
-		for (String file : WEIGHTS) {
+		finish(start(two, "calm"));
+		for (String file : List.of(WEIGHTS, "autoencoder/" + WEIGHTS)) {
 			float difference = difference(two.resolve(file), one.resolve(file));
 			System.out.printf("Largest difference of the weights in %s after %d steps: %g%n", file, STEPS, difference);
 			assertThat(difference).as(file).isLessThan(1e-5f);
@@ -122,14 +122,14 @@ class SeveralWorkersTest {
 		System.out.println("Seed of the faults: " + seed);
 		Random random = new Random(seed);
 		Path whole = this.directory.resolve("whole");
-		finish(start(whole, BATCH));
+		finish(start(whole, "baseline"));
 		Path killed = this.directory.resolve("killed");
 		int step = 1;
 		for (Fault fault : faults) {
-			List<Worker> workers = start(killed, BATCH);
+			List<Worker> workers = start(killed, "baseline");
 			// somewhere behind the last one
 			step += 1 + random.nextInt(Math.max(1, (STEPS - step) / (faults.size() + 1)));
-			String reached = "step " + Phase.LANGUAGE_MODEL + " " + Math.min(step, STEPS - 3) + " ";
+			String reached = "step " + Phase.BASELINE + " " + Math.min(step, STEPS - 3) + " ";
 			workers.get(0).await((line) -> line.startsWith(reached));
 			long since = System.nanoTime();
 			workers.get(fault.worker()).signal(fault.signal());
@@ -141,13 +141,11 @@ class SeveralWorkersTest {
 				.contains("start all workers again");
 			workers.get(fault.worker()).end();
 		}
-		List<Worker> last = start(killed, BATCH);
+		List<Worker> last = start(killed, "baseline");
 		finish(last);
 		assertThat(last.get(0).output).as("it went on")
-			.noneMatch((line) -> line.startsWith("start " + Phase.LANGUAGE_MODEL + " 1 "));
-		for (String file : WEIGHTS) {
-			assertThat(killed.resolve(file)).hasSameBinaryContentAs(whole.resolve(file));
-		}
+			.noneMatch((line) -> line.startsWith("start " + Phase.BASELINE + " 1 "));
+		assertThat(killed.resolve(WEIGHTS)).hasSameBinaryContentAs(whole.resolve(WEIGHTS));
 	}
 
 	@Test
@@ -182,19 +180,20 @@ class SeveralWorkersTest {
 			.contains("worker 1 (" + addresses.get(1) + ") has not come within 2 s");
 	}
 
-	private List<Worker> start(Path output, int batch) {
+	private List<Worker> start(Path output, String model) {
 		List<String> addresses = addresses();
-		return List.of(start(addresses, 0, output, "text.txt", batch, 60),
-				start(addresses, 1, output, "text.txt", batch, 60));
+		return List.of(start(addresses, 0, output, "text.txt", model, BATCH, 60),
+				start(addresses, 1, output, "text.txt", model, BATCH, 60));
 	}
 
 	private Worker start(List<String> addresses, int index, String text, int batch, int joinSeconds) {
-		return start(addresses, index, this.directory.resolve("refused"), text, batch, joinSeconds);
+		return start(addresses, index, this.directory.resolve("refused"), text, "baseline", batch, joinSeconds);
 	}
 
-	private Worker start(List<String> addresses, int index, Path output, String text, int batch, int joinSeconds) {
+	private Worker start(List<String> addresses, int index, Path output, String text, String model, int batch,
+			int joinSeconds) {
 		Worker worker = new Worker(new Workers(addresses, index), List.of(output.toString(),
-				shared.resolve(text).toString(), String.valueOf(batch), String.valueOf(joinSeconds)));
+				shared.resolve(text).toString(), model, String.valueOf(batch), String.valueOf(joinSeconds)));
 		this.running.add(worker);
 		return worker;
 	}
@@ -230,16 +229,23 @@ class SeveralWorkersTest {
 		}
 	}
 
-	private static void train(Path output, Path text, int batch, int accumulation, Duration joinTimeout,
+	private static void train(Path output, Path text, String model, int batch, int accumulation, Duration joinTimeout,
 			TrainingListener listener) {
 		Calm.train((training) -> {
+			if (model.equals("baseline")) {
+				training.baseline("nano", (shape) -> shape.hiddenSize(16).heads(2),
+						(options) -> options(options, STEPS, batch, accumulation).averaging(0.9));
+			}
+			else {
+				training
+					.autoencoder((shape) -> shape.hiddenSize(16).intermediateSize(32).latentSize(8),
+							(options) -> options(options, AUTOENCODER_STEPS, batch, accumulation))
+					.languageModel("nano",
+							(shape) -> shape.hiddenSize(16).heads(2).headBlocks(1).noiseSize(8).samples(4).targets(5),
+							(options) -> options(options, STEPS, batch, accumulation).averaging(0.9));
+			}
 			training.corpus(text)
 				.tokenizer(new ByteTokenizer())
-				.autoencoder((shape) -> shape.hiddenSize(16).intermediateSize(32).latentSize(8),
-						(options) -> options(options, AUTOENCODER_STEPS, batch, accumulation))
-				.languageModel("nano",
-						(shape) -> shape.hiddenSize(16).heads(2).headBlocks(1).noiseSize(8).samples(4).targets(5),
-						(options) -> options(options, STEPS, batch, accumulation).averaging(0.9))
 				.program(TinyModel.PROGRAM)
 				.tokens(output.resolveSibling("tokens"))
 				.listener(listener)
@@ -347,8 +353,8 @@ class SeveralWorkersTest {
 
 		public static void main(String[] arguments) {
 			try {
-				train(Path.of(arguments[0]), Path.of(arguments[1]), Integer.parseInt(arguments[2]), 1,
-						Duration.ofSeconds(Integer.parseInt(arguments[3])), new TrainingListener() {
+				train(Path.of(arguments[0]), Path.of(arguments[1]), arguments[2], Integer.parseInt(arguments[3]), 1,
+						Duration.ofSeconds(Integer.parseInt(arguments[4])), new TrainingListener() {
 							@Override
 							public void onStart(TrainingStart start) {
 								System.out.println("start " + start.phase() + " " + start.firstStep() + " workers="
