@@ -339,6 +339,7 @@ public final class Cluster implements AutoCloseable {
 		for (int worker = 1; worker < all.length; worker++) {
 			for (int i = 0; i < own.length; i++) {
 				if (counts[worker][0] != counts[0][0] || all[worker][i] != all[0][i]) {
+					meetOnceMore();
 					throw new InvalidInputException(name(worker),
 							"has another " + names.get(i).replace('_', ' ') + " than worker 0 ("
 									+ this.workers.addresses().get(0) + ")",
@@ -385,7 +386,20 @@ public final class Cluster implements AutoCloseable {
 		this.closed = true;
 		// while all are there: it tells the others
 		this.presence.closePeers();
-		exchange(LAST_MEETING);
+		meetOnceMore();
+	}
+
+	/**
+	 * So that none ends while another still reads what it has sent. All are done: that
+	 * one has ended already is no harm.
+	 */
+	private void meetOnceMore() {
+		try {
+			exchange(LAST_MEETING);
+		}
+		catch (LostWorkerException ex) {
+			LOG.debug("A worker has ended before", ex);
+		}
 	}
 
 	/**

@@ -168,11 +168,11 @@ final class TrainCommand extends Subcommand {
 			description = "The experiment (default: MLFLOW_EXPERIMENT_NAME, else Default).")
 	private @Nullable String mlflowExperiment;
 
-	@Option(names = "--workers", paramLabel = "N", defaultValue = "1",
+	@Option(names = "--workers", paramLabel = "N",
 			description = "Share each step among this number of processes. Without TF_CONFIG they are started on this "
 					+ "machine, which opens a port for each to its network (default: as many as TF_CONFIG lists, else "
-					+ "${DEFAULT-VALUE}).")
-	private int workers;
+					+ "1).")
+	private @Nullable Integer workers;
 
 	@Option(names = "--join-timeout", paramLabel = "SECONDS", defaultValue = "600",
 			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
@@ -206,7 +206,7 @@ final class TrainCommand extends Subcommand {
 		}
 		Optional<Workers> cluster = Workers.ofEnvironment();
 		checkWorkers(cluster);
-		if (this.workers > 1 && cluster.isEmpty() && !this.dryRun) {
+		if (this.workers != null && this.workers > 1 && cluster.isEmpty() && !this.dryRun) {
 			List<String> arguments = new ArrayList<>(List.of(spec().name()));
 			arguments.addAll(arguments());
 			endWith(LocalWorkers.run(this.workers, arguments, err()));
@@ -224,18 +224,18 @@ final class TrainCommand extends Subcommand {
 	}
 
 	private void checkWorkers(Optional<Workers> cluster) {
-		if (this.workers < 1) {
-			throw new InvalidInputException("--workers", "is " + this.workers, "choose at least 1");
+		int count = (this.workers != null) ? this.workers : cluster.map(Workers::count).orElse(1);
+		if (count < 1) {
+			throw new InvalidInputException("--workers", "is " + count, "choose at least 1");
 		}
 		if (this.joinTimeout < 1) {
 			throw new InvalidInputException("--join-timeout", "is " + this.joinTimeout, "choose at least 1 second");
 		}
-		cluster.filter((workers) -> hasOption("--workers") && workers.count() != this.workers).ifPresent((workers) -> {
+		if (cluster.isPresent() && cluster.get().count() != count) {
 			throw new InvalidInputException("--workers",
-					"is " + this.workers + ", but " + Workers.VARIABLE + " lists " + workers.count(),
+					"is " + count + ", but " + Workers.VARIABLE + " lists " + cluster.get().count(),
 					"leave one of them out");
-		});
-		int count = cluster.map(Workers::count).orElse(this.workers);
+		}
 		if (count > 1 && this.dryRun) {
 			note("a dry run is one worker's, which does the steps of all " + count);
 		}
