@@ -249,7 +249,7 @@ class SeveralWorkersTest {
 				.program(TinyModel.PROGRAM)
 				.tokens(output.resolveSibling("tokens"))
 				.listener(listener)
-				.workerTimeout(Duration.ofSeconds(6))
+				.workerTimeout(Duration.ofSeconds(16))
 				.joinTimeout(joinTimeout)
 				.output(output);
 		}).close();

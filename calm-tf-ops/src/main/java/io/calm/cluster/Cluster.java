@@ -133,19 +133,21 @@ public final class Cluster implements AutoCloseable {
 	}
 
 	private void meet() {
-		this.presence.set(Presence.HERE);
+		this.presence.set(Presence.JOINING);
 		LOG.info("Waiting for {} workers: {}", this.workers.count() - 1, String.join(", ", this.workers.addresses()));
 		for (int worker = 0; worker < this.workers.count(); worker++) {
-			while (!this.closed && !isHere(worker)) {
+			while (!this.closed && !isJoining(worker)) {
 				pause(Duration.ofMillis(200));
 			}
 		}
 		exchange();
+		this.presence.set(Presence.TRAINING);
 	}
 
-	private boolean isHere(int worker) {
+	/** One that trains is left over from before, and will miss the others soon. */
+	private boolean isJoining(int worker) {
 		try {
-			return this.presence.of(worker, this.silence) == Presence.HERE;
+			return this.presence.of(worker, this.silence) == Presence.JOINING;
 		}
 		catch (TensorFlowException ex) {
 			// it has not come yet, or just begins
@@ -190,10 +192,10 @@ public final class Cluster implements AutoCloseable {
 			for (int worker : watched) {
 				long asked = System.nanoTime();
 				try {
-					boolean here = this.presence.of(worker, this.silence) == Presence.HERE;
+					boolean ended = this.presence.of(worker, this.silence) == Presence.ENDED;
 					silences[worker] = 0;
-					if (!here && !this.closed) {
-						lose(name(worker) + " has ended", null);
+					if (ended && !this.closed) {
+						lose(name(worker) + " has ended and says why", null);
 						return;
 					}
 				}

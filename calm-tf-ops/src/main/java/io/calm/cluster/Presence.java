@@ -24,9 +24,13 @@ import org.tensorflow.types.TFloat32;
  */
 final class Presence implements AutoCloseable {
 
-	static final float HERE = 1;
+	/** Waits for the others. */
+	static final float JOINING = 1;
 
-	static final float ENDED = 2;
+	/** All others were there. */
+	static final float TRAINING = 2;
+
+	static final float ENDED = 3;
 
 	private final WorkerServer server;
 

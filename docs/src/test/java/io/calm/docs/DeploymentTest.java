@@ -14,12 +14,10 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
-import io.calm.cli.CalmCommand;
 import io.calm.cluster.Workers;
 import org.apache.kafka.server.config.AbstractKafkaConfig;
 import org.junit.jupiter.api.Test;
 import org.yaml.snakeyaml.Yaml;
-import picocli.CommandLine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -189,7 +187,7 @@ class DeploymentTest {
 		assertThat(ingress.get("ports").items().get(0).get("port").value().toString()).isEqualTo(port);
 
 		List<String> arguments = container.get("args").items().stream().map(Node::text).toList();
-		new CommandLine(new CalmCommand()).parseArgs(arguments.toArray(String[]::new));
+		Objects.requireNonNull(Commands.model("calm.jar")).parseArgs(arguments.toArray(String[]::new));
 		assertThat(arguments).contains("train")
 			.anyMatch((argument) -> argument.startsWith("--output=/data/"))
 			.noneMatch((argument) -> argument.startsWith("--workers"));
