@@ -1,11 +1,14 @@
 package io.calm;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 
 import io.calm.autoencoder.AutoencoderConfig;
+import io.calm.cluster.LostWorkerException;
+import io.calm.cluster.Workers;
 import io.calm.generation.GenerationRequest;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BackboneConfig;
@@ -62,6 +65,15 @@ public final class CalmTraining {
 	ProgramOptions program = ProgramOptions.DEFAULT.withFusion(true);
 
 	Consumer<Path> files = (directory) -> {
+	};
+
+	@Nullable Workers workers;
+
+	Duration joinTimeout = Duration.ofMinutes(10);
+
+	Duration workerTimeout = Duration.ofSeconds(30);
+
+	Consumer<LostWorkerException> onLostWorker = (ex) -> {
 	};
 
 	final List<TrainingListener> listeners = new ArrayList<>();
@@ -265,6 +277,52 @@ public final class CalmTraining {
 	 */
 	public CalmTraining files(Consumer<Path> files) {
 		this.files = files;
+		return this;
+	}
+
+	/**
+	 * Shares each step with other workers, each of which calls this with the same
+	 * settings and its own index. All need the same output directory, on a volume that
+	 * they share. The first one writes it, evaluates, and tells listeners.
+	 * @param workers who they are; those of the environment variable {@code TF_CONFIG} by
+	 * default, and without it, this process alone
+	 * @return this
+	 */
+	public CalmTraining workers(Workers workers) {
+		this.workers = workers;
+		return this;
+	}
+
+	/**
+	 * Sets how long workers wait for one that comes late.
+	 * @param timeout 10 minutes by default
+	 * @return this
+	 */
+	public CalmTraining joinTimeout(Duration timeout) {
+		this.joinTimeout = timeout;
+		return this;
+	}
+
+	/**
+	 * Sets after what time a worker that does not answer is lost. However long a step
+	 * takes, a worker answers all the time.
+	 * @param timeout 30 seconds by default
+	 * @return this
+	 */
+	public CalmTraining workerTimeout(Duration timeout) {
+		this.workerTimeout = timeout;
+		return this;
+	}
+
+	/**
+	 * Is called if another worker is lost and the training does not end by itself within
+	 * 15 seconds, because it is in the middle of a long step or evaluation. By default it
+	 * ends after that, with the same exception.
+	 * @param action may end the process
+	 * @return this
+	 */
+	public CalmTraining onLostWorker(Consumer<LostWorkerException> action) {
+		this.onLostWorker = action;
 		return this;
 	}
 

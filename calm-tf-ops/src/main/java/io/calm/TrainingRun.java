@@ -12,6 +12,8 @@ import java.util.stream.Stream;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.OutputLock;
+import io.calm.cluster.Cluster;
+import io.calm.cluster.Workers;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
 import io.calm.text.Corpus;
@@ -44,35 +46,59 @@ final class TrainingRun {
 
 	private final @Nullable TokenStore unseen;
 
+	private final @Nullable Cluster cluster;
+
 	private TrainingRun(CalmTraining settings, TrainingPlan plan, Tokenizer tokens, TokenStore data,
-			@Nullable TokenStore unseen) {
+			@Nullable TokenStore unseen, @Nullable Cluster cluster) {
 		this.settings = settings;
 		this.plan = plan;
 		this.tokens = tokens;
 		this.data = data;
 		this.unseen = unseen;
+		this.cluster = cluster;
 	}
 
 	static Path train(CalmTraining settings) {
 		Path target = target(settings);
 		given("corpus", "name the text to train on", settings.corpus);
 		Path work = Checkpoint.workOf(target);
-		try (OutputLock lock = OutputLock.of(target)) {
-			refuseExisting(target);
-			return train(settings, work, target);
+		Workers workers = (settings.workers != null) ? settings.workers : Workers.ofEnvironment().orElse(null);
+		if (workers == null || workers.count() == 1) {
+			try (OutputLock lock = OutputLock.of(target)) {
+				refuseExisting(target);
+				return train(settings, work, target, null);
+			}
+		}
+		refuseExisting(target);
+		// before others wait for this one in vain
+		TrainingPlan.of(settings);
+		try (Cluster cluster = Cluster.join(workers, settings.joinTimeout, settings.workerTimeout,
+				settings.onLostWorker); OutputLock lock = workers.isFirst() ? OutputLock.of(target) : null) {
+			train(settings, work, target, cluster);
+			cluster.leave();
+			return target;
 		}
 	}
 
-	private static Path train(CalmTraining settings, Path work, Path target) {
+	private static Path train(CalmTraining settings, Path work, Path target, @Nullable Cluster cluster) {
+		boolean first = cluster == null || cluster.workers().isFirst();
 		try {
-			return with(settings, TrainingRun::tokenized, (run) -> {
-				TrainingListener.follow(settings.listeners, run.plan.phases(), () -> run.makeModel(work, target));
-				delete(work);
-				return target;
-			});
+			return with(
+					settings, (of, text, tokens) -> (cluster != null)
+							? cluster.firstThenOthers(() -> tokenized(of, text, tokens)) : tokenized(of, text, tokens),
+					cluster, (run) -> {
+						TrainingListener.follow(first ? settings.listeners : List.of(), run.plan.phases(),
+								() -> run.makeModel(work, target));
+						if (first) {
+							delete(work);
+						}
+						return target;
+					});
 		}
 		catch (RuntimeException ex) {
-			deleteEmpty(work);
+			if (first) {
+				deleteEmpty(work);
+			}
 			if (ex.getCause() instanceof ClosedByInterruptException) {
 				// not the file is to blame, which an interrupt has closed
 				throw new TrainingException("The training was interrupted; its state is in " + work
@@ -84,10 +110,11 @@ final class TrainingRun {
 
 	static TrainingTrial tryOut(CalmTraining settings) {
 		refuseExisting(target(settings));
-		return with(settings, TrainingRun::kept, TrainingRun::tryParts);
+		return with(settings, TrainingRun::kept, null, TrainingRun::tryParts);
 	}
 
-	private static <T> T with(CalmTraining settings, TokensOfText tokensOf, Function<TrainingRun, T> action) {
+	private static <T> T with(CalmTraining settings, TokensOfText tokensOf, @Nullable Cluster cluster,
+			Function<TrainingRun, T> action) {
 		Function<Tokenizer, TrainingPlan> planned = TrainingPlan.of(settings);
 		Tokenizer tokens = openTokenizer(settings);
 		try {
@@ -96,7 +123,7 @@ final class TrainingRun {
 			try (TokenStore data = tokensOf.store(settings, text, tokens);
 					TokenStore unseen = (settings.unseen != null) ? tokensOf.store(settings, settings.unseen, tokens)
 							: null) {
-				return action.apply(new TrainingRun(settings, plan, tokens, data, unseen));
+				return action.apply(new TrainingRun(settings, plan, tokens, data, unseen, cluster));
 			}
 		}
 		finally {
@@ -166,7 +193,9 @@ final class TrainingRun {
 		Path autoencoder = (first != null) ? train(first, first.model(), work) : this.plan.baseAutoencoder();
 		Trainable model = this.plan.model().model();
 		Path trained = train(this.plan.model(), (autoencoder != null) ? model.over(autoencoder) : model, work);
-		finish(trained, autoencoder, target);
+		if (this.cluster == null || this.cluster.workers().isFirst()) {
+			finish(trained, autoencoder, target);
+		}
 		return target;
 	}
 
@@ -185,7 +214,7 @@ final class TrainingRun {
 		TrainingEvaluation evaluation = new TrainingEvaluation(this.unseen, this.settings.prompts,
 				this.settings.sampled, this.settings.program);
 		return new Trainer(model, part.options(), this.settings.program, this.settings.listeners,
-				evaluation.of(model.phase(), part.options().patches()));
+				evaluation.of(model.phase(), part.options().patches()), this.cluster);
 	}
 
 	private void finish(Path model, @Nullable Path autoencoder, Path target) {

@@ -38,7 +38,8 @@ class ArchitectureTest {
 	 * one that exists has to be listed. The root itself may use them all.
 	 */
 	private static final Map<String, Set<String>> ARROWS = Map.ofEntries(Map.entry("input", Set.of()),
-			Map.entry("hub", Set.of("input")), Map.entry("graph", Set.of("input")), Map.entry("text", Set.of("input")),
+			Map.entry("hub", Set.of("input")), Map.entry("graph", Set.of("input")),
+			Map.entry("cluster", Set.of("graph", "input")), Map.entry("text", Set.of("input")),
 			Map.entry("sampling", Set.of("input")), Map.entry("checkpoint", Set.of("graph", "input")),
 			Map.entry("layer", Set.of("graph")), Map.entry("autoencoder", Set.of("layer", "graph", "input")),
 			Map.entry("head", Set.of("autoencoder", "layer", "graph", "input")),
@@ -46,7 +47,7 @@ class ArchitectureTest {
 			Map.entry("evaluation", and(UP_TO_MODEL, "sampling", "text", "generation")),
 			Map.entry("export", UP_TO_MODEL), Map.entry("latent", and(UP_TO_MODEL, "text")),
 			Map.entry("generation", and(UP_TO_MODEL, "sampling", "text")),
-			Map.entry("training", and(UP_TO_MODEL, "evaluation", "text")));
+			Map.entry("training", and(UP_TO_MODEL, "evaluation", "text", "cluster")));
 
 	private static final JavaClasses LIBRARY = new ClassFileImporter()
 		.withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)

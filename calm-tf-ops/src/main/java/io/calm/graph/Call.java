@@ -1,11 +1,14 @@
 package io.calm.graph;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.proto.RunOptions;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TType;
 
 /**
@@ -43,6 +46,27 @@ public final class Call implements AutoCloseable {
 	}
 
 	/**
+	 * Gives an input the values that another call has brought back, without a copy.
+	 * @param input where
+	 * @param values of the input's shape; stay the other call's
+	 * @return this
+	 */
+	public Call feed(Input<TFloat32, float[]> input, Tensor values) {
+		this.runner.feed(input.node(), values);
+		return this;
+	}
+
+	/**
+	 * Limits the time of the call.
+	 * @param limit after which TensorFlow ends it with an error
+	 * @return this
+	 */
+	public Call within(Duration limit) {
+		this.runner.setOptions(RunOptions.newBuilder().setTimeoutInMs(limit.toMillis()).build());
+		return this;
+	}
+
+	/**
 	 * Runs the entry point with what was fed.
 	 * @return this
 	 */
@@ -62,11 +86,20 @@ public final class Call implements AutoCloseable {
 	 * @return a new array
 	 */
 	public <A> A get(Fetch<A> fetch) {
+		return fetch.array(tensor(fetch));
+	}
+
+	/**
+	 * What came back as TensorFlow has it, to be fed to another call.
+	 * @param fetch one of the entry point's fetches
+	 * @return valid until this call is closed
+	 */
+	public Tensor tensor(Fetch<?> fetch) {
 		int position = this.entryPoint.fetches().indexOf(fetch);
 		if (position < 0 || position >= this.results.size()) {
 			throw new IllegalStateException("This call has not run or does not bring that value back");
 		}
-		return fetch.array(this.results.get(position));
+		return this.results.get(position);
 	}
 
 	/**

@@ -104,8 +104,11 @@ final class NativeRuntime {
 
 	private static @Nullable LinkageError tryToLoad() {
 		try {
-			// a library does not print: TensorFlow's information lines go
-			setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", "2");
+			// a library does not print: TensorFlow's information lines go, and among
+			// several
+			// workers its errors, which would bury the one line about a worker that has
+			// gone
+			setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", (System.getenv("TF_CONFIG") != null) ? "3" : "2");
 			// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
 			// product of a vocabulary is 2.5 times as fast
 			setEnvironmentUnlessPresent("TF_ENABLE_ONEDNN_OPTS", "1");
@@ -272,7 +275,7 @@ final class NativeRuntime {
 		}
 	}
 
-	private static boolean isInformation(String line) {
+	static boolean isInformation(String line) {
 		return line.startsWith("WARNING: All log messages before absl::InitializeLog()")
 				|| line.matches("[IW]\\d{4} [\\d:.]+ .*");
 	}

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -82,6 +83,11 @@ public final class ProgramBuilder implements AutoCloseable {
 	 * @return the program, its variables not yet set
 	 */
 	public Program build() {
+		return build((compiled) -> new Session(compiled, this.device.config().build()));
+	}
+
+	/** Compiles what was declared for a session of another kind. */
+	Program build(Function<Graph, Session> session) {
 		Map<Variable, Program.Access> access = new LinkedHashMap<>();
 		this.variables.select((name) -> true).forEach((variable) -> access.put(variable, access(variable)));
 		Graph compiled = new Graph();
@@ -90,8 +96,8 @@ public final class ProgramBuilder implements AutoCloseable {
 			definition = WeightGradients.transposeFirst(this.graph, definition);
 		}
 		compiled.importGraphDef(definition);
-		return new Program(compiled, new Session(compiled, this.device.config().build()), this.device, access,
-				this.initialSeed, this.variables.keeping(), this.variables.releasing());
+		return new Program(compiled, session.apply(compiled), this.device, access, this.initialSeed,
+				this.variables.keeping(), this.variables.releasing());
 	}
 
 	@Override

@@ -133,6 +133,14 @@ public final class TokenBlocks {
 	}
 
 	/**
+	 * The tokens of a patch.
+	 * @return K
+	 */
+	public int patchSize() {
+		return this.patchSize;
+	}
+
+	/**
 	 * The number of blocks of an epoch.
 	 * @return their number, at least one
 	 */

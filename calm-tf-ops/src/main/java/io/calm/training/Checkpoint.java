@@ -254,6 +254,7 @@ public final class Checkpoint {
 		schedule.put("warmup", rate.warmup());
 		schedule.put("decay", rate.decay().name().toLowerCase(Locale.ROOT));
 		schedule.put("averaging", this.options.averaging());
+		schedule.put("workers", this.training.share().workers());
 		return schedule;
 	}
 

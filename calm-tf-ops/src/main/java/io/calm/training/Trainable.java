@@ -11,6 +11,7 @@ import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
+import io.calm.cluster.Cluster;
 import io.calm.graph.Draws;
 import io.calm.graph.Network;
 import io.calm.graph.Program;
@@ -146,8 +147,8 @@ public final class Trainable {
 		return TokenBlocks.shuffled(data, this.patchSize, options.patches(), this.padId, options.seed());
 	}
 
-	TrainingProgram program(TrainingOptions options, ProgramOptions program) {
-		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.objective);
+	TrainingProgram program(TrainingOptions options, ProgramOptions program, @Nullable Cluster cluster) {
+		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.objective, cluster);
 	}
 
 	/** Sets what is frozen; the variables are saved with the model. */

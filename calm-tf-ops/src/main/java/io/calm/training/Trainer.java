@@ -1,14 +1,18 @@
 package io.calm.training;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 
+import io.calm.cluster.Cluster;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.jspecify.annotations.Nullable;
+import org.tensorflow.TensorFlow;
 
 /**
  * Trains one model: an autoencoder, a CALM language model or a baseline.
@@ -18,9 +22,12 @@ import org.jspecify.annotations.Nullable;
  * @param program device, precision and fusion
  * @param listeners follow the training
  * @param evaluation scores the model every so often, as the options say
+ * @param cluster the workers that share each step; null if this is the only one. Only the
+ * first one writes, evaluates and tells listeners. The others read its checkpoints, so
+ * the directory has to be the same for all.
  */
 public record Trainer(Trainable model, TrainingOptions options, ProgramOptions program,
-		List<TrainingListener> listeners, Evaluation evaluation) {
+		List<TrainingListener> listeners, Evaluation evaluation, @Nullable Cluster cluster) {
 
 	/** Steps of a trial after the first, in which a program may be compiled. */
 	private static final int MEASURED = 3;
@@ -33,7 +40,20 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	 * @param listeners follow the training
 	 */
 	public Trainer(Trainable model, TrainingOptions options, ProgramOptions program, List<TrainingListener> listeners) {
-		this(model, options, program, listeners, Evaluation.NONE);
+		this(model, options, program, listeners, Evaluation.NONE, null);
+	}
+
+	/**
+	 * A trainer that is the only worker.
+	 * @param model what is trained
+	 * @param options how long and how; the patches of a baseline are tokens
+	 * @param program device, precision and fusion
+	 * @param listeners follow the training
+	 * @param evaluation scores the model every so often, as the options say
+	 */
+	public Trainer(Trainable model, TrainingOptions options, ProgramOptions program, List<TrainingListener> listeners,
+			Evaluation evaluation) {
+		this(model, options, program, listeners, evaluation, null);
 	}
 
 	/**
@@ -64,16 +84,32 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	}
 
 	private Path train(@Nullable Path base, TokenStore data, Path directory, Consumer<Path> files) {
+		if (this.cluster != null) {
+			this.cluster.agree(facts(data));
+		}
 		TokenBlocks blocks = this.model.blocks(data, this.options);
-		try (TrainingProgram training = this.model.program(this.options, this.program)) {
+		try (TrainingProgram training = this.model.program(this.options, this.program, this.cluster)) {
 			training.begin(base);
 			List<Variable> frozen = this.model.loadFrozen(training.program());
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
 					this.model.configuration(), files, frozen);
-			return new TrainingLoop(this.model.phase(), training, this.options, blocks, this.listeners, this.evaluation,
-					checkpoint)
+			boolean first = this.cluster == null || this.cluster.workers().isFirst();
+			return new TrainingLoop(this.model.phase(), training, this.options, blocks,
+					first ? this.listeners : List.of(), this.evaluation, checkpoint, this.cluster)
 				.run(this.program);
 		}
+	}
+
+	/** What has to be the same for all workers, by name. */
+	private Map<String, String> facts(TokenStore data) {
+		Map<String, String> facts = new LinkedHashMap<>();
+		facts.put("version",
+				Trainer.class.getPackage().getImplementationVersion() + ", TensorFlow " + TensorFlow.version());
+		facts.put("phase", this.model.phase().toString());
+		facts.put("text", data.digest());
+		facts.put("model", this.model.configuration().toString());
+		this.options.settings(this.program).forEach((name, value) -> facts.put(name, String.valueOf(value)));
+		return facts;
 	}
 
 	/**
@@ -95,7 +131,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	 */
 	public Trial tryOut(TokenStore data, int steps) {
 		TokenBlocks blocks = this.model.blocks(data, this.options);
-		try (TrainingProgram training = this.model.program(this.options, this.program)) {
+		try (TrainingProgram training = this.model.program(this.options, this.program, null)) {
 			training.begin(null);
 			return Trial.of(this.model, training, blocks, this.options, steps);
 		}

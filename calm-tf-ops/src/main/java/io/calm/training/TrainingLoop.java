@@ -1,17 +1,19 @@
 package io.calm.training;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
+import io.calm.cluster.Cluster;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
-import io.calm.text.TokenBatch;
 import io.calm.text.TokenBlocks;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.tensorflow.TensorFlow;
 
 /**
@@ -19,6 +21,8 @@ import org.tensorflow.TensorFlow;
  * what listeners are told.
  */
 final class TrainingLoop {
+
+	private static final Logger LOG = LoggerFactory.getLogger(TrainingLoop.class);
 
 	private final Phase phase;
 
@@ -34,14 +38,22 @@ final class TrainingLoop {
 
 	private final Checkpoint checkpoint;
 
+	/** Null if there is one worker only. */
+	private final @Nullable Cluster cluster;
+
 	/** The step of the checkpoint; less than 0 while there is none. */
 	private long saved = -1;
 
 	/** The best model so far; how long ago that was follows from the step. */
 	private Checkpoint.@Nullable Best best;
 
+	/**
+	 * Whether the model of the last evaluation has its scores, as the first worker says.
+	 */
+	private boolean judged;
+
 	TrainingLoop(Phase phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
-			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint) {
+			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint, @Nullable Cluster cluster) {
 		this.phase = phase;
 		this.training = training;
 		this.options = options;
@@ -49,6 +61,7 @@ final class TrainingLoop {
 		this.listeners = listeners;
 		this.evaluation = evaluation;
 		this.checkpoint = checkpoint;
+		this.cluster = cluster;
 	}
 
 	/**
@@ -62,6 +75,7 @@ final class TrainingLoop {
 		try {
 			done = resume();
 			long first = done + 1;
+			tell("begins with step " + first);
 			TrainingStart start = start(first, program);
 			this.listeners.forEach((listener) -> listener.onStart(start));
 			if (toEvaluate(done)) {
@@ -71,9 +85,9 @@ final class TrainingLoop {
 				}
 				evaluate(done);
 			}
-			while (done < this.options.steps() && !Thread.currentThread().isInterrupted() && !stopsEarly(done)) {
+			while (done < this.options.steps() && !this.training.isInterrupted() && !stopsEarly(done)) {
 				done++;
-				StepMetrics metrics = this.training.step(this.phase, done, batches(this.blocks, this.options, done));
+				StepMetrics metrics = this.training.step(this.phase, done, this.training.share().of(this.blocks, done));
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
 				boolean evaluate = toEvaluate(done);
 				if (evaluate || due(done, this.options.checkpointEvery())) {
@@ -86,6 +100,11 @@ final class TrainingLoop {
 			if (this.saved < done) {
 				save(done);
 			}
+			if (this.cluster != null) {
+				// the others read what the first one has written
+				this.cluster.exchange();
+			}
+			tell("ends after step " + done);
 			long last = done;
 			this.listeners.forEach((listener) -> listener.onEnd(this.phase, last));
 		}
@@ -108,21 +127,53 @@ final class TrainingLoop {
 
 	/** The number of steps already done. */
 	private long resume() {
-		Optional<Long> step = this.checkpoint.resume();
-		if (step.isEmpty()) {
-			return 0;
+		// the first one may have to repair what a crash has left
+		Optional<Long> step = (this.cluster != null) ? this.cluster.firstThenOthers(this.checkpoint::resume)
+				: this.checkpoint.resume();
+		if (step.isPresent()) {
+			if (this.options.patience() > 0) {
+				this.best = this.checkpoint.best().orElse(null);
+			}
+			this.saved = step.get();
 		}
-		if (this.options.patience() > 0) {
-			this.best = this.checkpoint.best().orElse(null);
+		if (this.cluster != null) {
+			checkSame(this.cluster, step.orElse(0L));
 		}
-		this.saved = step.get();
-		return this.saved;
+		return step.orElse(0L);
+	}
+
+	private void checkSame(Cluster workers, long step) {
+		long[][] all = workers.exchange(step, this.training.digest(), (this.best != null) ? this.best.step() : -1);
+		for (int worker = 1; worker < all.length; worker++) {
+			if (!Arrays.equals(all[worker], all[0])) {
+				throw new InvalidInputException(this.checkpoint.directory().toString(),
+						(all[worker][0] != all[0][0])
+								? "worker %d goes on after step %d, worker 0 after step %d".formatted(worker,
+										all[worker][0], all[0][0])
+								: "worker " + worker + " begins with other weights than worker 0",
+						"let all workers have the same output directory, on a volume that they share");
+			}
+		}
+	}
+
+	/** What a worker without listeners says. */
+	private void tell(String what) {
+		if (!isFirst()) {
+			LOG.info("The {} {}", this.phase, what);
+		}
+	}
+
+	private boolean isFirst() {
+		return this.cluster == null || this.cluster.workers().isFirst();
 	}
 
 	private TrainingStart start(long firstStep, ProgramOptions program) {
 		Map<String, Object> settings = new LinkedHashMap<>(this.checkpoint.configuration());
 		settings.putAll(this.options.settings(program));
 		settings.put("tensorflow_version", TensorFlow.version());
+		if (this.cluster != null) {
+			settings.put("workers", this.cluster.workers().count());
+		}
 		return new TrainingStart(this.phase, firstStep, this.options.steps(), settings, this.checkpoint.dataDigest(),
 				this.checkpoint.directory().toAbsolutePath(), this.checkpoint.base().orElse(null));
 	}
@@ -133,8 +184,8 @@ final class TrainingLoop {
 
 	/** Which model is the best, only the evaluation of the last one tells. */
 	private boolean finished(long step) {
-		boolean judged = this.options.patience() == 0 || !toEvaluate(step) || this.checkpoint.isEvaluated();
-		return judged && (step >= this.options.steps() || stopsEarly(step));
+		return (this.options.patience() == 0 || !toEvaluate(step) || this.judged)
+				&& (step >= this.options.steps() || stopsEarly(step));
 	}
 
 	private static boolean due(long step, long every) {
@@ -148,11 +199,25 @@ final class TrainingLoop {
 		return due && (step > 0 || this.checkpoint.base().isPresent());
 	}
 
+	private void evaluate(long step) {
+		if (isFirst()) {
+			score(step);
+		}
+		this.judged = isFirst() && this.checkpoint.isEvaluated();
+		if (this.cluster != null) {
+			Checkpoint.Best found = this.best;
+			long[] said = this.cluster.exchange(this.judged ? 1 : 0, (found != null) ? found.step() : -1,
+					Double.doubleToLongBits((found != null) ? found.quality() : 0))[0];
+			this.judged = said[0] == 1;
+			this.best = (said[1] >= 0) ? new Checkpoint.Best(said[1], Double.longBitsToDouble(said[2])) : null;
+		}
+	}
+
 	/**
 	 * Whoever interrupts a training does not wait for its scores; an interrupt would
 	 * close the files they need.
 	 */
-	private void evaluate(long step) {
+	private void score(long step) {
 		if (Thread.currentThread().isInterrupted() || this.checkpoint.isEvaluated()) {
 			return;
 		}
@@ -184,19 +249,13 @@ final class TrainingLoop {
 		}
 	}
 
-	/** What a step sees. */
-	static List<TokenBatch> batches(TokenBlocks blocks, TrainingOptions options, long step) {
-		List<TokenBatch> batches = new ArrayList<>();
-		for (int i = 0; i < options.accumulation(); i++) {
-			batches.add(blocks.batch(options.batch(), (step - 1) * options.accumulation() + i));
-		}
-		return batches;
-	}
-
 	private void save(long step) {
 		this.training.checkFinite(this.phase, step);
-		this.checkpoint.save(step);
 		this.saved = step;
+		if (!isFirst()) {
+			return;
+		}
+		this.checkpoint.save(step);
 		this.listeners.forEach((listener) -> listener.onCheckpoint(this.phase, step, this.checkpoint.directory()));
 	}
 

@@ -1,5 +1,6 @@
 package io.calm.training;
 
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -7,9 +8,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.zip.CRC32C;
 
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
+import io.calm.cluster.Cluster;
+import io.calm.cluster.Reduction;
 import io.calm.graph.Call;
 import io.calm.graph.Draws;
 import io.calm.graph.EntryPoint;
@@ -21,10 +25,11 @@ import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
+import io.calm.graph.Variables;
 import io.calm.model.ModelFiles;
-import io.calm.text.TokenBatch;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
+import org.tensorflow.Tensor;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -41,7 +46,11 @@ final class TrainingProgram implements AutoCloseable {
 
 	private static final String SUM = "sum.";
 
+	private static final String LOSS = "loss";
+
 	private final TrainingOptions options;
+
+	private final Share share;
 
 	private final Program program;
 
@@ -58,9 +67,16 @@ final class TrainingProgram implements AutoCloseable {
 
 	private final EntryPoint update;
 
-	private TrainingProgram(TrainingOptions options, Program program, List<Variable> parameters, AdamW optimizer,
-			Feeds feeds, Fetches fetches, EntryPoint forward, EntryPoint update) {
+	/** Null for a worker alone. */
+	private final @Nullable Sharing sharing;
+
+	private boolean interrupted;
+
+	private TrainingProgram(TrainingOptions options, Share share, Program program, List<Variable> parameters,
+			AdamW optimizer, Feeds feeds, Fetches fetches, EntryPoint forward, EntryPoint update,
+			@Nullable Sharing sharing) {
 		this.options = options;
+		this.share = share;
 		this.program = program;
 		this.parameters = parameters;
 		this.optimizer = optimizer;
@@ -68,6 +84,7 @@ final class TrainingProgram implements AutoCloseable {
 		this.fetches = fetches;
 		this.forward = forward;
 		this.update = update;
+		this.sharing = sharing;
 	}
 
 	/**
@@ -85,6 +102,36 @@ final class TrainingProgram implements AutoCloseable {
 
 	/** What comes out. */
 	private record Fetches(Fetch<float[]> loss, Map<String, Fetch<float[]>> metrics, Fetch<float[]> squaredNorms) {
+	}
+
+	/**
+	 * How a worker among others gets the gradients of all.
+	 *
+	 * @param collect brings back the sums over this worker's parts
+	 * @param sums of it, by parameter
+	 * @param totals where the sums over all workers go in
+	 * @param reduction makes these of those
+	 */
+	private record Sharing(EntryPoint collect, List<Fetch<float[]>> sums, List<Input<TFloat32, float[]>> totals,
+			Reduction reduction) {
+
+		/**
+		 * @param numbers metrics of a step that are added up too
+		 */
+		static Sharing of(ProgramBuilder builder, List<Variable> sums, Cluster cluster, int numbers) {
+			List<Fetch<float[]>> fetches = new ArrayList<>();
+			List<Input<TFloat32, float[]>> totals = new ArrayList<>();
+			List<long[]> shapes = new ArrayList<>();
+			for (Variable sum : sums) {
+				fetches.add(Fetch.floats(sum.value()));
+				totals.add(builder.floats(sum.shape()));
+				shapes.add(sum.shape());
+			}
+			shapes.add(new long[] { numbers });
+			EntryPoint collect = builder.entryPoint().fetching(fetches.toArray(Fetch<?>[]::new));
+			return new Sharing(collect, fetches, totals, cluster.reduction(shapes));
+		}
+
 	}
 
 	/**
@@ -106,12 +153,13 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	static TrainingProgram build(ProgramOptions programOptions, TrainingOptions options, int patchSize,
-			Predicate<String> trained, ObjectiveFactory factory) {
+			Predicate<String> trained, ObjectiveFactory factory, @Nullable Cluster cluster) {
+		Share share = Share.of(options, (cluster != null) ? cluster.workers() : null);
 		try (ProgramBuilder builder = new ProgramBuilder(programOptions)) {
 			Network network = builder.network();
 			Ops tf = network.tf();
-			Feeds feeds = new Feeds(builder.ints((long) options.batch() * options.patches(), patchSize),
-					builder.ints(options.batch(), options.patches()), builder.ints(options.batch(), options.patches()),
+			Feeds feeds = new Feeds(builder.ints((long) share.rows() * options.patches(), patchSize),
+					builder.ints(share.rows(), options.patches()), builder.ints(share.rows(), options.patches()),
 					builder.seed(), builder.floats());
 			Objective objective = factory.build(builder, feeds.sequences(), new Draws(tf, feeds.seed().value()));
 			Fetch<float[]> loss = Fetch.floats(objective.loss());
@@ -125,10 +173,17 @@ final class TrainingProgram implements AutoCloseable {
 			List<Operand<TFloat32>> gradients = objective.gradients().apply(parameters);
 			EntryPoint update = forward;
 			List<Variable> sums = List.of();
-			if (options.accumulation() > 1) {
+			Sharing sharing = null;
+			if (share.parts() > 1) {
 				sums = alongside(network, SUM, parameters, Initializer.ZEROS);
 				forward.changing(add(tf, sums, gradients));
-				gradients = mean(tf, sums, options.accumulation());
+				List<Operand<TFloat32>> totals = Variables.values(sums);
+				if (cluster != null) {
+					// loss, metrics, and whether a worker was interrupted
+					sharing = Sharing.of(builder, sums, cluster, metrics.size() + 2);
+					totals = sharing.totals().stream().map(Input::value).toList();
+				}
+				gradients = mean(tf, totals, share.parts());
 				update = builder.entryPoint();
 			}
 			AdamW optimizer = new AdamW(builder, options.optimizer());
@@ -140,8 +195,8 @@ final class TrainingProgram implements AutoCloseable {
 				List<Variable> averages = alongside(network, AVERAGE, parameters, Initializer.ZEROS);
 				update.changing(average(tf, parameters, averages, steps, feeds.averaging().value()));
 			}
-			return new TrainingProgram(options, builder.build(), parameters, optimizer, feeds,
-					new Fetches(loss, metrics, norms), forward, update);
+			return new TrainingProgram(options, share, builder.build(), parameters, optimizer, feeds,
+					new Fetches(loss, metrics, norms), forward, update, sharing);
 		}
 	}
 
@@ -153,9 +208,9 @@ final class TrainingProgram implements AutoCloseable {
 			.toList();
 	}
 
-	private static List<Operand<TFloat32>> mean(Ops tf, List<Variable> sums, int count) {
+	private static List<Operand<TFloat32>> mean(Ops tf, List<Operand<TFloat32>> sums, int count) {
 		List<Operand<TFloat32>> means = new ArrayList<>();
-		sums.forEach((sum) -> means.add(tf.math.mul(sum.value(), tf.constant(1f / count))));
+		sums.forEach((sum) -> means.add(tf.math.mul(sum, tf.constant(1f / count))));
 		return means;
 	}
 
@@ -195,50 +250,112 @@ final class TrainingProgram implements AutoCloseable {
 	 * One optimiser step.
 	 * @param phase for the metrics
 	 * @param step counted from 1
-	 * @param batches as many as micro-batches
+	 * @param parts of the step that this worker computes
 	 * @return the metrics
 	 * @throws TrainingException if the loss or a gradient is not finite
+	 * @throws io.calm.cluster.LostWorkerException if another worker has gone
 	 */
-	StepMetrics step(Phase phase, long step, List<TokenBatch> batches) {
+	StepMetrics step(Phase phase, long step, List<Share.Part> parts) {
 		long start = System.nanoTime();
 		double rate = this.options.learningRate().at(step, this.options.steps());
-		boolean atOnce = this.forward == this.update;
-		double share = 1.0 / batches.size();
-		double loss = 0;
 		Map<String, Double> metrics = new LinkedHashMap<>();
+		metrics.put(LOSS, 0.0);
 		float[] squaredNorms = new float[0];
-		for (int i = 0; i < batches.size(); i++) {
-			try (Call call = this.program.call(this.forward)) {
-				call.feed(this.feeds.tokens(), batches.get(i).tokens())
-					.feed(this.feeds.documents(), batches.get(i).documents())
-					.feed(this.feeds.counted(), batches.get(i).counted())
-					.feed(this.feeds.seed(), new long[] { this.options.seed(), step * batches.size() + i });
-				if (atOnce) {
-					feedSchedule(call, rate, step);
-				}
-				call.run();
-				loss += share * call.scalar(this.fetches.loss());
-				this.fetches.metrics()
-					.forEach((name, fetch) -> metrics.merge(name, share * call.scalar(fetch), Double::sum));
-				if (atOnce) {
-					squaredNorms = call.get(this.fetches.squaredNorms());
-				}
-			}
-			if (!Double.isFinite(loss)) {
-				throw new TrainingException("The loss is " + loss + " at step " + step + " of the " + phase
-						+ "; lower the learning rate and resume from the last checkpoint");
+		for (Share.Part part : parts) {
+			squaredNorms = forward(part, rate, step, metrics);
+			if (this.sharing == null) {
+				checkLoss(phase, step, metrics);
 			}
 		}
-		if (!atOnce) {
+		if (this.sharing != null) {
+			squaredNorms = together(this.sharing, rate, step, metrics);
+			checkLoss(phase, step, metrics);
+		}
+		else if (this.forward != this.update) {
 			try (Call call = feedSchedule(this.program.call(this.update), rate, step).run()) {
 				squaredNorms = call.get(this.fetches.squaredNorms());
 			}
 		}
 		double norm = Math.sqrt(finiteSum(phase, step, squaredNorms));
 		double seconds = (System.nanoTime() - start) / 1e9;
-		long tokens = batches.stream().mapToLong((batch) -> batch.tokens().length).sum();
+		double loss = metrics.remove(LOSS);
+		// of all workers
+		double tokens = (double) this.share.parts() * parts.get(0).batch().tokens().length;
 		return new StepMetrics(phase, step, this.options.steps(), loss, rate, norm, seconds * 1e3, tokens / seconds,
 				metrics);
+	}
+
+	/**
+	 * Forward and backward for a part, and the update if there is only this one.
+	 * @param metrics to which those of the part are added
+	 * @return the squared norms of an update; else nothing
+	 */
+	private float[] forward(Share.Part part, double rate, long step, Map<String, Double> metrics) {
+		double weight = 1.0 / this.share.parts();
+		try (Call call = this.program.call(this.forward)) {
+			call.feed(this.feeds.tokens(), part.batch().tokens())
+				.feed(this.feeds.documents(), part.batch().documents())
+				.feed(this.feeds.counted(), part.batch().counted())
+				.feed(this.feeds.seed(), new long[] { this.options.seed(), part.number() });
+			boolean atOnce = this.forward == this.update;
+			if (atOnce) {
+				feedSchedule(call, rate, step);
+			}
+			call.run();
+			metrics.merge(LOSS, weight * call.scalar(this.fetches.loss()), Double::sum);
+			this.fetches.metrics()
+				.forEach((name, fetch) -> metrics.merge(name, weight * call.scalar(fetch), Double::sum));
+			return atOnce ? call.get(this.fetches.squaredNorms()) : new float[0];
+		}
+	}
+
+	/**
+	 * Adds gradients and metrics up over all workers, and updates.
+	 * @return the squared norms
+	 */
+	private float[] together(Sharing among, double rate, long step, Map<String, Double> metrics) {
+		float[] numbers = new float[metrics.size() + 1];
+		int count = 0;
+		for (double metric : metrics.values()) {
+			numbers[count++] = (float) metric;
+		}
+		numbers[count] = Thread.currentThread().isInterrupted() ? 1 : 0;
+		try (Call own = this.program.call(among.collect()).run()) {
+			List<Tensor> sums = among.sums().stream().map(own::tensor).toList();
+			long start = System.nanoTime();
+			try (Call all = among.reduction().sum(sums, numbers);
+					Call call = feedSchedule(this.program.call(this.update), rate, step)) {
+				double milliseconds = (System.nanoTime() - start) / 1e6;
+				for (int i = 0; i < among.totals().size(); i++) {
+					call.feed(among.totals().get(i), among.reduction().sum(all, i));
+				}
+				float[] squaredNorms = call.run().get(this.fetches.squaredNorms());
+				float[] totals = among.reduction().numbers(all);
+				int index = 0;
+				for (Map.Entry<String, Double> metric : metrics.entrySet()) {
+					metric.setValue((double) totals[index++]);
+				}
+				this.interrupted = totals[index] > 0;
+				metrics.put("reduction_milliseconds", milliseconds);
+				return squaredNorms;
+			}
+		}
+	}
+
+	/**
+	 * Whether the training is to stop. Several workers stop after the same step, in which
+	 * one of them was interrupted.
+	 */
+	boolean isInterrupted() {
+		return (this.sharing != null) ? this.interrupted : Thread.currentThread().isInterrupted();
+	}
+
+	private static void checkLoss(Phase phase, long step, Map<String, Double> metrics) {
+		double loss = metrics.getOrDefault(LOSS, 0.0);
+		if (!Double.isFinite(loss)) {
+			throw new TrainingException("The loss is " + loss + " at step " + step + " of the " + phase
+					+ "; lower the learning rate and resume from the last checkpoint");
+		}
 	}
 
 	private Call feedSchedule(Call call, double rate, long step) {
@@ -279,6 +396,26 @@ final class TrainingProgram implements AutoCloseable {
 				}
 			}
 		});
+	}
+
+	/** Tells the weights and the optimiser's state from others. */
+	long digest() {
+		CRC32C checksum = new CRC32C();
+		List<Variable> all = new ArrayList<>(this.parameters);
+		all.addAll(optimizerState());
+		this.program.read(all, (variable, values) -> {
+			ByteBuffer bytes = ByteBuffer.allocate(1 << 16);
+			for (int from = 0; from < values.length; from += bytes.capacity() / Float.BYTES) {
+				int count = Math.min(values.length - from, bytes.capacity() / Float.BYTES);
+				bytes.clear().asFloatBuffer().put(values, from, count);
+				checksum.update(bytes.limit(count * Float.BYTES));
+			}
+		});
+		return checksum.getValue();
+	}
+
+	Share share() {
+		return this.share;
 	}
 
 	Program program() {
@@ -323,6 +460,9 @@ final class TrainingProgram implements AutoCloseable {
 
 	@Override
 	public void close() {
+		if (this.sharing != null) {
+			this.sharing.reduction().close();
+		}
 		this.program.close();
 	}
 

@@ -25,7 +25,7 @@ public record Trial(Phase phase, Map<String, Object> configuration, long paramet
 	static Trial of(Trainable model, TrainingProgram training, TokenBlocks blocks, TrainingOptions options, int steps) {
 		List<Double> seconds = new ArrayList<>();
 		for (int step = 1; step <= steps; step++) {
-			StepMetrics metrics = training.step(model.phase(), step, TrainingLoop.batches(blocks, options, step));
+			StepMetrics metrics = training.step(model.phase(), step, training.share().of(blocks, step));
 			seconds.add(metrics.milliseconds() / 1e3);
 		}
 		long trained = training.parameters().stream().mapToLong(Variable::size).sum();

@@ -301,16 +301,16 @@ class TrainingLoopTest {
 		List<Map<String, float[]>> moments = new ArrayList<>();
 		for (int accumulation = 1; accumulation <= 2; accumulation++) {
 			int size = 8 / accumulation;
-			List<TokenBatch> batches = new ArrayList<>();
+			List<Share.Part> parts = new ArrayList<>();
 			for (int i = 0; i < accumulation; i++) {
-				batches.add(new TokenBatch(size, 5, 4, Arrays.copyOfRange(tokens, i * size * 20, (i + 1) * size * 20),
-						new int[size * 5], new int[size * 5], new int[size * 5]));
+				parts.add(new Share.Part(accumulation + i,
+						new TokenBatch(size, 5, 4, Arrays.copyOfRange(tokens, i * size * 20, (i + 1) * size * 20),
+								new int[size * 5], new int[size * 5], new int[size * 5])));
 			}
-			TrainingOptions options = options(
-					(training) -> training.batch(size).patches(5).accumulation(batches.size()));
+			TrainingOptions options = options((training) -> training.batch(size).patches(5).accumulation(parts.size()));
 			try (TrainingProgram program = withoutNoise(options)) {
 				program.begin(null);
-				metrics[accumulation - 1] = program.step(Phase.AUTOENCODER, 1, batches);
+				metrics[accumulation - 1] = program.step(Phase.AUTOENCODER, 1, parts);
 				Map<String, float[]> values = new LinkedHashMap<>();
 				program.program()
 					.read(program.program().variables((name) -> name.startsWith(AdamW.FIRST_MOMENT)),
@@ -348,7 +348,7 @@ class TrainingLoopTest {
 					return new TrainingProgram.Objective(objective.loss(),
 							(parameters) -> builder.gradients(objective.loss(), Variables.values(parameters)),
 							Map.of());
-				});
+				}, null);
 	}
 
 	@Test

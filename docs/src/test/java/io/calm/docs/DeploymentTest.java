@@ -7,10 +7,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
+import io.calm.cluster.Workers;
 import org.apache.kafka.server.config.AbstractKafkaConfig;
 import org.junit.jupiter.api.Test;
 import org.yaml.snakeyaml.Yaml;
@@ -25,6 +29,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 class DeploymentTest {
 
 	private static final Path DEPLOY = Repository.ROOT.resolve("deploy");
+
+	/** Begins when somebody asks for it. */
+	private static final String TRAINING = "training.yaml";
 
 	/** What the image of Kafka reads itself. */
 	private static final List<String> OF_IMAGE = List.of("KAFKA_HEAP_OPTS", "KAFKA_OPTS");
@@ -107,7 +114,8 @@ class DeploymentTest {
 			all.addAll(documents(directory.resolve(file)));
 		}
 		try (Stream<Path> files = Files.list(directory)) {
-			assertThat(files.map((file) -> file.getFileName().toString()).filter((file) -> !file.startsWith("kustom")))
+			assertThat(files.map((file) -> file.getFileName().toString())
+				.filter((file) -> !file.startsWith("kustom") && !file.equals(TRAINING)))
 				.containsExactlyInAnyOrderElementsOf(listed);
 		}
 		all.forEach((each) -> assertThat(each.get("apiVersion").text() + " " + each.get("kind").text())
@@ -132,8 +140,82 @@ class DeploymentTest {
 			.forEach((each) -> service(workloads, each));
 	}
 
-	/** What a pod may not do although it never wants to. */
+	/**
+	 * As Kubernetes would: each pod has its index, and its name in the headless service.
+	 */
+	@Test
+	void workersOfATrainingFindEachOther() throws IOException {
+		List<Node> all = documents(DEPLOY.resolve("kubernetes").resolve(TRAINING));
+		Map<String, Node> kinds = all.stream()
+			.collect(Collectors.toMap((each) -> each.get("kind").text(), (each) -> each));
+		assertThat(kinds).containsOnlyKeys("Namespace", "NetworkPolicy", "Service", "PersistentVolumeClaim", "Job");
+		String namespace = node(kinds, "Namespace").get("metadata").get("name").text();
+		all.stream()
+			.filter((each) -> !each.get("kind").text().equals("Namespace"))
+			.forEach((each) -> assertThat(each.get("metadata").get("namespace").text()).isEqualTo(namespace));
+		Node job = node(kinds, "Job");
+		confined(job);
+		Node spec = job.get("spec");
+		Node pod = spec.get("template").get("spec");
+		Node container = pod.get("containers").items().get(0);
+		assertThat(container.get("image").text())
+			.isEqualTo("calm/calm-cli:" + this.images.get(2).replaceFirst(".*:", ""));
+		service(List.of(job), node(kinds, "Service"));
+		assertThat(node(kinds, "Service").get("metadata").get("name").text()).isEqualTo(pod.get("subdomain").text());
+		assertThat(node(kinds, "PersistentVolumeClaim").get("spec").get("accessModes").value())
+			.isEqualTo(List.of("ReadWriteMany"));
+
+		int count = (int) spec.get("completions").value();
+		assertThat(spec.get("parallelism").value()).as("all at once").isEqualTo(count);
+		String port = container.get("ports").items().get(0).get("containerPort").value().toString();
+		List<String> addresses = IntStream.range(0, count)
+			.mapToObj((index) -> job.get("metadata").get("name").text() + "-" + index + "."
+					+ pod.get("subdomain").text() + ":" + port)
+			.toList();
+		List<Node> environment = container.get("env").items();
+		String config = environment.get(1).get("value").text();
+		assertThat(environment.get(1).get("name").text()).isEqualTo(Workers.VARIABLE);
+		for (int index = 0; index < count; index++) {
+			assertThat(Workers.parse(config.replace("$(" + environment.get(0).get("name").text() + ")", "" + index)))
+				.isEqualTo(new Workers(addresses, index));
+		}
+		Node policy = node(kinds, "NetworkPolicy").get("spec");
+		assertThat(policy.get("podSelector").value()).as("whom it is for: all").isEqualTo(Map.of());
+		Node ingress = policy.get("ingress").items().get(0);
+		assertThat(ingress.get("from").items().get(0).get("podSelector").get("matchLabels").value())
+			.isEqualTo(spec.get("template").get("metadata").get("labels").value());
+		assertThat(ingress.get("ports").items().get(0).get("port").value().toString()).isEqualTo(port);
+
+		List<String> arguments = container.get("args").items().stream().map(Node::text).toList();
+		Objects.requireNonNull(Commands.model("calm.jar")).parseArgs(arguments.toArray(String[]::new));
+		assertThat(arguments).contains("train")
+			.anyMatch((argument) -> argument.startsWith("--output=/data/"))
+			.noneMatch((argument) -> argument.startsWith("--workers"));
+	}
+
+	@Test
+	void theImageOfTheCommandIsThatOfAModule() {
+		List<String> lines = Repository.text(DEPLOY.resolve("Dockerfile.calm")).lines().toList();
+		assertThat(lines).contains("FROM eclipse-temurin:" + this.repository.version("java.version") + "-jre",
+				"COPY examples/calm-cli/target/calm.jar /opt/calm/calm.jar",
+				"COPY examples/calm-cli/target/lib /opt/calm/lib");
+		assertThat(this.repository.moduleOf("examples/calm-cli/target/calm.jar")).isPresent();
+		assertThat(lines).anyMatch((line) -> line.startsWith("ENTRYPOINT") && line.contains("/opt/calm/calm.jar"));
+	}
+
+	private static Node node(Map<String, Node> kinds, String kind) {
+		return Objects.requireNonNull(kinds.get(kind), kind);
+	}
+
 	private static void hardened(Node workload) {
+		confined(workload);
+		for (Node container : workload.get("spec").get("template").get("spec").get("containers").items()) {
+			assertThat(container.get("livenessProbe").keys()).isNotEmpty();
+		}
+	}
+
+	/** What a pod may not do although it never wants to. */
+	private static void confined(Node workload) {
 		String name = workload.get("metadata").get("name").text();
 		Node pod = workload.get("spec").get("template").get("spec");
 		assertThat(pod.get("automountServiceAccountToken").value()).as(name).isEqualTo(false);
@@ -145,7 +227,6 @@ class DeploymentTest {
 			assertThat(context.get("allowPrivilegeEscalation").value()).as(name).isEqualTo(false);
 			assertThat(context.get("readOnlyRootFilesystem").value()).as(name).isEqualTo(true);
 			assertThat(context.get("capabilities").get("drop").value()).as(name).isEqualTo(List.of("ALL"));
-			assertThat(container.get("livenessProbe").keys()).as(name).isNotEmpty();
 			// on a root that cannot be written
 			assertThat(container.get("volumeMounts").items().stream().map((each) -> each.get("mountPath").text()))
 				.as(name)

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
+import io.calm.cluster.LostWorkerException;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -19,8 +20,9 @@ import picocli.CommandLine.ScopeType;
 /**
  * The command {@code calm}: the options that all subcommands share, and what becomes of
  * errors. It ends with 0 when all is well, with 2 and one line on standard error when the
- * user can mend it (arguments, files, prompts: {@link InvalidInputException}), and with 1
- * when it is not the user's fault.
+ * user can mend it (arguments, files, prompts: {@link InvalidInputException}), with 3 and
+ * one line when another worker of a training has gone and all have to be started again,
+ * and with 1 when it is not the user's fault.
  */
 @Command(name = "calm", description = "Train, evaluate and use continuous autoregressive language models.",
 		synopsisSubcommandLabel = "COMMAND", mixinStandardHelpOptions = true,
@@ -92,6 +94,9 @@ public final class CalmCommand {
 		commandLine.setExecutionExceptionHandler((ex, command, parsed) -> {
 			if (ex instanceof InvalidInputException) {
 				return fail(command, 2, String.valueOf(ex.getMessage()), calm.stacktrace ? ex : null);
+			}
+			if (ex instanceof LostWorkerException) {
+				return fail(command, 3, String.valueOf(ex.getMessage()), calm.stacktrace ? ex : null);
 			}
 			return fail(command, 1, "failed: " + ex, calm.stacktrace ? ex : null);
 		});

@@ -20,6 +20,8 @@ abstract class Subcommand implements Callable<Integer> {
 	@SuppressWarnings("NullAway.Init") // set by picocli
 	private CommandSpec spec;
 
+	private int exitCode;
+
 	/**
 	 * Does the work. Errors are exceptions; {@link CalmCommand} tells the user.
 	 * @return the results; without entries, nothing is printed
@@ -32,7 +34,12 @@ abstract class Subcommand implements Callable<Integer> {
 		if (!report.isEmpty()) {
 			report.print(out(), json());
 		}
-		return 0;
+		return this.exitCode;
+	}
+
+	/** Ends with a code of other processes, which have told the user why. */
+	void endWith(int exitCode) {
+		this.exitCode = exitCode;
 	}
 
 	/** Standard output: only for results, and only for those the report cannot hold. */
@@ -40,9 +47,14 @@ abstract class Subcommand implements Callable<Integer> {
 		return this.spec.commandLine().getOut();
 	}
 
+	/** Standard error. */
+	PrintWriter err() {
+		return this.spec.commandLine().getErr();
+	}
+
 	/** Tells what the user should know beside the results. */
 	void note(String message) {
-		this.spec.commandLine().getErr().println("calm: " + message);
+		err().println("calm: " + message);
 	}
 
 	boolean json() {

@@ -3,10 +3,12 @@ package io.calm.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -16,6 +18,8 @@ import io.calm.CalmTraining;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.cli.ablate.Scale;
+import io.calm.cluster.LostWorkerException;
+import io.calm.cluster.Workers;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
@@ -165,6 +169,16 @@ final class TrainCommand extends Subcommand {
 			description = "The experiment (default: MLFLOW_EXPERIMENT_NAME, else Default).")
 	private @Nullable String mlflowExperiment;
 
+	@Option(names = "--workers", paramLabel = "N",
+			description = "Share each step among this number of processes. Without TF_CONFIG they are started on this "
+					+ "machine, which opens a port for each to its network (default: as many as TF_CONFIG lists, else "
+					+ "1).")
+	private @Nullable Integer workers;
+
+	@Option(names = "--join-timeout", paramLabel = "SECONDS", defaultValue = "600",
+			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
+	private int joinTimeout;
+
 	@Mixin
 	private TokenizerOption tokenizer = new TokenizerOption();
 
@@ -191,6 +205,14 @@ final class TrainCommand extends Subcommand {
 			throw new InvalidInputException("--patience", "needs text to score the models on",
 					"name it with --evaluation-corpus");
 		}
+		Optional<Workers> cluster = Workers.ofEnvironment();
+		checkWorkers(cluster);
+		if (this.workers != null && this.workers > 1 && cluster.isEmpty() && !this.dryRun) {
+			List<String> arguments = new ArrayList<>(List.of(spec().name()));
+			arguments.addAll(arguments());
+			endWith(LocalWorkers.run(this.workers, arguments, err()));
+			return new Report();
+		}
 		Corpus text = corpus(this.corpus);
 		Path from = this.base;
 		if (from != null) {
@@ -199,6 +221,24 @@ final class TrainCommand extends Subcommand {
 		try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base",
 				this.dryRun ? null : TokenCache.in(tokens(output)))) {
 			return train(text, output, (training) -> fromNoise(training.tokenizer(tokens)));
+		}
+	}
+
+	private void checkWorkers(Optional<Workers> cluster) {
+		int count = (this.workers != null) ? this.workers : cluster.map(Workers::count).orElse(1);
+		if (count < 1) {
+			throw new InvalidInputException("--workers", "is " + count, "choose at least 1");
+		}
+		if (this.joinTimeout < 1) {
+			throw new InvalidInputException("--join-timeout", "is " + this.joinTimeout, "choose at least 1 second");
+		}
+		if (cluster.isPresent() && cluster.get().count() != count) {
+			throw new InvalidInputException("--workers",
+					"is " + count + ", but " + Workers.VARIABLE + " lists " + cluster.get().count(),
+					"leave one of them out");
+		}
+		if (count > 1 && this.dryRun) {
+			note("a dry run is one worker's, which does the steps of all " + count);
 		}
 	}
 
@@ -264,6 +304,8 @@ final class TrainCommand extends Subcommand {
 				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
 				.files((directory) -> write(directory.resolve(DESCRIPTION), description))
 				.tokens(tokens(output))
+				.joinTimeout(Duration.ofSeconds(this.joinTimeout))
+				.onLostWorker(this::end)
 				.output(output);
 			if (!this.evaluationCorpus.isEmpty()) {
 				training.evaluation(corpus(this.evaluationCorpus));
@@ -271,6 +313,10 @@ final class TrainCommand extends Subcommand {
 		};
 		if (this.dryRun) {
 			return TrialReport.of(Calm.tryOut(options), output);
+		}
+		if (!Workers.ofEnvironment().map(Workers::isFirst).orElse(true)) {
+			Calm.train(options).close();
+			return new Report();
 		}
 		long start = System.nanoTime();
 		try (MlflowListener tracking = tracking(output); TrainingProgress progress = new TrainingProgress(this)) {
@@ -284,6 +330,14 @@ final class TrainCommand extends Subcommand {
 		}
 		return new Report().put("output", output.toString())
 			.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
+	}
+
+	/**
+	 * In the middle of a long step or evaluation, only the end of the process ends it.
+	 */
+	private void end(LostWorkerException lost) {
+		note(String.valueOf(lost.getMessage()));
+		System.exit(3);
 	}
 
 	private static void write(Path file, String content) {
