@@ -94,8 +94,8 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
 					this.model.configuration(), files, frozen);
 			boolean first = this.cluster == null || this.cluster.workers().isFirst();
-			return new TrainingLoop(this.model.phase(), training, this.options, blocks,
-					first ? this.listeners : List.of(), this.evaluation, checkpoint, this.cluster)
+			return new TrainingLoop(this.model, training, this.options, blocks, first ? this.listeners : List.of(),
+					this.evaluation, checkpoint, this.cluster)
 				.run(this.program);
 		}
 	}

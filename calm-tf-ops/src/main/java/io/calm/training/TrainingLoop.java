@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 
 import io.calm.cluster.Cluster;
+import io.calm.graph.ProductSpeed;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.text.TokenBlocks;
@@ -24,7 +25,12 @@ final class TrainingLoop {
 
 	private static final Logger LOG = LoggerFactory.getLogger(TrainingLoop.class);
 
+	/** From this step on; to find out the machine's speed takes a second. */
+	private static final long COMPARED = 100;
+
 	private final Phase phase;
+
+	private final double flopsPerStep;
 
 	private final TrainingProgram training;
 
@@ -52,9 +58,10 @@ final class TrainingLoop {
 	 */
 	private boolean judged;
 
-	TrainingLoop(Phase phase, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
+	TrainingLoop(Trainable model, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
 			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint, @Nullable Cluster cluster) {
-		this.phase = phase;
+		this.phase = model.phase();
+		this.flopsPerStep = model.flopsPerStep(options);
 		this.training = training;
 		this.options = options;
 		this.blocks = blocks;
@@ -87,7 +94,8 @@ final class TrainingLoop {
 			}
 			while (done < this.options.steps() && !this.training.isInterrupted() && !stopsEarly(done)) {
 				done++;
-				StepMetrics metrics = this.training.step(this.phase, done, this.training.share().of(this.blocks, done));
+				StepMetrics metrics = compared(
+						this.training.step(this.phase, done, this.training.share().of(this.blocks, done)), program);
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
 				boolean evaluate = toEvaluate(done);
 				if (evaluate || due(done, this.options.checkpointEvery())) {
@@ -123,6 +131,15 @@ final class TrainingLoop {
 					+ "; its state is in " + this.checkpoint.directory() + " and the same command goes on from there");
 		}
 		return (this.best != null) ? this.checkpoint.bestModel() : this.checkpoint.directory();
+	}
+
+	/** With what the step reaches of the speed that all workers together could have. */
+	private StepMetrics compared(StepMetrics metrics, ProgramOptions program) {
+		if (metrics.step() < COMPARED) {
+			return metrics;
+		}
+		double possible = ProductSpeed.of(program) * this.training.share().workers();
+		return metrics.with("flops_utilisation", this.flopsPerStep / (metrics.milliseconds() / 1e3) / possible);
 	}
 
 	/** The number of steps already done. */

@@ -14,6 +14,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.Random;
 import java.util.function.Consumer;
 
@@ -245,6 +246,22 @@ class TrainingLoopTest {
 			}
 		});
 		assertThat(steps).containsExactly(2L);
+	}
+
+	@Test
+	void tellsWhatAStepReachesOfTheMachinesSpeed() {
+		Map<Long, Double> told = new TreeMap<>();
+		train((training) -> training.steps(101), new TrainingListener() {
+			@Override
+			public void onStep(StepMetrics metrics) {
+				Double share = metrics.more().get("flops_utilisation");
+				if (share != null) {
+					told.put(metrics.step(), share);
+				}
+			}
+		});
+		assertThat(told).containsOnlyKeys(100L, 101L);
+		assertThat(told.values()).allMatch((share) -> share > 0 && share < 1);
 	}
 
 	@Test
