@@ -40,6 +40,7 @@ import reactor.core.publisher.Flux;
 
 import org.springframework.ai.chat.model.ChatModel;
 import org.springframework.ai.chat.prompt.ChatOptions;
+import org.springframework.ai.embedding.EmbeddingModel;
 import org.springframework.boot.actuate.info.InfoContributor;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
@@ -92,7 +93,7 @@ class AutoConfigurationTests {
 
 	@Test
 	void allAreRegistered() {
-		assertThat(ALL).hasSize(8);
+		assertThat(ALL).hasSize(9);
 	}
 
 	@Test
@@ -103,6 +104,7 @@ class AutoConfigurationTests {
 				.hasSingleBean(TextGenerator.class)
 				.hasSingleBean(CalmTrainer.class)
 				.hasSingleBean(ChatModel.class)
+				.hasSingleBean(EmbeddingModel.class)
 				.hasBean("calmHealthContributor")
 				.hasBean("calmInfoContributor");
 			ModelStatus status = context.getBean(ServedModel.class).status();

@@ -46,12 +46,17 @@ public final class CalmHttpAutoConfiguration {
 	}
 
 	@Bean
+	Embeddings calmHttpEmbeddings(ObjectProvider<ServedModel> model, CalmProperties calm) {
+		return new Embeddings(model.getIfAvailable(), calm);
+	}
+
+	@Bean
 	ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpService(CalmHttpProperties properties,
 			TextGenerator generator, ObjectProvider<ServedModel> model, CalmProperties calm,
-			ObjectProvider<ChatPrompts> chats, ObjectProvider<ServerProperties> server) {
+			ObjectProvider<ChatPrompts> chats, Embeddings embeddings, ObjectProvider<ServerProperties> server) {
 		AccessRules access = new AccessRules(properties.apiKeys(), properties.hosts(), server.getObject().getAddress());
 		HttpService service = new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
-				chats.getIfAvailable(() -> ChatPrompts.PLAIN), properties);
+				chats.getIfAvailable(() -> ChatPrompts.PLAIN), embeddings, properties);
 		ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
 				new ServletHttpHandlerAdapter(service), properties.path() + "/*");
 		servlet.setName("calmHttpService");

@@ -56,14 +56,18 @@ final class HttpService implements HttpHandler {
 
 	private final ChatPrompts chats;
 
+	private final Embeddings embeddings;
+
 	private final long maxBody;
 
 	private final int maxChoices;
 
-	HttpService(AccessRules access, Texts texts, ChatPrompts chats, CalmHttpProperties properties) {
+	HttpService(AccessRules access, Texts texts, ChatPrompts chats, Embeddings embeddings,
+			CalmHttpProperties properties) {
 		this.access = access;
 		this.texts = texts;
 		this.chats = chats;
+		this.embeddings = embeddings;
 		this.maxBody = properties.maxBodySize().toBytes();
 		this.maxChoices = properties.maxChoices();
 	}
@@ -100,10 +104,14 @@ final class HttpService implements HttpHandler {
 				yield fields(request)
 					.flatMap((fields) -> text(response, true, TextOrder.chat(fields, this.chats, this.maxChoices)));
 			}
+			case "/embeddings" -> {
+				allow(request, response, HttpMethod.POST);
+				yield fields(request).flatMap((fields) -> vectors(response, EmbeddingOrder.of(fields)));
+			}
 			default -> {
 				if (!path.startsWith("/models/")) {
 					throw RefusedException.invalid(404, "unknown_url", null,
-							"there is nothing at this path; there are models, completions and chat/completions");
+							"there is nothing at this path; there are models, completions, chat/completions and embeddings");
 				}
 				allow(request, response, HttpMethod.GET);
 				String name = UriUtils.decode(path.substring("/models/".length()), StandardCharsets.UTF_8);
@@ -173,6 +181,18 @@ final class HttpService implements HttpHandler {
 		buffer.read(bytes);
 		DataBufferUtils.release(buffer);
 		return bytes;
+	}
+
+	private Mono<Void> vectors(ServerHttpResponse response, EmbeddingOrder order) {
+		if (order.model() != null) {
+			checkModel(order.model());
+		}
+		return this.embeddings.of(order).flatMap((encoded) -> {
+			if (encoded.model().version() != null) {
+				response.getHeaders().set(VERSION, encoded.model().version());
+			}
+			return write(response, Embeddings.answer(order, encoded));
+		});
 	}
 
 	private Mono<Void> text(ServerHttpResponse response, boolean chat, TextOrder order) {

@@ -52,6 +52,11 @@ final class RefusedException extends RuntimeException {
 				"the model is not usable at the moment; try again later");
 	}
 
+	static RefusedException queueFull() {
+		return new RefusedException(429, "rate_limit_error", "queue_full", null,
+				"too many requests are waiting; try again later");
+	}
+
 	/**
 	 * Of whatever ended a request.
 	 * @param failure what happened
@@ -62,8 +67,7 @@ final class RefusedException extends RuntimeException {
 			return refused;
 		}
 		if (failure instanceof EngineBusyException) {
-			return new RefusedException(429, "rate_limit_error", "queue_full", null,
-					"too many requests are waiting; try again later");
+			return queueFull();
 		}
 		if (failure instanceof CancellationException) {
 			return new RefusedException(408, "server_error", "reader_too_slow", null,
