@@ -12,6 +12,7 @@ import io.calm.graph.Precision;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.latent.LatentEncoder;
+import io.calm.text.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,7 +53,9 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 				version = now;
 				directory = directory(location);
 			}
-			return new ServedModel.Opened(name(location), version, open(directory), encoder(directory));
+			ChatTemplate template = ChatTemplate.of(directory);
+			ChatTemplates.warnIfUnused(template);
+			return new ServedModel.Opened(name(location), version, open(directory), encoder(directory), template);
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in("calm.model.location=" + location);

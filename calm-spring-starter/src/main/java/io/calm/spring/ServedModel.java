@@ -4,7 +4,6 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
@@ -23,6 +22,7 @@ import io.calm.generation.GenerationRequest;
 import io.calm.generation.GenerationStream;
 import io.calm.input.InvalidInputException;
 import io.calm.model.CalmConfig;
+import io.calm.text.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -95,7 +95,8 @@ public final class ServedModel implements AutoCloseable {
 	/** The application's own engine, which it closes itself. */
 	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening, Duration drainTimeout,
 			Consumer<LivenessState> liveness) {
-		return new ServedModel(null, name, () -> new Opened(name, null, engine, null), opening, drainTimeout, liveness);
+		return new ServedModel(null, name, () -> new Opened(name, null, engine, null, null), opening, drainTimeout,
+				liveness);
 	}
 
 	/**
@@ -106,8 +107,10 @@ public final class ServedModel implements AutoCloseable {
 	 * @param engine that generates
 	 * @param encoder of its texts, or {@code null} if the engine is the application's
 	 * own, which closes it itself
+	 * @param template of chats, or {@code null} if the model has none
 	 */
-	record Opened(String name, @Nullable String version, GenerationEngine engine, @Nullable ModelEncoder encoder) {
+	record Opened(String name, @Nullable String version, GenerationEngine engine, @Nullable ModelEncoder encoder,
+			@Nullable ChatTemplate template) {
 
 		boolean hasFailed() {
 			return this.engine.failure().toCompletableFuture().isDone();
@@ -359,9 +362,6 @@ public final class ServedModel implements AutoCloseable {
 		List<float[]> vectors = new ArrayList<>();
 		int tokens = 0;
 		for (String text : texts) {
-			if (Thread.currentThread().isInterrupted()) {
-				throw new CancellationException("Nobody waits for the vectors any more");
-			}
 			tokens += opened.engine().countTokens(text);
 			vectors.add(text.isEmpty() ? new float[size] : encoder.encode(text).centre());
 		}
@@ -384,6 +384,12 @@ public final class ServedModel implements AutoCloseable {
 		}
 		throw new InvalidInputException("the model", "is a baseline, which has no latent vectors",
 				"choose a CALM model");
+	}
+
+	/** What the model says of chats. */
+	ChatTemplates.Form chatForm() {
+		Opened opened = opened();
+		return new ChatTemplates.Form(opened.template(), opened.engine().specialTokens());
 	}
 
 	private Opened opened() {

@@ -193,7 +193,7 @@ class AutoConfigurationTests {
 				assertThat(engine.program().fused()).isTrue();
 				assertThat(GenerationRequest.of("", properties.generation()::applyTo))
 					.isEqualTo(new GenerationRequest("", 8, new Sampling(0.5, BatchSampler.ALL, 1, 9, true), 11,
-							List.of("one", "two"), Duration.ofSeconds(13)));
+							List.of("one", "two"), Duration.ofSeconds(13), false));
 			});
 	}
 

@@ -3,7 +3,11 @@ package io.calm.spring.http;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Base64;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 
 import io.calm.model.CalmConfig;
 import io.calm.spring.CalmProperties;
@@ -11,8 +15,6 @@ import io.calm.spring.ServedModel;
 import io.calm.spring.TextVectors;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
-import reactor.core.scheduler.Scheduler;
-import reactor.core.scheduler.Schedulers;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -31,7 +33,7 @@ final class Embeddings implements AutoCloseable {
 
 	private final @Nullable ServedModel model;
 
-	private final Scheduler thread;
+	private final ThreadPoolExecutor thread;
 
 	/**
 	 * The vectors of an application.
@@ -40,8 +42,13 @@ final class Embeddings implements AutoCloseable {
 	 */
 	Embeddings(@Nullable ServedModel model, CalmProperties properties) {
 		this.model = model;
-		this.thread = Schedulers.newBoundedElastic(1, properties.engine().queue(), "calm-embeddings", IDLE_SECONDS,
-				true);
+		this.thread = new ThreadPoolExecutor(1, 1, IDLE_SECONDS, TimeUnit.SECONDS,
+				new ArrayBlockingQueue<>(properties.engine().queue()), (task) -> {
+					Thread thread = new Thread(task, "calm-embeddings");
+					thread.setDaemon(true);
+					return thread;
+				});
+		this.thread.allowCoreThreadTimeOut(true);
 	}
 
 	/** Ends with an exception if the texts cannot be encoded. */
@@ -52,7 +59,9 @@ final class Embeddings implements AutoCloseable {
 		}
 		return Mono.fromFuture(model.open())
 			.onErrorMap((failure) -> RefusedException.unavailable())
-			.then(Mono.fromCallable(() -> encoded(model, order)).subscribeOn(this.thread))
+			// not with a scheduler: it interrupts its thread when the answer is complete,
+			// and the thread may be writing it
+			.then(Mono.fromFuture(() -> CompletableFuture.supplyAsync(() -> encoded(model, order), this.thread)))
 			.onErrorMap(RejectedExecutionException.class, (failure) -> RefusedException.queueFull());
 	}
 
@@ -105,7 +114,7 @@ final class Embeddings implements AutoCloseable {
 
 	@Override
 	public void close() {
-		this.thread.dispose();
+		this.thread.shutdownNow();
 	}
 
 }

@@ -3,6 +3,7 @@ package io.calm.spring.http;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
@@ -14,6 +15,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Schedulers;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -101,8 +103,7 @@ final class HttpService implements HttpHandler {
 			}
 			case "/chat/completions" -> {
 				allow(request, response, HttpMethod.POST);
-				yield fields(request)
-					.flatMap((fields) -> text(response, true, TextOrder.chat(fields, this.chats, this.maxChoices)));
+				yield fields(request).flatMap(this::chat).flatMap((order) -> text(response, true, order));
 			}
 			case "/embeddings" -> {
 				allow(request, response, HttpMethod.POST);
@@ -181,6 +182,17 @@ final class HttpService implements HttpHandler {
 		buffer.read(bytes);
 		DataBufferUtils.release(buffer);
 		return bytes;
+	}
+
+	/** The form of a chat is the model's, and making it may take a while. */
+	private Mono<TextOrder> chat(Fields fields) {
+		return this.texts.usable()
+			// not with subscribeOn: that interrupts the thread when the answer is
+			// complete,
+			// and the thread may be writing it
+			.then(Mono.fromFuture(() -> CompletableFuture.supplyAsync(
+					() -> TextOrder.chat(fields, this.chats, this.maxChoices), Schedulers.boundedElastic()::schedule)))
+			.onErrorMap(InvalidInputException.class, (failure) -> RefusedException.of(failure, true));
 	}
 
 	private Mono<Void> vectors(ServerHttpResponse response, EmbeddingOrder order) {

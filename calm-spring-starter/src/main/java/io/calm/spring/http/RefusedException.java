@@ -18,8 +18,8 @@ final class RefusedException extends RuntimeException {
 
 	/** How the library's messages name what the request calls otherwise. */
 	private static final Map<String, String> FIELDS = Map.of("prompt", "prompt", "temperature", "temperature", "top-k",
-			"top_k", "top-p", "top_p", "candidates", "candidates", "max new tokens", "max_tokens", "stop strings",
-			"stop");
+			"top_k", "top-p", "top_p", "candidates", "candidates", "max new tokens", "max_tokens", "messages",
+			"messages", "stop strings", "stop");
 
 	private final int status;
 
@@ -85,7 +85,8 @@ final class RefusedException extends RuntimeException {
 		String message = String.valueOf(invalid.getMessage());
 		String field = FIELDS.entrySet()
 			.stream()
-			.filter((each) -> message.startsWith(each.getKey() + " is ") || message.startsWith(each.getKey() + ": "))
+			.filter((each) -> message.startsWith(each.getKey() + " is ") || message.startsWith(each.getKey() + " are ")
+					|| message.startsWith(each.getKey() + ": "))
 			.map(Map.Entry::getValue)
 			.findFirst()
 			.orElse(null);
