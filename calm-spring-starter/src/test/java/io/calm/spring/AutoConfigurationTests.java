@@ -140,7 +140,7 @@ class AutoConfigurationTests {
 			assertThat(properties.model()).isEqualTo(
 					new CalmProperties.Model(true, "models/fish", null, CalmProperties.Loading.LAZY, true, null));
 			assertThat(properties.engine().drainTimeout()).isEqualTo(Duration.ofMinutes(10));
-			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false));
+			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false, false));
 		});
 	}
 
@@ -166,7 +166,8 @@ class AutoConfigurationTests {
 				Map.entry("calm.generation.exact", "true"), Map.entry("calm.generation.seed", "11"),
 				Map.entry("calm.generation.stop", "one,two"), Map.entry("calm.generation.deadline", "13s"),
 				Map.entry("calm.observations.include-prompt", "true"),
-				Map.entry("calm.observations.include-completion", "true"));
+				Map.entry("calm.observations.include-completion", "true"),
+				Map.entry("calm.observations.spring-ai-names", "true"));
 		this.lazy
 			.withPropertyValues(values.entrySet()
 				.stream()
@@ -181,7 +182,7 @@ class AutoConfigurationTests {
 								Duration.ofSeconds(7)),
 						new CalmProperties.Generation(8, 0.5, 9, true, 11L, List.of("one", "two"),
 								Duration.ofSeconds(13)),
-						new CalmProperties.Observations(true, true)));
+						new CalmProperties.Observations(true, true, true)));
 				assertThat(context.getBean(ServedModel.class).status().name()).isEqualTo("fish");
 				EngineOptions engine = EngineOptions.of(properties.engine()::applyTo);
 				assertThat(engine.slots()).isEqualTo(2);
