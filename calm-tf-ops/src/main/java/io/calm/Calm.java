@@ -4,7 +4,10 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 
+import io.calm.evaluation.ContinuationScore;
+import io.calm.evaluation.ContinuationScoring;
 import io.calm.generation.GenerationEngine;
+import io.calm.graph.ProgramOptions;
 import io.calm.hub.Hub;
 import io.calm.hub.ModelName;
 
@@ -64,6 +67,21 @@ public final class Calm {
 	public static Path pull(String model) {
 		return Hub.ofEnvironment().pull(ModelName.of(model), List.of(), (file, bytes, size) -> {
 		});
+	}
+
+	/**
+	 * Tells how well texts continue a prompt, with 100 draws for each patch, in fp32 on
+	 * the device at hand: to look at a text, or to choose among several.
+	 * @param directory of a CALM language model, with its tokenizer
+	 * @param prompt the beginning that all texts have; may be empty
+	 * @param texts that could follow it, each to its end
+	 * @return a score for each text; higher is better
+	 * @throws io.calm.input.InvalidInputException if it is a model of another kind, or a
+	 * text is empty or longer than the model's context
+	 * @see ContinuationScoring
+	 */
+	public static List<ContinuationScore> score(Path directory, String prompt, List<String> texts) {
+		return new ContinuationScoring(100, true, 1).score(directory, prompt, texts, ProgramOptions.DEFAULT);
 	}
 
 	/**

@@ -26,10 +26,12 @@ public final class CalmChatAutoConfiguration {
 	@Bean
 	@ConditionalOnMissingBean
 	CalmChatModel calmChatModel(TextGenerator generator, ObjectProvider<ChatPromptFormat> format,
-			ObjectProvider<ServedModel> model) {
+			ObjectProvider<ChatTemplates> templates, ObjectProvider<ServedModel> model) {
 		ServedModel served = model.getIfAvailable();
 		String name = (served != null) ? served.status().name() : "calm";
-		return new CalmChatModel(generator, format.getIfUnique(() -> ChatPromptFormat.PLAIN),
+		ChatTemplates own = templates.getIfAvailable();
+		ChatPromptFormat usual = (own != null) ? new TemplateChatFormat(own) : ChatPromptFormat.PLAIN;
+		return new CalmChatModel(generator, format.getIfUnique(() -> usual),
 				CalmChatOptions.builder().model(name).build());
 	}
 

@@ -114,13 +114,15 @@ public final class CalmChatModel implements ChatModel {
 
 	private Consumer<GenerationRequest.Builder> options(Prompt prompt) {
 		ChatOptions given = prompt.getOptions();
-		if (given == null) {
-			return (request) -> apply(this.options, request);
+		if (given != null) {
+			unsupported(given).forEach(this::warn);
 		}
-		unsupported(given).forEach(this::warn);
 		return (request) -> {
+			request.specialTokens(this.format.namesSpecialTokens());
 			apply(this.options, request);
-			apply(given, request);
+			if (given != null) {
+				apply(given, request);
+			}
 		};
 	}
 

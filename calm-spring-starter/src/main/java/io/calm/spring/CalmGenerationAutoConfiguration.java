@@ -20,6 +20,11 @@ public final class CalmGenerationAutoConfiguration {
 	}
 
 	@Bean
+	ChatTemplates calmChatTemplates(ServedModel model) {
+		return new ChatTemplates(model);
+	}
+
+	@Bean
 	@ConditionalOnMissingBean
 	TextGenerator calmTextGenerator(ServedModel model, CalmProperties properties,
 			ObjectProvider<ObservationRegistry> observations,

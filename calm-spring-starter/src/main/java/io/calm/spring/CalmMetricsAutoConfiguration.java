@@ -1,6 +1,7 @@
 package io.calm.spring;
 
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.config.MeterFilter;
 
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
@@ -22,8 +23,13 @@ public final class CalmMetricsAutoConfiguration {
 
 	@Bean
 	@ConditionalOnMissingBean
-	GenerationMeters calmGenerationMeters(MeterRegistry registry) {
-		return new GenerationMeters(registry);
+	GenerationMeters calmGenerationMeters(MeterRegistry registry, CalmProperties properties) {
+		return new GenerationMeters(registry, properties.observations().springAiNames());
+	}
+
+	@Bean
+	static MeterFilter calmGenerationBuckets() {
+		return GenerationMeters.buckets();
 	}
 
 	@Bean

@@ -145,9 +145,12 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * @param includePrompt Whether spans carry the prompt. Prompts are private: switch it
 	 * on only where everyone who sees the traces may read them.
 	 * @param includeCompletion Whether spans carry the generated text.
+	 * @param springAiNames Whether metrics and spans have the older names that Spring AI
+	 * uses, without histograms, instead of those of OpenTelemetry's conventions: for an
+	 * application with other models of Spring AI, or dashboards for them.
 	 */
 	public record Observations(@DefaultValue("false") boolean includePrompt,
-			@DefaultValue("false") boolean includeCompletion) {
+			@DefaultValue("false") boolean includeCompletion, @DefaultValue("false") boolean springAiNames) {
 	}
 
 }

@@ -8,8 +8,9 @@ import io.calm.text.PlainChat;
 import org.springframework.ai.chat.messages.Message;
 
 /**
- * Turns the messages of a chat into the beginning of a text. A model that was tuned for
- * chats needs the form that it was tuned with: define a bean of this type.
+ * Turns the messages of a chat into the beginning of a text. By default, that is done by
+ * the template that came with the model, see {@link ChatTemplates}; a bean of this type
+ * takes its place.
  */
 @FunctionalInterface
 public interface ChatPromptFormat {
@@ -27,5 +28,15 @@ public interface ChatPromptFormat {
 	 * @return the beginning of the text
 	 */
 	String format(List<Message> messages);
+
+	/**
+	 * Whether the prompts name special tokens: see
+	 * {@link io.calm.generation.GenerationRequest.Builder#specialTokens}. Then nothing
+	 * that stands in a message may look as if it did.
+	 * @return false by default
+	 */
+	default boolean namesSpecialTokens() {
+		return false;
+	}
 
 }

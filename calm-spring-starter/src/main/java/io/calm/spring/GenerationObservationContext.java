@@ -46,7 +46,7 @@ public final class GenerationObservationContext extends Observation.Context {
 		this.prompt = show.includePrompt() ? request.prompt() : null;
 		this.completion = show.includeCompletion() ? new StringBuilder() : null;
 		this.request = new GenerationRequest("", request.maxNewTokens(), request.sampling(), request.seed(), List.of(),
-				request.deadline());
+				request.deadline(), request.specialTokens());
 	}
 
 	synchronized void accepted(ServedModel.Accepted accepted) {

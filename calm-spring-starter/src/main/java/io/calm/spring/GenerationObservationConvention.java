@@ -9,17 +9,16 @@ import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationConvention;
 
 /**
- * How a generation appears in metrics and traces: by default, as the semantic conventions
- * for generative AI name it, with the keys that Spring AI uses too. A bean of this type
- * replaces that.
+ * How a generation appears in metrics and traces: by default, as OpenTelemetry's semantic
+ * conventions for generative AI name it. A bean of this type replaces that.
  */
 public interface GenerationObservationConvention extends ObservationConvention<GenerationObservationContext> {
 
 	/** The name of the observation. */
-	String NAME = "gen_ai.client.operation";
+	String NAME = "gen_ai.client.operation.duration";
 
-	/** What {@code gen_ai.system} says. */
-	String SYSTEM = "calm";
+	/** What {@code gen_ai.provider.name} says. */
+	String PROVIDER = "calm";
 
 	@Override
 	default String getName() {
@@ -39,7 +38,7 @@ public interface GenerationObservationConvention extends ObservationConvention<G
 	@Override
 	default KeyValues getLowCardinalityKeyValues(GenerationObservationContext context) {
 		return KeyValues.of(KeyValue.of("gen_ai.operation.name", "text_completion"),
-				KeyValue.of("gen_ai.system", SYSTEM), KeyValue.of("gen_ai.request.model", context.model()),
+				KeyValue.of("gen_ai.provider.name", PROVIDER), KeyValue.of("gen_ai.request.model", context.model()),
 				KeyValue.of("gen_ai.response.model", context.model()));
 	}
 

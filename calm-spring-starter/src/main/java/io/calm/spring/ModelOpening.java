@@ -8,7 +8,11 @@ import java.util.function.Function;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
 import io.calm.graph.Device;
+import io.calm.graph.Precision;
+import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
+import io.calm.latent.LatentEncoder;
+import io.calm.text.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,7 +53,9 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 				version = now;
 				directory = directory(location);
 			}
-			return new ServedModel.Opened(name(location), version, open(directory), true);
+			ChatTemplate template = ChatTemplate.of(directory);
+			ChatTemplates.warnIfUnused(template);
+			return new ServedModel.Opened(name(location), version, open(directory), encoder(directory), template);
 		}
 		catch (InvalidInputException ex) {
 			throw ex.in("calm.model.location=" + location);
@@ -74,6 +80,14 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 			engine.close();
 			throw ex;
 		}
+	}
+
+	private ModelEncoder encoder(Path directory) {
+		// not as precise as is fastest here: vectors that are kept are compared with
+		// those
+		// of other machines
+		ProgramOptions program = new ProgramOptions(this.properties.engine().device(), Precision.FP32, false);
+		return new ModelEncoder(() -> LatentEncoder.open(directory, program));
 	}
 
 	private Path directory(String location) {

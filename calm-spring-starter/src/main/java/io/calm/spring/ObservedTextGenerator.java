@@ -22,8 +22,10 @@ import reactor.core.scheduler.Schedulers;
  */
 final class ObservedTextGenerator implements TextGenerator {
 
-	private static final GenerationObservationConvention DEFAULT_CONVENTION = new GenerationObservationConvention() {
+	private static final GenerationObservationConvention OPEN_TELEMETRY = new GenerationObservationConvention() {
 	};
+
+	private static final GenerationObservationConvention SPRING_AI = new SpringAiNames();
 
 	private static final Consumer<ModelVersion> NOBODY = (model) -> {
 		// wants to know
@@ -66,7 +68,9 @@ final class ObservedTextGenerator implements TextGenerator {
 		GenerationObservationContext seen = new GenerationObservationContext(this.model.status().name(), request,
 				this.properties.observations());
 		Observation observation = Observation
-			.createNotStarted(this.convention, DEFAULT_CONVENTION, () -> seen, this.observations)
+			.createNotStarted(this.convention,
+					this.properties.observations().springAiNames() ? SPRING_AI : OPEN_TELEMETRY, () -> seen,
+					this.observations)
 			.parentObservation(parent)
 			.start();
 		return Mono.fromFuture(this.model.open()).thenMany(Flux.defer(() -> {

@@ -2,6 +2,8 @@ package io.calm.spring;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
@@ -18,6 +20,9 @@ import java.util.function.Supplier;
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
 import io.calm.generation.GenerationStream;
+import io.calm.input.InvalidInputException;
+import io.calm.model.CalmConfig;
+import io.calm.text.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -90,7 +95,7 @@ public final class ServedModel implements AutoCloseable {
 	/** The application's own engine, which it closes itself. */
 	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening, Duration drainTimeout,
 			Consumer<LivenessState> liveness) {
-		return new ServedModel(null, name, () -> new Opened(name, null, engine, false), opening, drainTimeout,
+		return new ServedModel(null, name, () -> new Opened(name, null, engine, null, null), opening, drainTimeout,
 				liveness);
 	}
 
@@ -100,16 +105,20 @@ public final class ServedModel implements AutoCloseable {
 	 * @param name of the model
 	 * @param version of the model, where its location has versions
 	 * @param engine that generates
-	 * @param owned whether this class closes it
+	 * @param encoder of its texts, or {@code null} if the engine is the application's
+	 * own, which closes it itself
+	 * @param template of chats, or {@code null} if the model has none
 	 */
-	record Opened(String name, @Nullable String version, GenerationEngine engine, boolean owned) {
+	record Opened(String name, @Nullable String version, GenerationEngine engine, @Nullable ModelEncoder encoder,
+			@Nullable ChatTemplate template) {
 
 		boolean hasFailed() {
 			return this.engine.failure().toCompletableFuture().isDone();
 		}
 
 		void close() {
-			if (this.owned) {
+			if (this.encoder != null) {
+				this.encoder.close();
 				this.engine.close();
 			}
 		}
@@ -318,6 +327,69 @@ public final class ServedModel implements AutoCloseable {
 				// it was closed meanwhile
 			}
 		}
+	}
+
+	/**
+	 * Encodes texts as vectors of the model, all of them by the same version of it.
+	 * @param texts any
+	 * @return a vector for each of them; of numbers that are 0 for an empty one
+	 * @throws io.calm.input.InvalidInputException if the model has no latent vectors, as
+	 * a baseline, or is an engine of the application's own
+	 */
+	public TextVectors embed(List<String> texts) {
+		awaitUsable();
+		while (true) {
+			Opened opened = opened();
+			try {
+				return embed(opened, texts);
+			}
+			catch (IllegalStateException ex) {
+				if (this.current == opened) {
+					throw ex;
+				}
+				// it was closed meanwhile
+			}
+		}
+	}
+
+	private static TextVectors embed(Opened opened, List<String> texts) {
+		ModelEncoder encoder = opened.encoder();
+		int size = latentSize(opened);
+		if (encoder == null) {
+			throw new InvalidInputException("the model", "is a GenerationEngine bean, whose autoencoder is not known",
+					"set calm.model.location in its place");
+		}
+		List<float[]> vectors = new ArrayList<>();
+		int tokens = 0;
+		for (String text : texts) {
+			tokens += opened.engine().countTokens(text);
+			vectors.add(text.isEmpty() ? new float[size] : encoder.encode(text).centre());
+		}
+		return new TextVectors(new ModelVersion(opened.name(), opened.version()), List.copyOf(vectors), tokens);
+	}
+
+	/**
+	 * How many numbers the model's vectors have.
+	 * @return l
+	 * @throws io.calm.input.InvalidInputException if it has none, as a baseline
+	 */
+	public int latentSize() {
+		awaitUsable();
+		return latentSize(opened());
+	}
+
+	private static int latentSize(Opened opened) {
+		if (opened.engine().config() instanceof CalmConfig config) {
+			return config.head().latentSize();
+		}
+		throw new InvalidInputException("the model", "is a baseline, which has no latent vectors",
+				"choose a CALM model");
+	}
+
+	/** What the model says of chats. */
+	ChatTemplates.Form chatForm() {
+		Opened opened = opened();
+		return new ChatTemplates.Form(opened.template(), opened.engine().specialTokens());
 	}
 
 	private Opened opened() {

@@ -40,6 +40,7 @@ import reactor.core.publisher.Flux;
 
 import org.springframework.ai.chat.model.ChatModel;
 import org.springframework.ai.chat.prompt.ChatOptions;
+import org.springframework.ai.embedding.EmbeddingModel;
 import org.springframework.boot.actuate.info.InfoContributor;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
@@ -92,7 +93,7 @@ class AutoConfigurationTests {
 
 	@Test
 	void allAreRegistered() {
-		assertThat(ALL).hasSize(8);
+		assertThat(ALL).hasSize(9);
 	}
 
 	@Test
@@ -103,6 +104,7 @@ class AutoConfigurationTests {
 				.hasSingleBean(TextGenerator.class)
 				.hasSingleBean(CalmTrainer.class)
 				.hasSingleBean(ChatModel.class)
+				.hasSingleBean(EmbeddingModel.class)
 				.hasBean("calmHealthContributor")
 				.hasBean("calmInfoContributor");
 			ModelStatus status = context.getBean(ServedModel.class).status();
@@ -138,7 +140,7 @@ class AutoConfigurationTests {
 			assertThat(properties.model()).isEqualTo(
 					new CalmProperties.Model(true, "models/fish", null, CalmProperties.Loading.LAZY, true, null));
 			assertThat(properties.engine().drainTimeout()).isEqualTo(Duration.ofMinutes(10));
-			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false));
+			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false, false));
 		});
 	}
 
@@ -164,7 +166,8 @@ class AutoConfigurationTests {
 				Map.entry("calm.generation.exact", "true"), Map.entry("calm.generation.seed", "11"),
 				Map.entry("calm.generation.stop", "one,two"), Map.entry("calm.generation.deadline", "13s"),
 				Map.entry("calm.observations.include-prompt", "true"),
-				Map.entry("calm.observations.include-completion", "true"));
+				Map.entry("calm.observations.include-completion", "true"),
+				Map.entry("calm.observations.spring-ai-names", "true"));
 		this.lazy
 			.withPropertyValues(values.entrySet()
 				.stream()
@@ -179,7 +182,7 @@ class AutoConfigurationTests {
 								Duration.ofSeconds(7)),
 						new CalmProperties.Generation(8, 0.5, 9, true, 11L, List.of("one", "two"),
 								Duration.ofSeconds(13)),
-						new CalmProperties.Observations(true, true)));
+						new CalmProperties.Observations(true, true, true)));
 				assertThat(context.getBean(ServedModel.class).status().name()).isEqualTo("fish");
 				EngineOptions engine = EngineOptions.of(properties.engine()::applyTo);
 				assertThat(engine.slots()).isEqualTo(2);
@@ -191,7 +194,7 @@ class AutoConfigurationTests {
 				assertThat(engine.program().fused()).isTrue();
 				assertThat(GenerationRequest.of("", properties.generation()::applyTo))
 					.isEqualTo(new GenerationRequest("", 8, new Sampling(0.5, BatchSampler.ALL, 1, 9, true), 11,
-							List.of("one", "two"), Duration.ofSeconds(13)));
+							List.of("one", "two"), Duration.ofSeconds(13), false));
 			});
 	}
 

@@ -5,6 +5,7 @@ import java.util.Objects;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.concurrent.TimeUnit;
 
 import io.calm.generation.Chunk;
 import io.calm.generation.EngineBusyException;
@@ -27,6 +28,7 @@ import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
 class TextGeneratorTests {
@@ -130,10 +132,10 @@ class TextGeneratorTests {
 			.run((context) -> context.getBean(TextGenerator.class).generate(PROMPT));
 		TestObservationRegistryAssert.assertThat(this.observations)
 			.hasSingleObservationThat()
-			.hasNameEqualTo("gen_ai.client.operation")
+			.hasNameEqualTo("gen_ai.client.operation.duration")
 			.hasContextualNameEqualTo("text_completion tiny")
 			.hasLowCardinalityKeyValue("gen_ai.operation.name", "text_completion")
-			.hasLowCardinalityKeyValue("gen_ai.system", "calm")
+			.hasLowCardinalityKeyValue("gen_ai.provider.name", "calm")
 			.hasLowCardinalityKeyValue("gen_ai.request.model", "tiny")
 			.hasLowCardinalityKeyValue("gen_ai.response.model", "tiny")
 			.hasHighCardinalityKeyValue("gen_ai.request.max_tokens", "40")
@@ -154,7 +156,7 @@ class TextGeneratorTests {
 			caller.scoped(() -> context.getBean(TextGenerator.class).generate(PROMPT));
 			caller.stop();
 			TestObservationRegistryAssert.assertThat(this.observations)
-				.hasObservationWithNameEqualTo("gen_ai.client.operation")
+				.hasObservationWithNameEqualTo("gen_ai.client.operation.duration")
 				.that()
 				.hasParentObservationEqualTo(caller);
 		});
@@ -220,11 +222,18 @@ class TextGeneratorTests {
 				assertThat(meters.get("calm.engine.slots.active").gauge().value()).isEqualTo(1);
 				assertThat(meters.get("calm.engine.queue").gauge().value()).isZero();
 				reader.rest().join();
-				await().until(() -> meters.find("gen_ai.client.operation").timer() != null);
-				assertThat(meters.get("gen_ai.client.operation").timer().count()).isEqualTo(1);
+				await().until(() -> meters.find("gen_ai.client.operation.duration").timer() != null);
+				assertThat(meters.get("gen_ai.client.operation.duration").timer().count()).isEqualTo(1);
 				assertThat(tokens(meters, "input")).isEqualTo(PROMPT.length());
 				assertThat(tokens(meters, "output")).isEqualTo(40);
-				assertThat(tokens(meters, "total")).isEqualTo(40 + PROMPT.length());
+				assertThat(meters.get("gen_ai.server.request.duration").timer().count()).isEqualTo(1);
+				assertThat(meters.get("gen_ai.server.time_to_first_token").timer().count()).isEqualTo(1);
+				// the mean of 36 tokens behind the first four
+				double others = meters.get("gen_ai.client.operation.time_per_output_chunk")
+					.timer()
+					.totalTime(TimeUnit.NANOSECONDS);
+				assertThat(meters.get("gen_ai.server.time_per_output_token").timer().totalTime(TimeUnit.NANOSECONDS))
+					.isCloseTo(others / 36, within(1.0));
 				assertThat(meters.get("gen_ai.client.operation.time_to_first_chunk").timer().count()).isEqualTo(1);
 				assertThat(meters.get("gen_ai.client.operation.time_per_output_chunk").timer().count()).isEqualTo(9);
 				assertThat(meters.get("calm.generation.queue.time").timer().count()).isEqualTo(1);
@@ -235,8 +244,28 @@ class TextGeneratorTests {
 	private static double tokens(MeterRegistry meters, String type) {
 		return meters.get("gen_ai.client.token.usage")
 			.tags("gen_ai.token.type", type, "gen_ai.request.model", "tiny")
-			.counter()
-			.count();
+			.summary()
+			.totalAmount();
+	}
+
+	@Test
+	void isMeasuredWithTheNamesOfSpringAi() {
+		SimpleMeterRegistry meters = new SimpleMeterRegistry();
+		ObservationRegistry registry = ObservationRegistry.create();
+		this.application.withPropertyValues("calm.observations.spring-ai-names=true")
+			.withBean(MeterRegistry.class, () -> meters)
+			.withBean(ObservationRegistry.class, () -> registry)
+			.run((context) -> {
+				registry.observationConfig()
+					.observationHandler(new DefaultMeterObservationHandler(meters))
+					.observationHandler(context.getBean(GenerationMeters.class));
+				context.getBean(TextGenerator.class).generate(PROMPT);
+				assertThat(meters.get("gen_ai.client.operation").tag("gen_ai.system", "calm").timer().count())
+					.isEqualTo(1);
+				assertThat(meters.get("gen_ai.client.token.usage").tag("gen_ai.token.type", "total").counter().count())
+					.isEqualTo(40 + PROMPT.length());
+				assertThat(meters.find("gen_ai.server.request.duration").timer()).isNull();
+			});
 	}
 
 }

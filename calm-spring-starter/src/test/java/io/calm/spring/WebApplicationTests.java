@@ -158,10 +158,14 @@ class WebApplicationTests {
 	void metrics() throws Exception {
 		get("/generate?prompt=Two");
 		String metrics = get("/actuator/prometheus");
-		String model = "gen_ai_operation_name=\"text_completion\",gen_ai_request_model=\"tiny\","
-				+ "gen_ai_response_model=\"tiny\",gen_ai_system=\"calm\"";
-		assertThat(metrics).contains("gen_ai_client_operation_seconds_count{error=\"none\"," + model)
-			.contains("gen_ai_client_token_usage_total{" + model + ",gen_ai_token_type=\"output\"}")
+		String model = "gen_ai_operation_name=\"text_completion\",gen_ai_provider_name=\"calm\","
+				+ "gen_ai_request_model=\"tiny\",gen_ai_response_model=\"tiny\"";
+		assertThat(metrics).contains("gen_ai_client_operation_duration_seconds_count{error=\"none\"," + model)
+			.contains("gen_ai_client_operation_duration_seconds_bucket{error=\"none\"," + model + ",le=\"81.92\"}")
+			.contains("gen_ai_client_token_usage_bucket{" + model + ",gen_ai_token_type=\"output\",le=\"64.0\"}")
+			.contains("gen_ai_server_request_duration_seconds_bucket{" + model + ",le=\"81.92\"}")
+			.contains("gen_ai_server_time_to_first_token_seconds_bucket{" + model + ",le=\"0.001\"}")
+			.contains("gen_ai_server_time_per_output_token_seconds_bucket{" + model + ",le=\"2.5\"}")
 			.contains("gen_ai_client_operation_time_to_first_chunk_seconds_count{" + model + "}")
 			.contains("gen_ai_client_operation_time_per_output_chunk_seconds_count{" + model + "}")
 			.contains("calm_generation_queue_time_seconds_count{" + model + "}")

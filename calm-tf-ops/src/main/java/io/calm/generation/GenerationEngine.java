@@ -8,6 +8,7 @@ import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -22,6 +23,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.layer.CacheConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
+import io.calm.text.PromptTokens;
 import io.calm.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -185,7 +187,7 @@ public final class GenerationEngine implements AutoCloseable {
 	public GenerationStream submit(GenerationRequest request) {
 		this.program.check(request.sampling());
 		checkLength(request.prompt());
-		Prompt prompt = Prompt.of(request.prompt(), this.tokenizer, this.config, this.leftPadded);
+		Prompt prompt = Prompt.of(request, this.tokenizer, this.config, this.leftPadded);
 		int size = this.config.patchSize();
 		if (prompt.patches().length / size >= this.context) {
 			throw new InvalidInputException("prompt",
@@ -269,11 +271,21 @@ public final class GenerationEngine implements AutoCloseable {
 
 	/**
 	 * How long a text is.
-	 * @param text any
+	 * @param text any, in which special tokens may be named as in a
+	 * {@linkplain GenerationRequest.Builder#specialTokens prompt}
 	 * @return its tokens
 	 */
 	public int countTokens(String text) {
-		return this.tokenizer.encode(text).length;
+		return (text.indexOf(PromptTokens.SPECIAL) < 0) ? this.tokenizer.encode(text).length
+				: PromptTokens.withSpecial(text, this.tokenizer).ids().length;
+	}
+
+	/**
+	 * The special tokens that prompts can name.
+	 * @return as they are spelled
+	 */
+	public Set<String> specialTokens() {
+		return this.tokenizer.specialTokens().keySet();
 	}
 
 	/**

@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 
 import io.calm.input.InvalidInputException;
 import io.calm.sampling.BatchSampler;
+import io.calm.text.PromptTokens;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,9 +26,11 @@ import org.jspecify.annotations.Nullable;
  * @param stop strings that end the text before them
  * @param deadline how long the request may wait and run, or {@code null} for ever; more
  * than a century is for ever, too
+ * @param specialTokens whether the prompt names special tokens, see
+ * {@link Builder#specialTokens}
  */
 public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampling, long seed, List<String> stop,
-		@Nullable Duration deadline) {
+		@Nullable Duration deadline, boolean specialTokens) {
 
 	/** Refuses numbers that are out of range. */
 	public GenerationRequest {
@@ -54,7 +57,7 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 		Builder builder = new Builder();
 		options.accept(builder);
 		return new GenerationRequest(prompt, builder.maxNewTokens, builder.sampling(), builder.seed, builder.stop,
-				builder.deadline);
+				builder.deadline, builder.specialTokens);
 	}
 
 	/**
@@ -88,6 +91,8 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 		private List<String> stop = List.of();
 
 		private @Nullable Duration deadline;
+
+		private boolean specialTokens;
 
 		private Builder() {
 		}
@@ -185,6 +190,18 @@ public record GenerationRequest(String prompt, int maxNewTokens, Sampling sampli
 		 */
 		public Builder deadline(Duration deadline) {
 			this.deadline = deadline;
+			return this;
+		}
+
+		/**
+		 * Takes what stands between {@link PromptTokens#SPECIAL} and
+		 * {@link PromptTokens#SPECIAL_END} in the prompt for a special token, such as
+		 * {@code <|im_end|>}. Otherwise no text is one, whoever has written it.
+		 * @param specialTokens false by default
+		 * @return this
+		 */
+		public Builder specialTokens(boolean specialTokens) {
+			this.specialTokens = specialTokens;
 			return this;
 		}
 

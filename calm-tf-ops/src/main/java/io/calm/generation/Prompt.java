@@ -16,11 +16,20 @@ import io.calm.text.Tokenizer;
  */
 record Prompt(int[] patches, int[] open, int[] tokens, String space) {
 
+	/** The prompt of a request, with the special tokens that it may name. */
+	static Prompt of(GenerationRequest request, Tokenizer tokenizer, LanguageModelConfig config, boolean leftPadded) {
+		return request.specialTokens() ? of(PromptTokens.withSpecial(request.prompt(), tokenizer), config, leftPadded)
+				: of(request.prompt(), tokenizer, config, leftPadded);
+	}
+
 	/**
 	 * The tokens of a text, without the white space at its end that belongs to a word.
 	 */
 	static Prompt of(String text, Tokenizer tokenizer, LanguageModelConfig config, boolean leftPadded) {
-		PromptTokens tokens = PromptTokens.of(text, tokenizer);
+		return of(PromptTokens.of(text, tokenizer), config, leftPadded);
+	}
+
+	private static Prompt of(PromptTokens tokens, LanguageModelConfig config, boolean leftPadded) {
 		Prompt prompt = of(tokens.ids(), config, leftPadded);
 		return new Prompt(prompt.patches, prompt.open, tokens.ids(), tokens.space());
 	}

@@ -6,6 +6,7 @@ import io.calm.input.InvalidInputException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What stands in the {@code tokenizer.json} of a byte-level BPE: PAD, BOS and EOS, the
@@ -34,6 +35,10 @@ final class ByteLevelTokenizer {
 	}
 
 	private ByteLevelTokenizer() {
+	}
+
+	static Map<String, Integer> specialIds() {
+		return Map.of(SPECIAL.get(PAD), PAD, SPECIAL.get(BOS), BOS, SPECIAL.get(EOS), EOS);
 	}
 
 	/** How many merges a vocabulary has at most. */

@@ -3,6 +3,7 @@ package io.calm.text;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The tokenizer that needs no training: every byte of the UTF-8 text is a token. PAD is
@@ -40,6 +41,11 @@ public final class ByteTokenizer implements Tokenizer {
 			}
 		}
 		return new String(bytes, 0, length, StandardCharsets.UTF_8);
+	}
+
+	@Override
+	public Map<String, Integer> specialTokens() {
+		return ByteLevelTokenizer.specialIds();
 	}
 
 	@Override

@@ -19,6 +19,7 @@ import java.util.Objects;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.IntStream;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -62,7 +63,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	/** What no text makes: the special tokens but the one for unknown characters. */
 	private final BitSet control;
 
-	private final List<String> specialTexts;
+	private final Map<String, Integer> specialTexts;
 
 	/** The first characters of these. */
 	private final BitSet specialBeginnings;
@@ -113,10 +114,9 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		this.specialTexts = vocabulary.entrySet()
 			.stream()
 			.filter((token) -> this.control.get(token.getValue()) && !token.getKey().isEmpty())
-			.map(Map.Entry::getKey)
-			.toList();
+			.collect(Collectors.toUnmodifiableMap(Map.Entry::getKey, Map.Entry::getValue));
 		this.specialBeginnings = new BitSet();
-		this.specialTexts.forEach((text) -> this.specialBeginnings.set(text.charAt(0)));
+		this.specialTexts.keySet().forEach((text) -> this.specialBeginnings.set(text.charAt(0)));
 		this.files = new TokenizerFiles(tokenizer,
 				(configFile != null) ? configFile : config(vocabulary).toString().getBytes(StandardCharsets.UTF_8));
 		try {
@@ -174,7 +174,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 
 	private boolean spellsSpecial(String text, int at) {
 		return this.specialBeginnings.get(text.charAt(at))
-				&& this.specialTexts.stream().anyMatch((each) -> text.startsWith(each, at));
+				&& this.specialTexts.keySet().stream().anyMatch((each) -> text.startsWith(each, at));
 	}
 
 	/**
@@ -248,6 +248,11 @@ final class HuggingFaceTokenizer implements Tokenizer {
 		finally {
 			this.lock.readLock().unlock();
 		}
+	}
+
+	@Override
+	public Map<String, Integer> specialTokens() {
+		return this.specialTexts;
 	}
 
 	@Override

@@ -1,6 +1,11 @@
 package io.calm.text;
 
 import java.util.Arrays;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+
+import io.calm.input.InvalidInputException;
 
 /**
  * The tokens of a prompt whose end does not keep a model from going on as in its
@@ -13,6 +18,14 @@ import java.util.Arrays;
  * that follows begins with it
  */
 public record PromptTokens(int[] ids, String space) {
+
+	/** Stands before a special token that a prompt names: no character, so in no text. */
+	public static final char SPECIAL = '\uFDD0';
+
+	/** Stands behind a special token that a prompt names. */
+	public static final char SPECIAL_END = '\uFDD1';
+
+	private static final Pattern NAMED = Pattern.compile(SPECIAL + "([^" + SPECIAL + SPECIAL_END + "]*)" + SPECIAL_END);
 
 	/** Something that white space may become one token with. */
 	private static final String WORD = "a";
@@ -41,6 +54,35 @@ public record PromptTokens(int[] ids, String space) {
 			}
 		}
 		return new PromptTokens(tokens, space);
+	}
+
+	/**
+	 * Divides a prompt that names special tokens, between {@link #SPECIAL} and
+	 * {@link #SPECIAL_END}. A BOS at its beginning is left out.
+	 * @param text the prompt, may be empty
+	 * @param tokenizer of the model
+	 * @return its tokens
+	 * @throws InvalidInputException if the tokenizer has no such special token
+	 */
+	public static PromptTokens withSpecial(String text, Tokenizer tokenizer) {
+		IntStream.Builder ids = IntStream.builder();
+		Matcher named = NAMED.matcher(text);
+		int from = 0;
+		while (named.find()) {
+			Arrays.stream(tokenizer.encode(text.substring(from, named.start()))).forEach(ids);
+			Integer id = tokenizer.specialTokens().get(named.group(1));
+			if (id == null) {
+				throw new InvalidInputException("prompt", "names a special token that the tokenizer does not have",
+						"name one of tokenizer.json");
+			}
+			if (named.start() > 0 || id != tokenizer.bosId()) {
+				ids.add(id);
+			}
+			from = named.end();
+		}
+		PromptTokens end = of(text.substring(from), tokenizer);
+		Arrays.stream(end.ids).forEach(ids);
+		return new PromptTokens(ids.build().toArray(), end.space);
 	}
 
 }

@@ -2,6 +2,7 @@ package io.calm.text;
 
 import io.calm.input.InvalidInputException;
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
  * Text to token ids and back. Ids run from 0 to {@link #vocabularySize()} - 1, the ids of
@@ -56,6 +57,13 @@ public interface Tokenizer extends AutoCloseable {
 	 * @throws IllegalArgumentException if an id is not in the vocabulary
 	 */
 	String decode(int... ids);
+
+	/**
+	 * The special tokens, which no text becomes: BOS and EOS, and those between the
+	 * messages of a chat.
+	 * @return the ids by the texts that stand for them
+	 */
+	Map<String, Integer> specialTokens();
 
 	/**
 	 * The number of ids, PAD included.

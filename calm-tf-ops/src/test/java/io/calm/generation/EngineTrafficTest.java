@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
@@ -518,6 +519,11 @@ class EngineTrafficTest {
 				this.failure.run();
 			}
 			return this.bytes.decode(ids);
+		}
+
+		@Override
+		public Map<String, Integer> specialTokens() {
+			return Map.of();
 		}
 
 		@Override

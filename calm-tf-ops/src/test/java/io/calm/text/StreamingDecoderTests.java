@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -156,6 +157,11 @@ class StreamingDecoderTests {
 		public String decode(int... ids) {
 			this.longest = Math.max(this.longest, ids.length);
 			return this.bytes.decode(ids);
+		}
+
+		@Override
+		public Map<String, Integer> specialTokens() {
+			return Map.of();
 		}
 
 		@Override

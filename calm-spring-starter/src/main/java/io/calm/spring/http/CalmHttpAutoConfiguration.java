@@ -1,15 +1,18 @@
 package io.calm.spring.http;
 
 import java.util.List;
+import java.util.Map;
 
 import io.calm.spring.CalmGenerationAutoConfiguration;
 import io.calm.spring.CalmProperties;
 import io.calm.spring.ChatPromptFormat;
+import io.calm.spring.ChatTemplates;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextGenerator;
 import org.apache.coyote.AbstractProtocol;
 import org.apache.coyote.UpgradeProtocol;
 import org.apache.coyote.http2.Http2Protocol;
+import org.jspecify.annotations.Nullable;
 import org.springframework.ai.chat.messages.AssistantMessage;
 import org.springframework.ai.chat.messages.Message;
 import org.springframework.ai.chat.messages.SystemMessage;
@@ -21,6 +24,7 @@ import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnSingleCandidate;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.boot.tomcat.ConfigurableTomcatWebServerFactory;
@@ -46,18 +50,30 @@ public final class CalmHttpAutoConfiguration {
 	}
 
 	@Bean
+	Embeddings calmHttpEmbeddings(ObjectProvider<ServedModel> model, CalmProperties calm) {
+		return new Embeddings(model.getIfAvailable(), calm);
+	}
+
+	@Bean
 	ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpService(CalmHttpProperties properties,
 			TextGenerator generator, ObjectProvider<ServedModel> model, CalmProperties calm,
-			ObjectProvider<ChatPrompts> chats, ObjectProvider<ServerProperties> server) {
+			ObjectProvider<ChatPrompts> chats, ObjectProvider<ChatTemplates> templates, Embeddings embeddings,
+			ObjectProvider<ServerProperties> server) {
 		AccessRules access = new AccessRules(properties.apiKeys(), properties.hosts(), server.getObject().getAddress());
 		HttpService service = new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
-				chats.getIfAvailable(() -> ChatPrompts.PLAIN), properties);
+				chats.getIfAvailable(() -> usual(templates.getIfAvailable())), embeddings, properties);
 		ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
 				new ServletHttpHandlerAdapter(service), properties.path() + "/*");
 		servlet.setName("calmHttpService");
 		servlet.setLoadOnStartup(1);
 		servlet.setAsyncSupported(true);
 		return servlet;
+	}
+
+	private static ChatPrompts usual(@Nullable ChatTemplates templates) {
+		return (templates == null) ? ChatPrompts.PLAIN : (messages) -> new ChatPrompts.Prompt(templates.prompt(
+				messages.stream().map((message) -> Map.of("role", message.role(), "content", message.text())).toList()),
+				true);
 	}
 
 	@Configuration(proxyBeanMethods = false)
@@ -92,11 +108,11 @@ public final class CalmHttpAutoConfiguration {
 
 		/** Chats over HTTP become the same prompts as those of the chat model. */
 		@Bean
-		ChatPrompts calmChatPrompts(ObjectProvider<ChatPromptFormat> format) {
-			ChatPromptFormat chosen = format.getIfUnique(() -> ChatPromptFormat.PLAIN);
+		@ConditionalOnSingleCandidate(ChatPromptFormat.class)
+		ChatPrompts calmChatPrompts(ChatPromptFormat format) {
 			return (messages) -> {
 				List<Message> converted = messages.stream().map(ChatConfiguration::message).toList();
-				return chosen.format(converted);
+				return new ChatPrompts.Prompt(format.format(converted), format.namesSpecialTokens());
 			};
 		}
 

@@ -1,7 +1,8 @@
 package io.calm.spring.http;
 
 import java.util.List;
-import java.util.stream.Collectors;
+
+import io.calm.text.PlainChat;
 
 /**
  * Turns a chat into the beginning of a text.
@@ -10,11 +11,18 @@ import java.util.stream.Collectors;
 interface ChatPrompts {
 
 	/** The texts one below the other, for a model that has only read documents. */
-	ChatPrompts PLAIN = (messages) -> messages.stream()
-		.map(ChatMessage::text)
-		.filter((text) -> !text.isEmpty())
-		.collect(Collectors.joining("\n"));
+	ChatPrompts PLAIN = (messages) -> new Prompt(PlainChat.prompt(messages.stream().map(ChatMessage::text).toList()),
+			false);
 
-	String prompt(List<ChatMessage> messages);
+	Prompt prompt(List<ChatMessage> messages);
+
+	/**
+	 * The beginning of a text.
+	 *
+	 * @param text as the model continues it
+	 * @param namesSpecialTokens whether it names special tokens
+	 */
+	record Prompt(String text, boolean namesSpecialTokens) {
+	}
 
 }

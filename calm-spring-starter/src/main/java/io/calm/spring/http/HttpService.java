@@ -3,6 +3,7 @@ package io.calm.spring.http;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
@@ -14,6 +15,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Schedulers;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -56,14 +58,18 @@ final class HttpService implements HttpHandler {
 
 	private final ChatPrompts chats;
 
+	private final Embeddings embeddings;
+
 	private final long maxBody;
 
 	private final int maxChoices;
 
-	HttpService(AccessRules access, Texts texts, ChatPrompts chats, CalmHttpProperties properties) {
+	HttpService(AccessRules access, Texts texts, ChatPrompts chats, Embeddings embeddings,
+			CalmHttpProperties properties) {
 		this.access = access;
 		this.texts = texts;
 		this.chats = chats;
+		this.embeddings = embeddings;
 		this.maxBody = properties.maxBodySize().toBytes();
 		this.maxChoices = properties.maxChoices();
 	}
@@ -97,13 +103,16 @@ final class HttpService implements HttpHandler {
 			}
 			case "/chat/completions" -> {
 				allow(request, response, HttpMethod.POST);
-				yield fields(request)
-					.flatMap((fields) -> text(response, true, TextOrder.chat(fields, this.chats, this.maxChoices)));
+				yield fields(request).flatMap(this::chat).flatMap((order) -> text(response, true, order));
+			}
+			case "/embeddings" -> {
+				allow(request, response, HttpMethod.POST);
+				yield fields(request).flatMap((fields) -> vectors(response, EmbeddingOrder.of(fields)));
 			}
 			default -> {
 				if (!path.startsWith("/models/")) {
 					throw RefusedException.invalid(404, "unknown_url", null,
-							"there is nothing at this path; there are models, completions and chat/completions");
+							"there is nothing at this path; there are models, completions, chat/completions and embeddings");
 				}
 				allow(request, response, HttpMethod.GET);
 				String name = UriUtils.decode(path.substring("/models/".length()), StandardCharsets.UTF_8);
@@ -173,6 +182,29 @@ final class HttpService implements HttpHandler {
 		buffer.read(bytes);
 		DataBufferUtils.release(buffer);
 		return bytes;
+	}
+
+	/** The form of a chat is the model's, and making it may take a while. */
+	private Mono<TextOrder> chat(Fields fields) {
+		return this.texts.usable()
+			// not with subscribeOn: that interrupts the thread when the answer is
+			// complete,
+			// and the thread may be writing it
+			.then(Mono.fromFuture(() -> CompletableFuture.supplyAsync(
+					() -> TextOrder.chat(fields, this.chats, this.maxChoices), Schedulers.boundedElastic()::schedule)))
+			.onErrorMap(InvalidInputException.class, (failure) -> RefusedException.of(failure, true));
+	}
+
+	private Mono<Void> vectors(ServerHttpResponse response, EmbeddingOrder order) {
+		if (order.model() != null) {
+			checkModel(order.model());
+		}
+		return this.embeddings.of(order).flatMap((encoded) -> {
+			if (encoded.model().version() != null) {
+				response.getHeaders().set(VERSION, encoded.model().version());
+			}
+			return write(response, Embeddings.answer(order, encoded));
+		});
 	}
 
 	private Mono<Void> text(ServerHttpResponse response, boolean chat, TextOrder order) {

@@ -18,8 +18,8 @@ final class RefusedException extends RuntimeException {
 
 	/** How the library's messages name what the request calls otherwise. */
 	private static final Map<String, String> FIELDS = Map.of("prompt", "prompt", "temperature", "temperature", "top-k",
-			"top_k", "top-p", "top_p", "candidates", "candidates", "max new tokens", "max_tokens", "stop strings",
-			"stop");
+			"top_k", "top-p", "top_p", "candidates", "candidates", "max new tokens", "max_tokens", "messages",
+			"messages", "stop strings", "stop");
 
 	private final int status;
 
@@ -52,6 +52,11 @@ final class RefusedException extends RuntimeException {
 				"the model is not usable at the moment; try again later");
 	}
 
+	static RefusedException queueFull() {
+		return new RefusedException(429, "rate_limit_error", "queue_full", null,
+				"too many requests are waiting; try again later");
+	}
+
 	/**
 	 * Of whatever ended a request.
 	 * @param failure what happened
@@ -62,8 +67,7 @@ final class RefusedException extends RuntimeException {
 			return refused;
 		}
 		if (failure instanceof EngineBusyException) {
-			return new RefusedException(429, "rate_limit_error", "queue_full", null,
-					"too many requests are waiting; try again later");
+			return queueFull();
 		}
 		if (failure instanceof CancellationException) {
 			return new RefusedException(408, "server_error", "reader_too_slow", null,
@@ -81,7 +85,8 @@ final class RefusedException extends RuntimeException {
 		String message = String.valueOf(invalid.getMessage());
 		String field = FIELDS.entrySet()
 			.stream()
-			.filter((each) -> message.startsWith(each.getKey() + " is ") || message.startsWith(each.getKey() + ": "))
+			.filter((each) -> message.startsWith(each.getKey() + " is ") || message.startsWith(each.getKey() + " are ")
+					|| message.startsWith(each.getKey() + ": "))
 			.map(Map.Entry::getValue)
 			.findFirst()
 			.orElse(null);

@@ -28,11 +28,12 @@ import tools.jackson.databind.JsonNode;
  * @param stop strings that end a text
  * @param stream whether the texts are sent as they grow
  * @param includeUsage whether a stream ends with the usage
+ * @param specialTokens whether the prompts name special tokens
  */
 record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable Integer maxTokens,
 		@Nullable Double temperature, @Nullable Double topP, @Nullable Integer topK, @Nullable Integer candidates,
-		@Nullable Boolean exact, @Nullable Long seed, @Nullable List<String> stop, boolean stream,
-		boolean includeUsage) {
+		@Nullable Boolean exact, @Nullable Long seed, @Nullable List<String> stop, boolean stream, boolean includeUsage,
+		boolean specialTokens) {
 
 	private static final int MOST_STOPS = 16;
 
@@ -86,7 +87,8 @@ record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable 
 		if (prompts != null && prompts.isEmpty()) {
 			throw RefusedException.field("prompt", "is an empty array; send at least one string");
 		}
-		return of(fields, Objects.requireNonNullElse(prompts, List.of("")), fields.integer("max_tokens"), maxChoices);
+		return of(fields, Objects.requireNonNullElse(prompts, List.of("")), false, fields.integer("max_tokens"),
+				maxChoices);
 	}
 
 	static TextOrder chat(Fields fields, ChatPrompts prompts, int maxChoices) {
@@ -96,7 +98,8 @@ record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable 
 			throw RefusedException.field("messages", "is missing or empty; send at least one message");
 		}
 		Integer maxTokens = fields.integer("max_completion_tokens");
-		return of(fields, List.of(prompts.prompt(messages)),
+		ChatPrompts.Prompt prompt = prompts.prompt(messages);
+		return of(fields, List.of(prompt.text()), prompt.namesSpecialTokens(),
 				(maxTokens != null) ? maxTokens : fields.integer("max_tokens"), maxChoices);
 	}
 
@@ -125,7 +128,8 @@ record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable 
 		return new ChatMessage(role, text.toString());
 	}
 
-	private static TextOrder of(Fields fields, List<String> prompts, @Nullable Integer maxTokens, int maxChoices) {
+	private static TextOrder of(Fields fields, List<String> prompts, boolean specialTokens, @Nullable Integer maxTokens,
+			int maxChoices) {
 		int n = Objects.requireNonNullElse(fields.integer("n"), 1);
 		if (n < 1 || (long) n * prompts.size() > maxChoices) {
 			throw RefusedException.field("n",
@@ -145,7 +149,7 @@ record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable 
 		return new TextOrder(fields.text("model"), prompts, n, maxTokens, fields.number("temperature"),
 				fields.number("top_p"), fields.integer("top_k"), fields.integer("candidates"), fields.flag("exact"),
 				fields.wholeNumber("seed"), stop, Boolean.TRUE.equals(fields.flag("stream")),
-				streamOptions != null && Boolean.TRUE.equals(streamOptions.flag("include_usage")));
+				streamOptions != null && Boolean.TRUE.equals(streamOptions.flag("include_usage")), specialTokens);
 	}
 
 	/** The prompts, each as often as a text of it is wanted. */
@@ -166,7 +170,7 @@ record TextOrder(@Nullable String model, List<String> prompts, int n, @Nullable 
 	 * @param firstSeed of each prompt's first text
 	 */
 	void applyTo(GenerationRequest.Builder request, int choice, long firstSeed) {
-		request.seed(firstSeed + choice % this.n);
+		request.seed(firstSeed + choice % this.n).specialTokens(this.specialTokens);
 		if (this.maxTokens != null) {
 			request.maxNewTokens(this.maxTokens);
 		}

@@ -72,7 +72,7 @@ final class Texts {
 	}
 
 	/** A model that cannot be opened is not the client's fault. */
-	private Mono<Void> usable() {
+	Mono<Void> usable() {
 		return (this.model == null) ? Mono.empty()
 				: Mono.fromFuture(this.model.open()).onErrorMap((failure) -> RefusedException.unavailable());
 	}

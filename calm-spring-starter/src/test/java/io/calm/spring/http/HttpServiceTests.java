@@ -2,7 +2,11 @@ package io.calm.spring.http;
 
 import java.net.Socket;
 import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.time.Duration;
+import java.util.Base64;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
@@ -253,10 +257,39 @@ class HttpServiceTests {
 	}
 
 	@Test
+	void vectorsAreThoseOfTheModel() {
+		JsonNode answer = RunningService.json(service.post("/v1/embeddings",
+				"{\"model\":\"tiny\",\"input\":[\"One fish\",\"Two\"],\"user\":\"me\"}"));
+		assertThat(answer.path("object").stringValue()).isEqualTo("list");
+		assertThat(answer.path("model").stringValue()).isEqualTo("tiny");
+		assertThat(answer.path("usage").path("prompt_tokens").intValue()).isEqualTo("One fishTwo".length());
+		assertThat(answer.path("usage").path("total_tokens").intValue()).isEqualTo("One fishTwo".length());
+		List<float[]> vectors = service.model().embed(List.of("One fish", "Two")).vectors();
+		for (int i = 0; i < 2; i++) {
+			JsonNode each = answer.path("data").path(i);
+			assertThat(each.path("object").stringValue()).isEqualTo("embedding");
+			assertThat(each.path("index").intValue()).isEqualTo(i);
+			assertThat(each.path("embedding")).hasSize(8);
+			for (int j = 0; j < 8; j++) {
+				assertThat(each.path("embedding").path(j).floatValue()).isEqualTo(vectors.get(i)[j]);
+			}
+		}
+		JsonNode coded = RunningService
+			.json(service.post("/v1/embeddings", "{\"input\":\"One fish\",\"encoding_format\":\"base64\"}"));
+		assertThat(coded.path("data")).hasSize(1);
+		FloatBuffer numbers = ByteBuffer
+			.wrap(Base64.getDecoder().decode(coded.path("data").path(0).path("embedding").stringValue()))
+			.order(ByteOrder.LITTLE_ENDIAN)
+			.asFloatBuffer();
+		assertThat(numbers).isEqualTo(FloatBuffer.wrap(vectors.get(0)));
+	}
+
+	@Test
 	void textsArePrivate(CapturedOutput output) {
 		complete("{\"prompt\":\"verysecret\",\"stop\":[\"topsecret\"],\"user\":\"mysecret\"}");
 		service.post("/v1/completions", "{\"prompt\":\"verysecret\",\"broken\":\"brokensecret\"}");
 		service.post("/v1/completions", "{\"prompt\":\"verysecret\" brokensecret}");
+		service.post("/v1/embeddings", "{\"input\":\"verysecret\"}");
 		assertThat(output.toString()).doesNotContain("secret");
 		assertThat(Objects.requireNonNull(service.bean(SeenGenerations.class).ended().get(0)).prompt()).isNull();
 	}

@@ -9,8 +9,14 @@ import java.net.SocketException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 
 import io.calm.generation.Chunk;
@@ -299,6 +305,58 @@ class RefusedRequestTests {
 					""")
 	void aChatThatCannotBeHad(String json, String field, String message) {
 		assertField(open.post("/v1/chat/completions", json), field, message);
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', quoteCharacter = '\0',
+			textBlock = """
+					{}                                     | input           | input is missing or an empty array
+					{"input":[]}                           | input           | input is missing or an empty array
+					{"input":""}                           | input           | input has an empty string; leave it out
+					{"input":["One",""]}                   | input           | input has an empty string; leave it out
+					{"input":7}                            | input           | input is not a string or an array of strings
+					{"input":["One",7]}                    | input           | input is not a string or an array of strings
+					{"input":[1,2]}                        | input           | input is an array of numbers; send text, not tokens
+					{"input":[[1,2],[3]]}                  | input           | input is an array of numbers; send text, not tokens
+					{"input":"One","dimensions":256}       | dimensions      | dimensions is not supported: the vectors are as long as
+					{"input":"One","encoding_format":"int8"} | encoding_format | encoding_format is not float or base64
+					{"input":"One","user":7}               | user            | user is not a string
+					{"input":"One","prompt":"Two"}         | prompt          | prompt is not supported
+					""")
+	void vectorsThatCannotBeHad(String json, String field, String message) {
+		assertField(open.post("/v1/embeddings", json), field, message);
+	}
+
+	@Test
+	void vectorsOfTooMuchText() {
+		assertField(open.post("/v1/embeddings", "{\"input\":[" + "\"a\",".repeat(2048) + "\"a\"]}"), "input",
+				"input has 2049 entries; send at most 2048");
+		JsonNode error = assertRefused(open.post("/v1/embeddings", "{\"input\":[\"a\",\"" + "a".repeat(8193) + "\"]}"),
+				400, "context_length_exceeded");
+		assertThat(error.path("message").stringValue()).isEqualTo("input[1] is 8193 tokens long; send at most 8192");
+		assertRefused(open.post("/v1/embeddings", "{\"model\":\"gpt-5\",\"input\":\"One\"}"), 404, "model_not_found");
+		assertRefused(open.get("/v1/embeddings"), 405, "method_not_allowed");
+	}
+
+	/** One is encoded, one waits. */
+	@Test
+	void whereTooManyTextsWaitForTheirVectors() throws Exception {
+		String most = "{\"input\":[" + ("\"" + "a".repeat(8000) + "\",").repeat(100) + "\"a\"]}";
+		ExecutorService clients = Executors.newFixedThreadPool(4);
+		List<HttpResponse<String>> answers = new ArrayList<>();
+		try {
+			Callable<HttpResponse<String>> client = () -> open.post("/v1/embeddings", most);
+			for (Future<HttpResponse<String>> each : clients.invokeAll(Collections.nCopies(4, client))) {
+				answers.add(each.get());
+			}
+		}
+		finally {
+			clients.shutdown();
+		}
+		assertThat(answers).filteredOn((answer) -> answer.statusCode() == 200).hasSizeBetween(1, 2);
+		assertThat(answers).filteredOn((answer) -> answer.statusCode() != 200)
+			.allSatisfy((answer) -> assertRefused(answer, 429, "queue_full"));
+		assertThat(open.post("/v1/embeddings", "{\"input\":\"a\"}").statusCode()).isEqualTo(200);
 	}
 
 	private static void assertField(HttpResponse<String> response, String field, String message) {

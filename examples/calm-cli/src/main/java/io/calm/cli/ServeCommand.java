@@ -16,8 +16,8 @@ import picocli.CommandLine.Parameters;
 
 /** Answers over HTTP. */
 @Command(name = "serve",
-		description = "Answer completions and chat completions over HTTP, in the dialect of the OpenAI clients, with a "
-				+ "page to try it in. The environment variable CALM_API_KEY holds the key that clients have to send, or "
+		description = "Answer completions, chat completions and embeddings over HTTP, in the dialect of the OpenAI "
+				+ "clients, with a page to try it in. The environment variable CALM_API_KEY holds the key that clients have to send, or "
 				+ "several with commas between them. Without a key, only this machine is answered.")
 final class ServeCommand extends Subcommand {
 

@@ -60,7 +60,7 @@ class ServeClientsTest {
 		Result result = run(
 				Map.of("BASE_URL", serve.api(), "API_KEY", RunningServe.KEY, "MODEL", serve.model(), "NO_PROXY", "*"),
 				List.of(installed().resolve("bin/python").toString(), script.toString()));
-		assertThat(result.output()).contains("Ran 12 tests", "OK");
+		assertThat(result.output()).contains("Ran 13 tests", "OK");
 		assertThat(result.exitCode()).isZero();
 	}
 

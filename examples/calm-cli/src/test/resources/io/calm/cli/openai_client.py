@@ -45,6 +45,20 @@ class ClientTest(unittest.TestCase):
         self.assertEqual("".join(event.choices[0].delta.content or "" for event in events),
                          whole.choices[0].message.content)
 
+    def test_embeddings(self):
+        # the client asks for base64 unless it is told otherwise
+        coded = client().embeddings.create(model=MODEL, input=["One fish.", "Two"])
+        plain = client().embeddings.create(model=MODEL, input="Two", encoding_format="float")
+        self.assertEqual([each.index for each in coded.data], [0, 1])
+        self.assertEqual(len(coded.data[0].embedding), 8)
+        for one, other in zip(coded.data[1].embedding, plain.data[0].embedding, strict=True):
+            self.assertAlmostEqual(one, other, places=6)
+        self.assertAlmostEqual(sum(number * number for number in plain.data[0].embedding), 1, places=5)
+        self.assertEqual(coded.usage.prompt_tokens, 12)
+        with self.assertRaises(openai.BadRequestError) as refused:
+            client().embeddings.create(model=MODEL, input="Two", dimensions=256)
+        self.assertEqual(refused.exception.param, "dimensions")
+
     def test_extensions(self):
         order = dict(model=MODEL, prompt="One", max_tokens=8, seed=1)
         exact = client().completions.create(**order, extra_body={"exact": True})
