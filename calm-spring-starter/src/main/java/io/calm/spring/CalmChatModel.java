@@ -190,7 +190,9 @@ public final class CalmChatModel implements ChatModel {
 	}
 
 	private DefaultUsage usage(String prompt, int tokens) {
-		return new DefaultUsage(this.generator.countTokens(prompt), tokens);
+		int promptTokens = this.format.namesSpecialTokens() ? this.generator.countTokensWithSpecial(prompt)
+				: this.generator.countTokens(prompt);
+		return new DefaultUsage(promptTokens, tokens);
 	}
 
 	private ChatResponse response(String text, @Nullable FinishReason reason, @Nullable DefaultUsage usage,

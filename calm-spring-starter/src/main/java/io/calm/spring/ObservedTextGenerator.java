@@ -108,4 +108,10 @@ final class ObservedTextGenerator implements TextGenerator {
 		return this.model.countTokens(text);
 	}
 
+	@Override
+	public int countTokensWithSpecial(String prompt) {
+		this.model.awaitUsable();
+		return this.model.countTokensWithSpecial(prompt);
+	}
+
 }

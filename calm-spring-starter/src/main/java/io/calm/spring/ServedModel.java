@@ -16,6 +16,7 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.ToIntFunction;
 
 import io.calm.generation.GenerationEngine;
 import io.calm.generation.GenerationRequest;
@@ -314,11 +315,19 @@ public final class ServedModel implements AutoCloseable {
 	 * @throws IllegalStateException if the model is not usable yet
 	 */
 	public int countTokens(String text) {
+		return counted((engine) -> engine.countTokens(text));
+	}
+
+	int countTokensWithSpecial(String prompt) {
+		return counted((engine) -> engine.countTokensWithSpecial(prompt));
+	}
+
+	private int counted(ToIntFunction<GenerationEngine> count) {
 		// without the lock: a long text must not keep another model from being opened
 		while (true) {
 			Opened opened = opened();
 			try {
-				return opened.engine().countTokens(text);
+				return count.applyAsInt(opened.engine());
 			}
 			catch (IllegalStateException ex) {
 				if (this.current == opened) {

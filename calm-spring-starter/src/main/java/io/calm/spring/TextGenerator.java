@@ -73,4 +73,14 @@ public interface TextGenerator {
 	 */
 	int countTokens(String text);
 
+	/**
+	 * How long a prompt is that names special tokens.
+	 * @param prompt of a request with
+	 * {@link GenerationRequest.Builder#specialTokens(boolean)}
+	 * @return its tokens; by default, those of a text without special tokens
+	 */
+	default int countTokensWithSpecial(String prompt) {
+		return countTokens(prompt);
+	}
+
 }

@@ -3,14 +3,15 @@ package io.calm.spring;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import java.util.concurrent.TimeUnit;
 
 import io.calm.generation.Chunk;
 import io.calm.generation.EngineBusyException;
 import io.calm.generation.FinishReason;
 import io.calm.input.InvalidInputException;
+import io.calm.text.PromptTokens;
 import io.micrometer.common.KeyValue;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.observation.DefaultMeterObservationHandler;
@@ -65,6 +66,12 @@ class TextGeneratorTests {
 			assertThat(generator.generate(PROMPT, (options) -> options.maxNewTokens(10).seed(7)))
 				.isEqualTo(chunks.stream().map(Chunk::text).collect(Collectors.joining()));
 			assertThat(generator.countTokens("Two")).isEqualTo(3);
+			// whoever sends it: a text of bytes, unless the request says that it names
+			// special tokens
+			String named = PromptTokens.SPECIAL + "x" + PromptTokens.SPECIAL_END;
+			assertThat(generator.countTokens(named)).isEqualTo(3 + 1 + 3);
+			assertThatExceptionOfType(InvalidInputException.class)
+				.isThrownBy(() -> generator.countTokensWithSpecial(named));
 		});
 	}
 

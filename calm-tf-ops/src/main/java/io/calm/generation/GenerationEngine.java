@@ -270,14 +270,23 @@ public final class GenerationEngine implements AutoCloseable {
 	}
 
 	/**
-	 * How long a text is.
-	 * @param text any, in which special tokens may be named as in a
-	 * {@linkplain GenerationRequest.Builder#specialTokens prompt}
+	 * How long a text is, in which nothing is a special token.
+	 * @param text any
 	 * @return its tokens
 	 */
 	public int countTokens(String text) {
-		return (text.indexOf(PromptTokens.SPECIAL) < 0) ? this.tokenizer.encode(text).length
-				: PromptTokens.withSpecial(text, this.tokenizer).ids().length;
+		return this.tokenizer.encode(text).length;
+	}
+
+	/**
+	 * How long a prompt is that names special tokens.
+	 * @param prompt of a request with
+	 * {@link GenerationRequest.Builder#specialTokens(boolean)}
+	 * @return its tokens
+	 * @throws InvalidInputException if the tokenizer has no such special token
+	 */
+	public int countTokensWithSpecial(String prompt) {
+		return PromptTokens.withSpecial(prompt, this.tokenizer).ids().length;
 	}
 
 	/**

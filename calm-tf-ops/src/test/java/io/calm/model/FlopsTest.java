@@ -56,18 +56,7 @@ class FlopsTest {
 		double decoder = 33 + 3 * 45 + 18 + 42;
 		assertThat(Flops.of(autoencoder)).isEqualTo(new Flops(3 * (encoder + decoder), encoder + decoder));
 
-		CalmConfig energy = CalmConfig.preset("nano")
-			.hiddenSize(4)
-			.intermediateSize(13)
-			.layers(1)
-			.heads(2)
-			.keyHeads(1)
-			.headBlocks(1)
-			.noiseSize(17)
-			.samples(2)
-			.copySize(0)
-			.tokenLoss(0)
-			.build(autoencoder);
+		CalmConfig energy = tiny().noiseSize(17).samples(2).copySize(0).tokenLoss(0).build(autoencoder);
 		// embedding 8·8 + 8·4; attention: 4·4 twice, 4·2 twice, 2·10·4; 3·4·13
 		double trunk = 96 + 48 + 80 + 156;
 		// noise 17·4, block 5·16, final 16 + 4·11; of the hidden state 16 + 16
@@ -75,14 +64,7 @@ class FlopsTest {
 		assertThat(Flops.of(energy, autoencoder, 10))
 			.isEqualTo(new Flops(3 * (trunk + 32 + 2 * head) + encoder, trunk + 32 + head + decoder));
 
-		CalmConfig both = CalmConfig.preset("nano")
-			.hiddenSize(4)
-			.intermediateSize(13)
-			.layers(1)
-			.heads(2)
-			.keyHeads(1)
-			.headBlocks(1)
-			.input(ModelInput.BOTH)
+		CalmConfig both = tiny().input(ModelInput.BOTH)
 			.flowHead((flow) -> flow.samples(2).steps(3))
 			.copySize(0)
 			.tokenLoss(0)
@@ -93,18 +75,7 @@ class FlopsTest {
 			.isEqualTo(new Flops(3 * (trunk + 88 + 16 + 2 * evaluation) + encoder,
 					trunk + 88 + 16 + 6 * evaluation + decoder + encoder));
 
-		CalmConfig copying = CalmConfig.preset("nano")
-			.hiddenSize(4)
-			.intermediateSize(13)
-			.layers(1)
-			.heads(2)
-			.keyHeads(1)
-			.headBlocks(1)
-			.noiseSize(17)
-			.samples(2)
-			.copySize(6)
-			.leadTokens(0)
-			.build(autoencoder);
+		CalmConfig copying = tiny().noiseSize(17).samples(2).copySize(6).leadTokens(0).build(autoencoder);
 		// of each of 2 tokens: query 4·6, key 2·3·6, 20 tokens of 6 + 3, joined 3·4
 		double copies = 2 * (24 + 36 + 180 + 12);
 		// guesses 2·4·3, there and back; logits 2·3·7, whose matrix is frozen
@@ -112,14 +83,7 @@ class FlopsTest {
 		assertThat(Flops.of(copying, autoencoder, 10)).isEqualTo(new Flops(
 				3 * (trunk + copies + 32 + 2 * head) + guesses + encoder, trunk + copies + 32 + head + decoder));
 
-		CalmConfig leading = CalmConfig.preset("nano")
-			.hiddenSize(4)
-			.intermediateSize(13)
-			.layers(1)
-			.heads(2)
-			.keyHeads(1)
-			.headBlocks(1)
-			.noiseSize(17)
+		CalmConfig leading = tiny().noiseSize(17)
 			.samples(2)
 			.copySize(0)
 			.leadTokens(1)
@@ -133,24 +97,22 @@ class FlopsTest {
 			.isEqualTo(new Flops(3 * (trunk + 32 + 2 * head + given + 24) + 2 * 21 + encoder,
 					trunk + 32 + head + given + 12 + 21 + decoder - 45 - 21));
 
-		CalmConfig seldom = CalmConfig.preset("nano")
-			.hiddenSize(4)
-			.intermediateSize(13)
-			.layers(1)
-			.heads(2)
-			.keyHeads(1)
-			.headBlocks(1)
-			.noiseSize(17)
-			.samples(2)
-			.copySize(6)
-			.leadTokens(0)
-			.vectorEvery(4)
-			.build(autoencoder);
+		CalmConfig seldom = tiny().noiseSize(17).samples(2).copySize(6).leadTokens(0).vectorEvery(4).build(autoencoder);
 		// joined, the head and the encoder once in four sequences
 		double joined = 2 * 12;
 		assertThat(Flops.of(seldom, autoencoder, 10))
 			.isEqualTo(new Flops(3 * (trunk + copies - joined) + (3 * (joined + 32 + 2 * head) + encoder) / 4 + guesses,
 					trunk + copies + 32 + head + decoder));
+	}
+
+	private static CalmConfig.Builder tiny() {
+		return CalmConfig.preset("nano")
+			.hiddenSize(4)
+			.intermediateSize(13)
+			.layers(1)
+			.heads(2)
+			.keyHeads(1)
+			.headBlocks(1);
 	}
 
 }

@@ -79,7 +79,10 @@ final class Texts {
 
 	/** On a thread that may block. */
 	int promptTokens(TextOrder order) {
-		return order.prompts().stream().mapToInt(this.generator::countTokens).sum();
+		return order.prompts()
+			.stream()
+			.mapToInt(order.specialTokens() ? this.generator::countTokensWithSpecial : this.generator::countTokens)
+			.sum();
 	}
 
 }
