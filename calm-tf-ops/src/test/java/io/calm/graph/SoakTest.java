@@ -66,10 +66,13 @@ class SoakTest {
 		assertThat(growth.get("programs")).as("bytes kept of 80 MiB in programs").isLessThan(NOISE);
 		assertThat(growth.get("calls")).as("bytes kept of 500 MiB in the results of 2000 calls").isLessThan(NOISE);
 		// the tokens alone are 16 KiB
-		assertThat(growth.get("training")).as("bytes kept of 6 MiB or more in 300 steps").isLessThan(NOISE);
+		assertThat(growth.get("training")).as("bytes kept of 6 MiB or more in 400 steps").isLessThan(NOISE);
 		// one result is too small to be seen, but not a graph or a cache that grows
 		assertThat(growth.get("generation")).as("bytes kept by 200 patches").isLessThan(NOISE);
-		assertThat(growth.get("refused")).as("bytes kept of 80 MiB of models that are refused").isLessThan(NOISE);
+		// malloc keeps the room of one or two caches of 8 MiB at times, and no more with
+		// more models
+		assertThat(growth.get("refused")).as("bytes kept of 80 MiB of models that are refused")
+			.isLessThan(24 * MEBIBYTE);
 		assertThat(growth.get("traffic")).as("bytes kept by the last 500 requests").isLessThan(NOISE);
 		// or nothing above would prove anything
 		assertThat(growth.get("open calls")).as("bytes kept of 100 MiB in 400 calls that are not closed")
@@ -143,7 +146,7 @@ class SoakTest {
 		private static long training(Path directory) {
 			List<Long> resident = new ArrayList<>();
 			TrainingOptions options = TrainingOptions
-				.of((training) -> training.steps(400).batch(32).patches(32).checkpointEvery(0).evaluateEvery(0));
+				.of((training) -> training.steps(600).batch(32).patches(32).checkpointEvery(0).evaluateEvery(0));
 			AutoencoderConfig small = AutoencoderConfig.builder(8)
 				.hiddenSize(8)
 				.intermediateSize(8)
@@ -153,7 +156,10 @@ class SoakTest {
 				new Trainer(Trainable.autoencoder(small), options, TinyModel.PROGRAM, List.of(new TrainingListener() {
 					@Override
 					public void onStep(StepMetrics metrics) {
-						if (metrics.step() == 100 || metrics.step() == 400) {
+						// at step 100 the speed of the machine is measured, once, with
+						// large
+						// matrices
+						if (metrics.step() == 200 || metrics.step() == 600) {
 							resident.add(residentBytes());
 						}
 					}
