@@ -33,6 +33,8 @@ import org.tensorflow.types.TFloat32;
  */
 final class NativeRuntime {
 
+	private static final String XLA_FLAGS = "TF_XLA_FLAGS";
+
 	private static final @Nullable LinkageError MISSING;
 
 	private static final boolean GPU;
@@ -46,9 +48,8 @@ final class NativeRuntime {
 		GPU = MISSING == null && findGpu();
 		if (MISSING == null && Platform.isLinux()) {
 			endWithoutDestructors();
-			if (!"0".equals(System.getenv("TF_CPP_MIN_LOG_LEVEL"))) {
-				computeForTheFirstTime();
-			}
+			computeForTheFirstTime();
+			forgetKernels();
 		}
 	}
 
@@ -130,7 +131,7 @@ final class NativeRuntime {
 	 */
 	private static boolean keepKernels() {
 		String given = System.getenv("CALM_KERNEL_CACHE");
-		if (!Platform.isLinux() || "off".equals(given) || System.getenv("TF_XLA_FLAGS") != null) {
+		if (!Platform.isLinux() || "off".equals(given) || System.getenv(XLA_FLAGS) != null) {
 			return false;
 		}
 		Path all = (given != null && !given.isBlank()) ? Path.of(given).toAbsolutePath() : userCache();
@@ -140,11 +141,21 @@ final class NativeRuntime {
 		}
 		Optional<KernelCache> cache = KernelCache.open(all.resolve(machine()));
 		cache.ifPresent((kernels) -> {
-			setEnvironmentUnlessPresent("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=" + kernels.directory()
+			setEnvironmentUnlessPresent(XLA_FLAGS, "--tf_xla_persistent_cache_directory=" + kernels.directory()
 					+ " --tf_xla_persistent_cache_device_types=CPU");
 			Runtime.getRuntime().addShutdownHook(new Thread(kernels::close));
 		});
 		return cache.isPresent();
+	}
+
+	/**
+	 * TensorFlow has read its flags when it has computed. A process that this one starts
+	 * must not find them, or it would use a directory that goes with this one.
+	 */
+	private static void forgetKernels() {
+		if (System.getenv(XLA_FLAGS) == null) {
+			Function.getFunction("c", "unsetenv").invokeInt(new Object[] { XLA_FLAGS });
+		}
 	}
 
 	private static Path userCache() {
@@ -261,7 +272,8 @@ final class NativeRuntime {
 
 	/**
 	 * What TensorFlow says of itself when it computes and compiles for the first time
-	 * does not follow {@code TF_CPP_MIN_LOG_LEVEL}. It is said here, and not shown.
+	 * does not follow {@code TF_CPP_MIN_LOG_LEVEL}. It is said here, and shown only to
+	 * who asks for everything.
 	 */
 	private static void computeForTheFirstTime() {
 		try (ProgramBuilder builder = new ProgramBuilder(
@@ -270,7 +282,12 @@ final class NativeRuntime {
 			Fetch<float[]> y = Fetch.floats(builder.network().tf().math.tanh(x.value()));
 			EntryPoint first = builder.entryPoint().fetching(y);
 			try (Program program = builder.build(); Call call = program.call(first).feed(x, new float[1])) {
-				StandardError.withhold(NativeRuntime::isInformation, call::run);
+				if ("0".equals(System.getenv("TF_CPP_MIN_LOG_LEVEL"))) {
+					call.run();
+				}
+				else {
+					StandardError.withhold(NativeRuntime::isInformation, call::run);
+				}
 			}
 		}
 	}

@@ -140,6 +140,15 @@ class KernelCacheTest {
 		assertThat(run(all)).isEqualTo(EXPECTED);
 	}
 
+	@Test
+	void aProcessThatThisOneStartsHasACacheOfItsOwn() throws IOException {
+		NativeRuntime.load();
+		// inherits what native code has set, as long as nobody asks for the environment
+		Process child = new ProcessBuilder("env").start();
+		assertThat(new String(child.getInputStream().readAllBytes()).lines()).contains("TF_ENABLE_ONEDNN_OPTS=1")
+			.noneMatch((line) -> line.startsWith("TF_XLA_FLAGS="));
+	}
+
 	/** Computes in a process of its own, which prints the result and nothing else. */
 	private static String run(Path kernels) throws IOException {
 		ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
