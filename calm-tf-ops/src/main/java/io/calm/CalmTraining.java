@@ -49,6 +49,8 @@ public final class CalmTraining {
 
 	@Nullable Path tokens;
 
+	@Nullable Path trace;
+
 	@Nullable Path base;
 
 	@Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
@@ -266,6 +268,18 @@ public final class CalmTraining {
 	 */
 	public CalmTraining tokens(Path directory) {
 		this.tokens = directory;
+		return this;
+	}
+
+	/**
+	 * Records three steps of each phase, once kernels are compiled: which operation
+	 * TensorFlow computed when. Of several workers, the first one does.
+	 * @param file to be opened in {@code chrome://tracing} or Perfetto; replaced if it
+	 * exists
+	 * @return this
+	 */
+	public CalmTraining trace(Path file) {
+		this.trace = file;
 		return this;
 	}
 

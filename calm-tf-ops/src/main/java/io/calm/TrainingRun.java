@@ -14,6 +14,7 @@ import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.OutputLock;
 import io.calm.cluster.Cluster;
 import io.calm.cluster.Workers;
+import io.calm.graph.Trace;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
 import io.calm.text.Corpus;
@@ -47,6 +48,9 @@ final class TrainingRun {
 	private final @Nullable TokenStore unseen;
 
 	private final @Nullable Cluster cluster;
+
+	/** Null while nothing is to be recorded. */
+	private @Nullable Trace trace;
 
 	private TrainingRun(CalmTraining settings, TrainingPlan plan, Tokenizer tokens, TokenStore data,
 			@Nullable TokenStore unseen, @Nullable Cluster cluster) {
@@ -189,11 +193,15 @@ final class TrainingRun {
 	}
 
 	private Path makeModel(Path work, Path target) {
+		boolean writes = this.cluster == null || this.cluster.workers().isFirst();
+		if (this.settings.trace != null && writes) {
+			this.trace = new Trace(this.settings.trace);
+		}
 		TrainingPlan.Part first = this.plan.autoencoder();
 		Path autoencoder = (first != null) ? train(first, first.model(), work) : this.plan.baseAutoencoder();
 		Trainable model = this.plan.model().model();
 		Path trained = train(this.plan.model(), (autoencoder != null) ? model.over(autoencoder) : model, work);
-		if (this.cluster == null || this.cluster.workers().isFirst()) {
+		if (writes) {
 			finish(trained, autoencoder, target);
 		}
 		return target;
@@ -214,7 +222,7 @@ final class TrainingRun {
 		TrainingEvaluation evaluation = new TrainingEvaluation(this.unseen, this.settings.prompts,
 				this.settings.sampled, this.settings.program);
 		return new Trainer(model, part.options(), this.settings.program, this.settings.listeners,
-				evaluation.of(model.phase(), part.options().patches()), this.cluster);
+				evaluation.of(model.phase(), part.options().patches()), this.cluster, this.trace);
 	}
 
 	private void finish(Path model, @Nullable Path autoencoder, Path target) {

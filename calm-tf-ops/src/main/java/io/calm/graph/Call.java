@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -21,13 +22,19 @@ public final class Call implements AutoCloseable {
 
 	private final Session.Runner runner;
 
+	private final @Nullable Trace trace;
+
 	private final List<AutoCloseable> owned = new ArrayList<>();
 
 	private List<Tensor> results = List.of();
 
-	Call(EntryPoint entryPoint, Session.Runner runner) {
+	/**
+	 * @param trace where the call is recorded; null for nowhere
+	 */
+	Call(EntryPoint entryPoint, Session.Runner runner, @Nullable Trace trace) {
 		this.entryPoint = entryPoint;
 		this.runner = runner;
+		this.trace = trace;
 		entryPoint.addTo(runner);
 	}
 
@@ -71,12 +78,18 @@ public final class Call implements AutoCloseable {
 	 * @return this
 	 */
 	public Call run() {
-		Result result = this.runner.run();
+		Result result = (this.trace != null) ? recorded(this.trace) : this.runner.run();
 		this.owned.add(result);
 		List<Tensor> tensors = new ArrayList<>();
 		result.forEach((entry) -> tensors.add(entry.getValue()));
 		this.results = tensors;
 		return this;
+	}
+
+	private Result recorded(Trace trace) {
+		Result result = this.runner.setOptions(Trace.OPTIONS).runAndFetchMetadata();
+		result.getMetadata().ifPresent(trace::add);
+		return result;
 	}
 
 	/**

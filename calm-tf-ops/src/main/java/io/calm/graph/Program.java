@@ -9,6 +9,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
 
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Graph;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
@@ -38,6 +39,9 @@ public final class Program implements AutoCloseable {
 	private final List<String> keeping;
 
 	private final List<String> releasing;
+
+	/** Null while calls are not recorded. */
+	private volatile @Nullable Trace trace;
 
 	Program(Graph graph, Session session, Device device, Map<Variable, Access> variables,
 			Input<TInt64, long[]> initialSeed, List<String> keeping, List<String> releasing) {
@@ -101,7 +105,15 @@ public final class Program implements AutoCloseable {
 	 * @return to be fed, run and closed
 	 */
 	public Call call(EntryPoint entryPoint) {
-		return new Call(entryPoint, this.session.runner());
+		return new Call(entryPoint, this.session.runner(), this.trace);
+	}
+
+	/**
+	 * Records the calls that begin from now on.
+	 * @param trace where; null for nowhere, as in the beginning
+	 */
+	public void record(@Nullable Trace trace) {
+		this.trace = trace;
 	}
 
 	/**

@@ -8,6 +8,7 @@ import java.util.function.Consumer;
 
 import io.calm.cluster.Cluster;
 import io.calm.graph.ProgramOptions;
+import io.calm.graph.Trace;
 import io.calm.graph.Variable;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
@@ -25,9 +26,10 @@ import org.tensorflow.TensorFlow;
  * @param cluster the workers that share each step; null if this is the only one. Only the
  * first one writes, evaluates and tells listeners. The others read its checkpoints, so
  * the directory has to be the same for all.
+ * @param trace where three steps are recorded once kernels are compiled; null for nowhere
  */
 public record Trainer(Trainable model, TrainingOptions options, ProgramOptions program,
-		List<TrainingListener> listeners, Evaluation evaluation, @Nullable Cluster cluster) {
+		List<TrainingListener> listeners, Evaluation evaluation, @Nullable Cluster cluster, @Nullable Trace trace) {
 
 	/** Steps of a trial after the first, in which a program may be compiled. */
 	private static final int MEASURED = 3;
@@ -40,7 +42,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	 * @param listeners follow the training
 	 */
 	public Trainer(Trainable model, TrainingOptions options, ProgramOptions program, List<TrainingListener> listeners) {
-		this(model, options, program, listeners, Evaluation.NONE, null);
+		this(model, options, program, listeners, Evaluation.NONE, null, null);
 	}
 
 	/**
@@ -53,7 +55,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	 */
 	public Trainer(Trainable model, TrainingOptions options, ProgramOptions program, List<TrainingListener> listeners,
 			Evaluation evaluation) {
-		this(model, options, program, listeners, evaluation, null);
+		this(model, options, program, listeners, evaluation, null, null);
 	}
 
 	/**
@@ -95,7 +97,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 					this.model.configuration(), files, frozen);
 			boolean first = this.cluster == null || this.cluster.workers().isFirst();
 			return new TrainingLoop(this.model, training, this.options, blocks, first ? this.listeners : List.of(),
-					this.evaluation, checkpoint, this.cluster)
+					this.evaluation, checkpoint, this.cluster, this.trace)
 				.run(this.program);
 		}
 	}

@@ -10,6 +10,7 @@ import java.util.Optional;
 import io.calm.cluster.Cluster;
 import io.calm.graph.ProductSpeed;
 import io.calm.graph.ProgramOptions;
+import io.calm.graph.Trace;
 import io.calm.input.InvalidInputException;
 import io.calm.text.TokenBlocks;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +28,11 @@ final class TrainingLoop {
 
 	/** From this step on; to find out the machine's speed takes a second. */
 	private static final long COMPARED = 100;
+
+	/** Steps after the first that are not recorded: kernels are compiled in them. */
+	private static final int UNRECORDED = 10;
+
+	private static final int RECORDED = 3;
 
 	private final Phase phase;
 
@@ -47,6 +53,9 @@ final class TrainingLoop {
 	/** Null if there is one worker only. */
 	private final @Nullable Cluster cluster;
 
+	/** Where some steps are recorded; null for nowhere. */
+	private final @Nullable Trace trace;
+
 	/** The step of the checkpoint; less than 0 while there is none. */
 	private long saved = -1;
 
@@ -59,7 +68,8 @@ final class TrainingLoop {
 	private boolean judged;
 
 	TrainingLoop(Trainable model, TrainingProgram training, TrainingOptions options, TokenBlocks blocks,
-			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint, @Nullable Cluster cluster) {
+			List<TrainingListener> listeners, Evaluation evaluation, Checkpoint checkpoint, @Nullable Cluster cluster,
+			@Nullable Trace trace) {
 		this.phase = model.phase();
 		this.flopsPerStep = model.flopsPerStep(options);
 		this.training = training;
@@ -69,6 +79,7 @@ final class TrainingLoop {
 		this.evaluation = evaluation;
 		this.checkpoint = checkpoint;
 		this.cluster = cluster;
+		this.trace = trace;
 	}
 
 	/**
@@ -94,6 +105,7 @@ final class TrainingLoop {
 			}
 			while (done < this.options.steps() && !this.training.isInterrupted() && !stopsEarly(done)) {
 				done++;
+				record(done, first);
 				StepMetrics metrics = compared(
 						this.training.step(this.phase, done, this.training.share().of(this.blocks, done)), program);
 				this.listeners.forEach((listener) -> listener.onStep(metrics));
@@ -104,6 +116,9 @@ final class TrainingLoop {
 				if (evaluate) {
 					evaluate(done);
 				}
+			}
+			if (this.trace != null) {
+				this.trace.write();
 			}
 			if (this.saved < done) {
 				save(done);
@@ -131,6 +146,21 @@ final class TrainingLoop {
 					+ "; its state is in " + this.checkpoint.directory() + " and the same command goes on from there");
 		}
 		return (this.best != null) ? this.checkpoint.bestModel() : this.checkpoint.directory();
+	}
+
+	/** Begins and ends to record, before a step. */
+	private void record(long step, long first) {
+		if (this.trace == null) {
+			return;
+		}
+		long from = Math.max(first, Math.min(first + UNRECORDED, this.options.steps() - RECORDED + 1));
+		if (step == from) {
+			this.trace.begin(this.phase.toString());
+		}
+		this.training.program().record((step >= from && step < from + RECORDED) ? this.trace : null);
+		if (step == from + RECORDED) {
+			this.trace.write();
+		}
 	}
 
 	/** With what the step reaches of the speed that all workers together could have. */

@@ -18,6 +18,8 @@ import java.util.TreeMap;
 import java.util.Random;
 import java.util.function.Consumer;
 
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import io.calm.autoencoder.Autoencoder;
 import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.autoencoder.VariationalObjective;
@@ -27,6 +29,7 @@ import io.calm.graph.Initializer;
 import io.calm.graph.Network;
 import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
+import io.calm.graph.Trace;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
 import io.calm.input.InvalidInputException;
@@ -34,6 +37,7 @@ import io.calm.model.TinyModel;
 import io.calm.text.ByteTokenizer;
 import io.calm.text.TokenBatch;
 import io.calm.text.TokenStore;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -264,6 +268,51 @@ class TrainingLoopTest {
 		assertThat(told.values()).allMatch((share) -> share > 0 && share < 1);
 	}
 
+	@ParameterizedTest
+	@CsvSource({ "20, 1", "2, 1", "3, 2" })
+	void recordsThreeStepsAndChangesNothing(int steps, int accumulation) throws IOException {
+		Consumer<TrainingOptions.Builder> options = (training) -> training.steps(steps).accumulation(accumulation);
+		train(options, nothing());
+		byte[] without = weights();
+		delete();
+		Path file = this.directory.resolveSibling("trace.json");
+		train(1, options, nothing(), new ByteTokenizer()::save, Evaluation.NONE, new Trace(file));
+		assertThat(weights()).isEqualTo(without);
+
+		List<JsonObject> events = new ArrayList<>();
+		JsonParser.parseString(Files.readString(file))
+			.getAsJsonObject()
+			.getAsJsonArray("traceEvents")
+			.forEach((event) -> events.add(event.getAsJsonObject()));
+		assertThat(events.get(0).getAsJsonObject("args").get("name").getAsString()).isEqualTo("autoencoder");
+		// an update of its own follows the parts of a step
+		int calls = Math.min(steps, 3) * ((accumulation == 1) ? 1 : accumulation + 1);
+		assertThat(events).filteredOn((event) -> event.get("name").getAsString().equals("NoOp"))
+			.filteredOn((event) -> event.getAsJsonObject("args").get("node").getAsString().equals("_SOURCE"))
+			.hasSize(calls);
+		assertThat(events).filteredOn((event) -> event.get("name").getAsString().endsWith("MatMul"))
+			.isNotEmpty()
+			.allSatisfy((event) -> assertThat(event.get("dur").getAsLong()).isBetween(1L, 60_000_000L));
+		assertNoneAtTheSameTimeInARow(events);
+	}
+
+	private static void assertNoneAtTheSameTimeInARow(List<JsonObject> events) {
+		Map<Integer, Long> ends = new HashMap<>();
+		for (JsonObject event : events.subList(1, events.size())) {
+			long start = event.get("ts").getAsLong();
+			int row = event.get("tid").getAsInt();
+			assertThat(start).isGreaterThanOrEqualTo(ends.getOrDefault(row, 0L));
+			ends.put(row, start + event.get("dur").getAsLong());
+		}
+	}
+
+	@Test
+	void aTraceThatCannotBeWrittenIsRefusedAtOnce() {
+		Path file = this.directory.resolveSibling("none").resolve("trace.json");
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> new Trace(file))
+			.withMessageContaining("trace.json cannot be written");
+	}
+
 	@Test
 	void tellsWhatIsOtherThanBefore() {
 		train((training) -> training.steps(1).warmup(0), nothing());
@@ -422,13 +471,18 @@ class TrainingLoopTest {
 
 	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
 			Consumer<Path> files, Evaluation evaluation) {
+		train(text, changes, listener, files, evaluation, null);
+	}
+
+	private void train(long text, Consumer<TrainingOptions.Builder> changes, TrainingListener listener,
+			Consumer<Path> files, Evaluation evaluation, @Nullable Trace trace) {
 		TrainingOptions options = options((training) -> {
 			training.decay(LearningRate.Decay.CONSTANT);
 			changes.accept(training);
 		});
 		try (TokenStore data = TinyModel.text(text)) {
 			new Trainer(Trainable.autoencoder(TinyModel.autoencoder().build()), options, TinyModel.PROGRAM,
-					List.of(new Events(), listener), evaluation)
+					List.of(new Events(), listener), evaluation, null, trace)
 				.train(data, this.directory, files);
 		}
 	}

@@ -169,6 +169,11 @@ final class TrainCommand extends Subcommand {
 			description = "The experiment (default: MLFLOW_EXPERIMENT_NAME, else Default).")
 	private @Nullable String mlflowExperiment;
 
+	@Option(names = "--trace", paramLabel = "FILE",
+			description = "Record three steps of each phase for chrome://tracing or Perfetto: which operation TensorFlow "
+					+ "computed when. An existing file is replaced.")
+	private @Nullable Path trace;
+
 	@Option(names = "--workers", paramLabel = "N",
 			description = "Share each step among this number of processes. Without TF_CONFIG they are started on this "
 					+ "machine, which opens a port for each to its network (default: as many as TF_CONFIG lists, else "
@@ -309,6 +314,9 @@ final class TrainCommand extends Subcommand {
 				.output(output);
 			if (!this.evaluationCorpus.isEmpty()) {
 				training.evaluation(corpus(this.evaluationCorpus));
+			}
+			if (this.trace != null) {
+				training.trace(this.trace);
 			}
 		};
 		if (this.dryRun) {

@@ -56,8 +56,11 @@ class ModelsTest {
 		Path corpus = this.directory.resolve("corpus.txt");
 		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
 		String model = this.directory.resolve("model").toString();
+		Path trace = this.directory.resolve("trace.json");
 		run("train --baseline --quiet --no-fusion --tokenizer byte --preset nano --steps 2 --batch 4 --block 64"
-				+ " --evaluate-every 1 --evaluation-corpus " + corpus + " --corpus " + corpus + " --output " + model);
+				+ " --evaluate-every 1 --evaluation-corpus " + corpus + " --corpus " + corpus + " --trace " + trace
+				+ " --output " + model);
+		assertThat(trace).content().contains("baseline", "MatMul");
 
 		JsonObject inspected = run("inspect " + model);
 		assertThat(inspected.get("kind").getAsString()).isEqualTo("baseline");
