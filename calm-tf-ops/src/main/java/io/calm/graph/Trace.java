@@ -46,6 +46,9 @@ public final class Trace {
 	 * @throws InvalidInputException if it cannot be written
 	 */
 	public Trace(Path file) {
+		if (Files.isDirectory(file)) {
+			throw new InvalidInputException(file.toString(), "is a directory", "name a file for the trace");
+		}
 		this.file = file;
 		write();
 	}

@@ -311,6 +311,9 @@ class TrainingLoopTest {
 		Path file = this.directory.resolveSibling("none").resolve("trace.json");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> new Trace(file))
 			.withMessageContaining("trace.json cannot be written");
+		Path empty = this.directory.getParent();
+		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> new Trace(empty))
+			.withMessageContaining("is a directory");
 	}
 
 	@Test
