@@ -307,11 +307,11 @@ class TrainingLoopTest {
 	}
 
 	@Test
-	void aTraceThatCannotBeWrittenIsRefusedAtOnce() {
+	void aTraceThatCannotBeWrittenIsRefusedAtOnce() throws IOException {
 		Path file = this.directory.resolveSibling("none").resolve("trace.json");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> new Trace(file))
 			.withMessageContaining("trace.json cannot be written");
-		Path empty = this.directory.getParent();
+		Path empty = Files.createDirectory(this.directory.resolveSibling("empty"));
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> new Trace(empty))
 			.withMessageContaining("is a directory");
 	}
