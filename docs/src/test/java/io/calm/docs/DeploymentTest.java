@@ -15,9 +15,12 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 import io.calm.cluster.Workers;
+import io.calm.streaming.service.StreamingProperties;
 import org.apache.kafka.server.config.AbstractKafkaConfig;
 import org.junit.jupiter.api.Test;
 import org.yaml.snakeyaml.Yaml;
+
+import org.springframework.boot.context.properties.bind.Binder;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -32,6 +35,9 @@ class DeploymentTest {
 
 	/** Begins when somebody asks for it. */
 	private static final String TRAINING = "training.yaml";
+
+	/** Needs KEDA in the cluster. */
+	private static final String SCALING = "scaling.yaml";
 
 	/** What the image of Kafka reads itself. */
 	private static final List<String> OF_IMAGE = List.of("KAFKA_HEAP_OPTS", "KAFKA_OPTS");
@@ -115,7 +121,7 @@ class DeploymentTest {
 		}
 		try (Stream<Path> files = Files.list(directory)) {
 			assertThat(files.map((file) -> file.getFileName().toString())
-				.filter((file) -> !file.startsWith("kustom") && !file.equals(TRAINING)))
+				.filter((file) -> !file.startsWith("kustom") && !List.of(TRAINING, SCALING).contains(file)))
 				.containsExactlyInAnyOrderElementsOf(listed);
 		}
 		all.forEach((each) -> assertThat(each.get("apiVersion").text() + " " + each.get("kind").text())
@@ -191,6 +197,86 @@ class DeploymentTest {
 		assertThat(arguments).contains("train")
 			.anyMatch((argument) -> argument.startsWith("--output=/data/"))
 			.noneMatch((argument) -> argument.startsWith("--workers"));
+	}
+
+	/**
+	 * KEDA's kinds have no schema at hand: the fields are those that its documentation
+	 * names, and what they refer to is there.
+	 */
+	@Test
+	void scalingFitsTheService() throws IOException {
+		StreamingProperties defaults = new Binder().bindOrCreate("calm.streaming", StreamingProperties.class);
+		Path directory = DEPLOY.resolve("kubernetes");
+		List<Node> all = documents(directory.resolve(SCALING));
+		assertThat(all).extracting((each) -> each.get("apiVersion").text() + " " + each.get("kind").text())
+			.containsExactly("keda.sh/v1alpha1 ScaledObject", "networking.k8s.io/v1 NetworkPolicy");
+		String namespace = documents(directory.resolve("kustomization.yaml")).get(0).get("namespace").text();
+		assertThat(all).extracting((each) -> each.get("metadata").get("namespace").text())
+			.containsExactly(namespace, namespace);
+		Node spec = all.get(0).get("spec");
+		assertThat(all.get(0).keys()).containsExactlyInAnyOrder("apiVersion", "kind", "metadata", "spec");
+		assertThat(spec.keys()).containsExactlyInAnyOrder("scaleTargetRef", "minReplicaCount", "maxReplicaCount",
+				"advanced", "triggers");
+		Node behavior = spec.get("advanced").get("horizontalPodAutoscalerConfig").get("behavior");
+		assertThat(behavior.keys()).containsExactlyInAnyOrder("scaleUp", "scaleDown");
+		behavior.keys()
+			.forEach((each) -> assertThat((int) behavior.get(each).get("stabilizationWindowSeconds").value())
+				.isBetween(0, 3600));
+
+		Node deployment = find(documents(directory.resolve("generator.yaml")), "Deployment");
+		assertThat(spec.get("scaleTargetRef").value())
+			.isEqualTo(Map.of("name", deployment.get("metadata").get("name").text()));
+		assertThat(spec.get("minReplicaCount").value()).isEqualTo(deployment.get("spec").get("replicas").value());
+		assertThat((int) spec.get("maxReplicaCount").value()).isGreaterThan((int) spec.get("minReplicaCount").value())
+			.isEqualTo(defaults.topics().partitions());
+
+		assertThat(spec.get("triggers").items()).hasSize(1);
+		Node trigger = spec.get("triggers").items().get(0);
+		assertThat(trigger.keys()).containsExactlyInAnyOrder("type", "metadata");
+		assertThat(trigger.get("type").text()).isEqualTo("kafka");
+		Node kafka = trigger.get("metadata");
+		assertThat(kafka.keys()).containsExactlyInAnyOrder("bootstrapServers", "version", "consumerGroup", "topic",
+				"offsetResetPolicy", "lagThreshold");
+		// KEDA reads texts only
+		kafka.keys().forEach((each) -> assertThat(kafka.get(each).value()).as(each).isInstanceOf(String.class));
+		assertThat(kafka.get("consumerGroup").value()).isEqualTo(defaults.group());
+		assertThat(kafka.get("topic").value()).isEqualTo(defaults.topics().requests());
+		Map<String, String> service = variables(deployment);
+		assertThat(service.keySet()).doesNotContain("CALM_STREAMING_GROUP", "CALM_STREAMING_TOPICS_REQUESTS",
+				"CALM_STREAMING_TOPICS_PARTITIONS", "CALM_STREAMING_AHEAD", "CALM_STREAMING_MODE",
+				"SPRING_KAFKA_CONSUMER_AUTO_OFFSET_RESET");
+		int busy = Integer.parseInt(service.getOrDefault("CALM_ENGINE_SLOTS", "")) + defaults.ahead();
+		assertThat(kafka.get("lagThreshold").value()).isEqualTo(Integer.toString(2 * busy));
+
+		List<Node> broker = documents(directory.resolve("kafka.yaml"));
+		Node pods = find(broker, "StatefulSet").get("spec").get("template");
+		String address = kafka.get("bootstrapServers").text();
+		assertThat(address).as("its name elsewhere")
+			.startsWith(find(broker, "Service").get("metadata").get("name").text() + "." + namespace + ":");
+		assertThat(variables(find(broker, "StatefulSet"))).as("where the broker sends its callers")
+			.containsEntry("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://" + address);
+		Node policy = all.get(1).get("spec");
+		assertThat(policy.get("podSelector").get("matchLabels").value())
+			.isEqualTo(pods.get("metadata").get("labels").value());
+		Node port = policy.get("ingress").items().get(0).get("ports").items().get(0).get("port");
+		assertThat(address).endsWith(":" + port.value());
+	}
+
+	private static Node find(List<Node> documents, String kind) {
+		return documents.stream().filter((each) -> each.get("kind").text().equals(kind)).findFirst().orElseThrow();
+	}
+
+	private static Map<String, String> variables(Node workload) {
+		return workload.get("spec")
+			.get("template")
+			.get("spec")
+			.get("containers")
+			.items()
+			.get(0)
+			.get("env")
+			.items()
+			.stream()
+			.collect(Collectors.toMap((each) -> each.get("name").text(), (each) -> each.get("value").text()));
 	}
 
 	@Test

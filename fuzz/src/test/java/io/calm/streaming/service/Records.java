@@ -55,7 +55,8 @@ public final class Records implements Target {
 
 	private static final List<String> HEADERS = List.of(MessageHeaders.DEADLINE, MessageHeaders.DEADLINE,
 			KafkaHeaders.REPLY_TOPIC, KafkaHeaders.REPLY_PARTITION, KafkaHeaders.CORRELATION_ID, "traceparent",
-			"tracestate", "baggage", "b3", MessageHeaders.REASON, "content-type", "x");
+			"tracestate", "baggage", "b3", MessageHeaders.REASON, "content-type", "ce_specversion", "ce_id",
+			"ce_source", "ce_type", "ce_correlationid", "x");
 
 	private final JsonMessageFormat format = new JsonMessageFormat();
 

@@ -92,6 +92,7 @@ final class Admission {
 		Destination.returned(record)
 			.forEach((header) -> atMost("bytes of the header " + header.key(), Destination.size(header),
 					limits.header().toBytes()));
+		Event.check(record);
 		byte[] value = record.value();
 		if (value == null) {
 			throw new InvalidMessageException(FailureReason.INVALID_MESSAGE, "the record has no value");

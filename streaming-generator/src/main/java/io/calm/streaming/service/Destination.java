@@ -21,8 +21,10 @@ import org.springframework.kafka.support.KafkaHeaders;
  * @param topic one that the service writes to
  * @param partition of the topic, or {@code null} for the one that the key decides
  * @param headers that the caller gave to get them back
+ * @param event whether the request is an event of CloudEvents, and its chunks therefore
+ * too
  */
-record Destination(String topic, @Nullable Integer partition, List<Header> headers) {
+record Destination(String topic, @Nullable Integer partition, List<Header> headers, boolean event) {
 
 	/** Correlation, and the trace in the forms of W3C and of Zipkin. */
 	private static final Set<String> RETURNED = Set.of(KafkaHeaders.CORRELATION_ID, "traceparent", "tracestate",
@@ -36,7 +38,7 @@ record Destination(String topic, @Nullable Integer partition, List<Header> heade
 		StreamingProperties.Limits limits = properties.limits();
 		List<Header> headers = (size(request) <= limits.headers().toBytes())
 				? returned(request).filter((header) -> size(header) <= limits.header().toBytes()).toList() : List.of();
-		return new Destination(properties.topics().chunks(), null, headers);
+		return new Destination(properties.topics().chunks(), null, headers, Event.is(request));
 	}
 
 	/**
@@ -58,13 +60,13 @@ record Destination(String topic, @Nullable Integer partition, List<Header> heade
 					"the value of " + KafkaHeaders.REPLY_PARTITION + " is not a number of 4 bytes");
 		}
 		Integer partition = (partitionHeader != null) ? ByteBuffer.wrap(partitionHeader).getInt() : null;
-		return new Destination(topic, partition, usual.headers());
+		return new Destination(topic, partition, usual.headers(), usual.event());
 	}
 
 	/** The headers that come back, whose size counts once for every chunk. */
 	static Stream<Header> returned(ConsumerRecord<byte[], byte[]> request) {
-		return StreamSupport.stream(request.headers().spliterator(), false)
-			.filter((header) -> RETURNED.contains(header.key()));
+		return Stream.concat(StreamSupport.stream(request.headers().spliterator(), false)
+			.filter((header) -> RETURNED.contains(header.key())), Event.returned(request));
 	}
 
 	/** The bytes of all headers of a record. */

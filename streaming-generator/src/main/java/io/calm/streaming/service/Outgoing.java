@@ -2,7 +2,6 @@ package io.calm.streaming.service;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -99,13 +98,8 @@ final class Outgoing {
 		Headers headers = new RecordHeaders();
 		destination.headers().forEach(headers::add);
 		add(headers, "content-type", this.format.contentType());
-		if (this.properties.cloudEvents()) {
-			add(headers, "ce_specversion", "1.0");
-			add(headers, "ce_type", (chunk.end() != null) ? "io.calm.text.end" : "io.calm.text.chunk");
-			add(headers, "ce_source", "/" + this.properties.group());
-			add(headers, "ce_id", chunk.requestId() + "/" + chunk.attempt() + "/" + chunk.seq());
-			add(headers, "ce_subject", chunk.requestId());
-			add(headers, "ce_time", Instant.now().toString());
+		if (destination.event() || this.properties.cloudEvents()) {
+			Event.chunk(headers, chunk, source());
 		}
 		return new ProducerRecord<>(destination.topic(), destination.partition(),
 				chunk.requestId().getBytes(StandardCharsets.UTF_8), this.format.write(chunk), headers);
@@ -126,8 +120,14 @@ final class Outgoing {
 		add(headers, KafkaHeaders.DLT_ORIGINAL_TIMESTAMP_TYPE, request.timestampType().toString());
 		add(headers, MessageHeaders.REASON, reason.name());
 		add(headers, MessageHeaders.MESSAGE, message);
+		Event.deadLetter(headers, request, this.properties.cloudEvents(), source(), reason, message);
 		return new ProducerRecord<>(this.properties.topics().deadLetters(), null, request.key(), request.value(),
 				headers);
+	}
+
+	/** Of events. */
+	private String source() {
+		return "/" + this.properties.group();
 	}
 
 	private static void add(Headers headers, String name, String value) {

@@ -32,7 +32,8 @@ import org.springframework.validation.annotation.Validated;
  * have not ended by then are left to another service.
  * @param cancelMemory How long a cancellation is remembered, for requests that have not
  * been taken up yet.
- * @param cloudEvents Whether chunks have the headers of CloudEvents' binary mode.
+ * @param cloudEvents Whether chunks and dead letters have the headers of CloudEvents'
+ * binary mode also where the request has none.
  * @param limits What requests may ask for.
  * @param share How the mode share-group works.
  * @param client What the client does.
