@@ -15,7 +15,7 @@ import org.opentest4j.TestAbortedException;
  * Virtual environments in the user's cache directory, which 'mvn clean' keeps. Without
  * Python 3 the tests that ask for one are skipped.
  */
-final class PythonEnvironment {
+public final class PythonEnvironment {
 
 	private PythonEnvironment() {
 	}
@@ -29,7 +29,7 @@ final class PythonEnvironment {
 	}
 
 	/** Made by the first who asks, while others wait. */
-	static Path of(String name, String... packages) throws IOException, InterruptedException {
+	public static Path of(String name, String... packages) throws IOException, InterruptedException {
 		String cache = System.getenv("XDG_CACHE_HOME");
 		Path caches = (cache != null && !cache.isBlank()) ? Path.of(cache)
 				: Path.of(System.getProperty("user.home"), ".cache");

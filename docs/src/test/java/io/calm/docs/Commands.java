@@ -27,6 +27,8 @@ import static org.assertj.core.api.Assertions.fail;
  */
 final class Commands {
 
+	private static final String SERVE_CLIENTS = "examples/calm-cli/src/test/java/io/calm/cli/ServeClientsTest.java";
+
 	private static final String MLFLOW_SERVER = "calm-mlflow/src/test/java/io/calm/mlflow/MlflowServer.java";
 
 	private static final List<String> PHASES = List.of("clean", "validate", "compile", "test", "package", "verify",
@@ -54,7 +56,7 @@ final class Commands {
 			case "java" -> java(where, command);
 			case "mvn" -> maven(where, command.after(1));
 			case "curl" -> curl(where, command);
-			case "python3", "pip", "mlflow" -> python(where, command);
+			case "python3", "pip", "mlflow", "lm_eval" -> python(where, command);
 			case "docker", "kubectl" -> deployment(where, command);
 			case "build" -> assertThat(Repository.ROOT.resolve(command.program())).as(where).isExecutable();
 			default -> assertThat(SHELL).as("%s: nobody knows how to check '%s'", where, command).contains(program);
@@ -199,8 +201,14 @@ final class Commands {
 		}
 	}
 
-	/** The server is the one that the tests of calm-mlflow run against. */
+	/** What it installs is what the tests of calm-mlflow and calm-cli run. */
 	private void python(String where, Command command) {
+		command.words()
+			.stream()
+			.filter((word) -> word.startsWith("lm-eval[api]=="))
+			.forEach((word) -> assertThat(Repository.text(Repository.ROOT.resolve(SERVE_CLIENTS)))
+				.as("%s: the version that is tested", where)
+				.contains('"' + word + '"'));
 		command.words()
 			.stream()
 			.filter((word) -> word.startsWith("mlflow=="))

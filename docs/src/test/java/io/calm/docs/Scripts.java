@@ -35,7 +35,8 @@ final class Scripts {
 			"curl: asks a service that the tests of its module start", "git: fetches from the network",
 			"zip: packs what a release has made", "python3: installs from the network",
 			"pip: installs from the network", "mlflow: the tests of calm-mlflow start the server",
-			"docker: there may be none", "kubectl: there may be none", "build: SiteTest does");
+			"lm_eval: asks a service that ServeClientsTest starts", "docker: there may be none",
+			"kubectl: there may be none", "build: SiteTest does");
 
 	private final Repository repository;
 

@@ -38,9 +38,9 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Times what takes time. */
-@Command(name = "benchmark", description = "Time training steps and generation.",
+@Command(name = "benchmark", description = "Time training steps, generation and the service.",
 		subcommands = { BenchmarkCommand.AutoencoderStep.class, BenchmarkCommand.EnergyStep.class,
-				BenchmarkCommand.BaselineStep.class, BenchmarkCommand.Generate.class })
+				BenchmarkCommand.BaselineStep.class, BenchmarkCommand.Generate.class, ServeBenchmark.class })
 final class BenchmarkCommand {
 
 	private static final String[] NOT_OF_BASELINES = { "--patch-size", "--latent-size", "--autoencoder-size",

@@ -36,11 +36,17 @@ final class RunningServe implements AutoCloseable {
 
 	/** On any free port, unless the options name one. */
 	static RunningServe start(Path model, Path output, boolean withKey, String... options) {
-		List<String> command = new ArrayList<>(
-				List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
-						"-XX:TieredStopAtLevel=1", "-cp",
-						System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-						"io.calm.cli.CalmCommand", "serve", model.toString(), "--json", "--quiet"));
+		return start(List.of("-Xmx512m"), model, output, withKey, options);
+	}
+
+	/** In a virtual machine with options of its own. */
+	static RunningServe start(List<String> machine, Path model, Path output, boolean withKey, String... options) {
+		List<String> command = new ArrayList<>();
+		command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+		command.addAll(machine);
+		command.addAll(List.of("-XX:TieredStopAtLevel=1", "-cp",
+				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+				"io.calm.cli.CalmCommand", "serve", model.toString(), "--json", "--quiet"));
 		command.addAll(Arrays.asList(options));
 		if (!command.contains("--port")) {
 			command.addAll(List.of("--port", "0"));
@@ -95,6 +101,10 @@ final class RunningServe implements AutoCloseable {
 
 	String api() {
 		return this.report.get("api").getAsString();
+	}
+
+	long pid() {
+		return this.process.pid();
 	}
 
 	String model() {
