@@ -15,13 +15,18 @@ import org.tensorflow.proto.TensorShapeProto;
 /**
  * The gradient of a matrix of weights is the product {@code dyᵀ·x}. For small matrices
  * oneDNN computes it at a third to a half of the speed of other products of that size; it
- * is faster to transpose {@code dy} before. TensorFlow's optimizer would take a
- * transposition along constant axes back into the product, so the axes are no constant.
+ * is faster to transpose {@code dy} before. Where a side is short, the transposition
+ * costs more than it saves: a step of preset nano takes a tenth less without.
+ * TensorFlow's optimizer would take a transposition along constant axes back into the
+ * product, so the axes are no constant.
  */
 final class WeightGradients {
 
 	/** The largest results, in numbers, that were seen to be slow. */
 	private static final long SMALL = 512 * 512;
+
+	/** The least side of results that were seen to be slow. */
+	private static final int SHORT = 256;
 
 	private static final String CONSTANT = "weight_gradients/constant";
 
@@ -66,7 +71,7 @@ final class WeightGradients {
 			return false;
 		}
 		Shape shape = graph.operation(node.getName()).output(0).shape();
-		return !shape.hasUnknownDimension() && shape.size() <= SMALL;
+		return !shape.hasUnknownDimension() && shape.size() <= SMALL && Math.min(shape.get(0), shape.get(1)) >= SHORT;
 	}
 
 	/** {@code [1, 0]}, as something that might be fed. */

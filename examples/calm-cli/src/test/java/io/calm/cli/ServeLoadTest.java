@@ -38,6 +38,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,19 +48,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 /**
  * {@code calm serve} under more load than it can take: a quarter of the clients wants
  * whole answers, a quarter streams, a quarter reads slowly, and a quarter leaves early.
- * With {@code -Dcalm.long=true} there are 64 of them for two minutes, otherwise 8 for a
- * few seconds. How long they wait is for {@code calm benchmark serve} to say.
+ * There are 64 of them for two minutes. How long they wait is for
+ * {@code calm benchmark serve} to say.
  */
+@EnabledIfSystemProperty(named = "calm.long", matches = "true", disabledReason = "takes minutes")
 @EnabledIf("canMeasure")
 class ServeLoadTest {
 
 	private static final Logger LOG = LoggerFactory.getLogger(ServeLoadTest.class);
 
-	private static final boolean LONG = Boolean.getBoolean("calm.long");
+	private static final int CLIENTS = 64;
 
-	private static final int CLIENTS = LONG ? 64 : 8;
-
-	private static final Duration LOAD = LONG ? Duration.ofMinutes(2) : Duration.ofSeconds(3);
+	private static final Duration LOAD = Duration.ofMinutes(2);
 
 	/** Of each client that are served, however long that takes. */
 	private static final int REQUESTS = 5;
@@ -144,7 +144,7 @@ class ServeLoadTest {
 		assertThat(median(resident.subList(resident.size() * 3 / 4, resident.size()))
 				- median(resident.subList(resident.size() / 2, resident.size() * 3 / 4)))
 			.as("growth of the resident memory in the second half")
-			.isLessThan((LONG ? 4 : 8) * MEBIBYTE);
+			.isLessThan(4 * MEBIBYTE);
 		assertThat(awaitBusyThreads(threads)).as("threads that are not waiting for work").isEqualTo(threads);
 		// Tomcat's words for clients that have left
 		assertThat(Files.readAllLines(log)
@@ -262,7 +262,7 @@ class ServeLoadTest {
 			byte[] buffer = new byte[4096];
 			for (int count = input.read(buffer); count >= 0; count = input.read(buffer)) {
 				read.write(buffer, 0, count);
-				Thread.sleep(random.nextInt(LONG ? 50 : 10));
+				Thread.sleep(random.nextInt(50));
 			}
 		}
 		String answer = read.toString(StandardCharsets.UTF_8);
