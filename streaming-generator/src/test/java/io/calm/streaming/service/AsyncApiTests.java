@@ -72,6 +72,8 @@ class AsyncApiTests {
 	/** Sends of everything what there is. */
 	@BeforeAll
 	void messages() {
+		// its answer shows that the topics, which the service has just made, are there
+		send("headers", TestBroker.bytes("{\"version\": 1, \"prompt\": \"1\"}"));
 		this.service.client()
 			.stream("2",
 					(request) -> request.id("full")
@@ -84,7 +86,6 @@ class AsyncApiTests {
 						.deadline(Instant.now().plusSeconds(600)))
 			.collectList()
 			.block(ServiceUnderTest.patience());
-		send("headers", TestBroker.bytes("{\"version\": 1, \"prompt\": \"1\"}"));
 		send("refused", TestBroker.bytes("{\"version\": 1, \"prompt\": \"1\", \"mood\": \"good\"}"));
 		this.service
 			.send(new ProducerRecord<>(address("requests"), TestBroker.bytes("plain"), TestBroker.bytes("none")));
