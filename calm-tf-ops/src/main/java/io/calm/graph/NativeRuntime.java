@@ -105,10 +105,8 @@ final class NativeRuntime {
 
 	private static @Nullable LinkageError tryToLoad() {
 		try {
-			// a library does not print: TensorFlow's information lines go, and among
-			// several
-			// workers its errors, which would bury the one line about a worker that has
-			// gone
+			// a library does not print: TensorFlow's information lines go. Among workers
+			// its errors go too, which bury the line about a lost one
 			setEnvironmentUnlessPresent("TF_CPP_MIN_LOG_LEVEL", (System.getenv("TF_CONFIG") != null) ? "3" : "2");
 			// by default TensorFlow uses oneDNN on CPUs with AVX-512 only; with AVX2 the
 			// product of a vocabulary is 2.5 times as fast

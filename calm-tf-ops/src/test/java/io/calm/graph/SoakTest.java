@@ -156,9 +156,7 @@ class SoakTest {
 				new Trainer(Trainable.autoencoder(small), options, TinyModel.PROGRAM, List.of(new TrainingListener() {
 					@Override
 					public void onStep(StepMetrics metrics) {
-						// at step 100 the speed of the machine is measured, once, with
-						// large
-						// matrices
+						// at step 100 the machine's speed is measured, which takes memory
 						if (metrics.step() == 200 || metrics.step() == 600) {
 							resident.add(residentBytes());
 						}
