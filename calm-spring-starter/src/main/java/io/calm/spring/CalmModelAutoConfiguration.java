@@ -5,6 +5,7 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 import io.calm.generation.GenerationEngine;
+import io.micrometer.observation.ObservationRegistry;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
@@ -53,19 +54,21 @@ public final class CalmModelAutoConfiguration {
 	@Bean
 	@Conditional(OnModelNeeded.class)
 	ServedModel calmServedModel(CalmProperties properties, ObjectProvider<GenerationEngine> engine,
-			ModelOpening opening, ApplicationContext context) {
+			ModelOpening opening, ApplicationContext context, ObjectProvider<ObservationRegistry> registry) {
 		Duration drainTimeout = properties.engine().drainTimeout();
 		// an engine that has failed does not come back by itself
 		Consumer<LivenessState> liveness = (state) -> AvailabilityChangeEvent.publish(context, state);
+		EmbeddingObservations observations = new EmbeddingObservations(
+				registry.getIfUnique(() -> ObservationRegistry.NOOP), properties.observations().springAiNames());
 		GenerationEngine own = engine.getIfAvailable();
 		ServedModel model;
 		if (own != null) {
 			model = ServedModel.of(own, Objects.requireNonNullElse(properties.model().name(), "calm"), opening,
-					drainTimeout, liveness);
+					drainTimeout, liveness, observations);
 		}
 		else {
 			String location = location(properties.model().location());
-			model = ServedModel.at(location, opening.name(location), opening, drainTimeout, liveness);
+			model = ServedModel.at(location, opening.name(location), opening, drainTimeout, liveness, observations);
 		}
 		switch (properties.model().loading()) {
 			case EAGER -> openNow(model);

@@ -20,10 +20,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a reader cares about beside the duration of a generation: how soon it begins and
- * how fast it goes on. With the names and buckets of OpenTelemetry's conventions, or the
+ * how fast it goes on. Of texts that are encoded, their tokens. With the names and buckets of OpenTelemetry's conventions, or the
  * names of Spring AI.
  */
-final class GenerationMeters implements ObservationHandler<GenerationObservationContext> {
+final class GenerationMeters implements ObservationHandler<Observation.Context> {
 
 	static final String TOKEN_USAGE = "gen_ai.client.token.usage";
 
@@ -85,15 +85,24 @@ final class GenerationMeters implements ObservationHandler<GenerationObservation
 
 	@Override
 	public boolean supportsContext(Observation.Context context) {
-		return context instanceof GenerationObservationContext;
+		return context instanceof GenerationObservationContext || context instanceof EmbeddingObservations.Context;
 	}
 
 	@Override
-	public void onStop(GenerationObservationContext context) {
+	public void onStop(Observation.Context context) {
 		List<Tag> tags = new ArrayList<>();
 		for (KeyValue value : context.getLowCardinalityKeyValues()) {
 			tags.add(Tag.of(value.getKey(), value.getValue()));
 		}
+		if (context instanceof GenerationObservationContext generation) {
+			generation(tags, generation);
+		}
+		else if (context instanceof EmbeddingObservations.Context embedding) {
+			count(tags, "input", embedding.inputTokens());
+		}
+	}
+
+	private void generation(List<Tag> tags, GenerationObservationContext context) {
 		usage(tags, context);
 		Duration queued = context.queueTime();
 		if (queued != null) {
@@ -144,7 +153,7 @@ final class GenerationMeters implements ObservationHandler<GenerationObservation
 	}
 
 	private void count(List<Tag> tags, String type, int tokens) {
-		String description = "Tokens of prompts and of generated texts";
+		String description = "Tokens of prompts, of encoded and of generated texts";
 		if (this.springAiNames) {
 			Counter.builder(TOKEN_USAGE)
 				.description(description)

@@ -52,6 +52,8 @@ public final class ServedModel implements AutoCloseable {
 
 	private final Consumer<LivenessState> liveness;
 
+	private final EmbeddingObservations observations;
+
 	/** One thread: what was asked for last is opened last. */
 	private final ExecutorService opener = Executors.newSingleThreadExecutor((task) -> daemon(task, "calm-opening"));
 
@@ -78,26 +80,29 @@ public final class ServedModel implements AutoCloseable {
 	private @Nullable CompletableFuture<Void> usable;
 
 	private ServedModel(@Nullable String location, String name, Supplier<Opened> first,
-			Function<String, Opened> opening, Duration drainTimeout, Consumer<LivenessState> liveness) {
+			Function<String, Opened> opening, Duration drainTimeout, Consumer<LivenessState> liveness,
+			EmbeddingObservations observations) {
 		this.location = location;
 		this.name = name;
 		this.first = first;
 		this.opening = opening;
 		this.drainTimeout = drainTimeout;
 		this.liveness = liveness;
+		this.observations = observations;
 	}
 
 	/** A model that is to be opened. */
 	static ServedModel at(String location, String name, Function<String, Opened> opening, Duration drainTimeout,
-			Consumer<LivenessState> liveness) {
-		return new ServedModel(location, name, () -> opening.apply(location), opening, drainTimeout, liveness);
+			Consumer<LivenessState> liveness, EmbeddingObservations observations) {
+		return new ServedModel(location, name, () -> opening.apply(location), opening, drainTimeout, liveness,
+				observations);
 	}
 
 	/** The application's own engine, which it closes itself. */
 	static ServedModel of(GenerationEngine engine, String name, Function<String, Opened> opening, Duration drainTimeout,
-			Consumer<LivenessState> liveness) {
+			Consumer<LivenessState> liveness, EmbeddingObservations observations) {
 		return new ServedModel(null, name, () -> new Opened(name, null, engine, null, null), opening, drainTimeout,
-				liveness);
+				liveness, observations);
 	}
 
 	/**
@@ -347,10 +352,14 @@ public final class ServedModel implements AutoCloseable {
 	 */
 	public TextVectors embed(List<String> texts) {
 		awaitUsable();
+		return this.observations.observe(opened().name(), () -> encoded(texts));
+	}
+
+	private TextVectors encoded(List<String> texts) {
 		while (true) {
 			Opened opened = opened();
 			try {
-				return embed(opened, texts);
+				return encoded(opened, texts);
 			}
 			catch (IllegalStateException ex) {
 				if (this.current == opened) {
@@ -361,7 +370,7 @@ public final class ServedModel implements AutoCloseable {
 		}
 	}
 
-	private static TextVectors embed(Opened opened, List<String> texts) {
+	private static TextVectors encoded(Opened opened, List<String> texts) {
 		ModelEncoder encoder = opened.encoder();
 		int size = latentSize(opened);
 		if (encoder == null) {

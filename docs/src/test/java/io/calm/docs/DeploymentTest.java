@@ -36,6 +36,9 @@ class DeploymentTest {
 	/** Begins when somebody asks for it. */
 	private static final String TRAINING = "training.yaml";
 
+	/** The same for clusters with Kubeflow Trainer. */
+	private static final String TRAIN_JOB = "trainjob.yaml";
+
 	/** Needs KEDA in the cluster. */
 	private static final String SCALING = "scaling.yaml";
 
@@ -121,7 +124,7 @@ class DeploymentTest {
 		}
 		try (Stream<Path> files = Files.list(directory)) {
 			assertThat(files.map((file) -> file.getFileName().toString())
-				.filter((file) -> !file.startsWith("kustom") && !List.of(TRAINING, SCALING).contains(file)))
+				.filter((file) -> !file.startsWith("kustom") && !List.of(TRAINING, TRAIN_JOB, SCALING).contains(file)))
 				.containsExactlyInAnyOrderElementsOf(listed);
 		}
 		all.forEach((each) -> assertThat(each.get("apiVersion").text() + " " + each.get("kind").text())
@@ -197,6 +200,76 @@ class DeploymentTest {
 		assertThat(arguments).contains("train")
 			.anyMatch((argument) -> argument.startsWith("--output=/data/"))
 			.noneMatch((argument) -> argument.startsWith("--workers"));
+	}
+
+	/**
+	 * Kubeflow makes a JobSet of it, whose pods are called after the training, the
+	 * replicated job, its number and their own.
+	 */
+	@Test
+	void theTrainJobTrainsAsTheJobDoes() throws IOException {
+		List<Node> plain = documents(DEPLOY.resolve("kubernetes").resolve(TRAINING));
+		List<Node> all = documents(DEPLOY.resolve("kubernetes").resolve(TRAIN_JOB));
+		assertThat(all).extracting((each) -> each.get("apiVersion").text() + " " + each.get("kind").text())
+			.containsExactly("v1 Namespace", "networking.k8s.io/v1 NetworkPolicy", "v1 PersistentVolumeClaim",
+					"trainer.kubeflow.org/v1alpha1 TrainingRuntime", "trainer.kubeflow.org/v1alpha1 TrainJob");
+		for (String kind : List.of("Namespace", "NetworkPolicy", "PersistentVolumeClaim")) {
+			assertThat(find(all, kind).value()).isEqualTo(find(plain, kind).value());
+		}
+		Node runtime = find(all, "TrainingRuntime");
+		Node training = find(all, "TrainJob");
+		for (Node each : List.of(runtime, training)) {
+			assertThat(each.get("metadata").get("namespace").value())
+				.isEqualTo(find(all, "Namespace").get("metadata").get("name").value());
+		}
+		assertThat(training.get("spec").get("runtimeRef").value()).isEqualTo(
+				Map.of("kind", "TrainingRuntime", "name", runtime.get("metadata").get("name").value()));
+
+		Node replicated = runtime.get("spec").get("template").get("spec").get("replicatedJobs").items().get(0);
+		Node template = replicated.get("template");
+		assertThat(template.get("metadata").get("labels").value())
+			.isEqualTo(Map.of("trainer.kubeflow.org/trainjob-ancestor-step", "trainer"));
+		Node spec = template.get("spec");
+		Node job = find(plain, "Job").get("spec");
+		assertThat(spec.get("completionMode").value()).isEqualTo(job.get("completionMode").value());
+		assertThat(spec.get("backoffLimit").value()).isEqualTo(job.get("backoffLimit").value());
+		assertThat(spec.get("template").get("metadata").value()).as("whom the network policy lets in")
+			.isEqualTo(job.get("template").get("metadata").value());
+		Node pod = spec.get("template").get("spec");
+		Node plainPod = job.get("template").get("spec");
+		for (String part : List.of("restartPolicy", "topologySpreadConstraints", "automountServiceAccountToken",
+				"securityContext", "volumes")) {
+			assertThat(pod.get(part).value()).as(part).isEqualTo(plainPod.get(part).value());
+		}
+		Node container = pod.get("containers").items().get(0);
+		Node plainContainer = plainPod.get("containers").items().get(0);
+		assertThat(container.get("name").value()).as("the name that Kubeflow knows").isEqualTo("node");
+		Node exits = spec.get("podFailurePolicy").get("rules").items().get(0).get("onExitCodes");
+		assertThat(exits.get("containerName").value()).isEqualTo("node");
+		assertThat(exits.get("values").value()).isEqualTo(List.of(2));
+		for (String part : List.of("image", "ports", "securityContext", "resources", "volumeMounts")) {
+			assertThat(container.get(part).value()).as(part).isEqualTo(plainContainer.get(part).value());
+		}
+
+		Node trainer = training.get("spec").get("trainer");
+		assertThat(trainer.keys()).containsExactlyInAnyOrder("numNodes", "args", "env");
+		assertThat(trainer.get("args").value()).isEqualTo(plainContainer.get("args").value());
+		int count = (int) trainer.get("numNodes").value();
+		String name = training.get("metadata").get("name").text();
+		List<String> addresses = IntStream.range(0, count)
+			.mapToObj((index) -> name + "-" + replicated.get("name").text() + "-0-" + index + "." + name + ":2222")
+			.toList();
+		// one refers to the other, which therefore has to stand before it: Kubeflow adds
+		// the training's to those of the runtime
+		Node index = container.get("env").items().get(0);
+		assertThat(index.value()).isEqualTo(plainContainer.get("env").items().get(0).value());
+		Node config = trainer.get("env").items().get(0);
+		assertThat(config.get("name").text()).isEqualTo(Workers.VARIABLE);
+		for (int worker = 0; worker < count; worker++) {
+			assertThat(
+					Workers.parse(config.get("value").text().replace("$(" + index.get("name").text() + ")", "" + worker)))
+				.isEqualTo(new Workers(addresses, worker));
+		}
 	}
 
 	/**
