@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a reader cares about beside the duration of a generation: how soon it begins and
- * how fast it goes on. Of texts that are encoded, their tokens. With the names and buckets of OpenTelemetry's conventions, or the
- * names of Spring AI.
+ * how fast it goes on. Of texts that are encoded, their tokens. With the names and
+ * buckets of OpenTelemetry's conventions, or the names of Spring AI.
  */
 final class GenerationMeters implements ObservationHandler<Observation.Context> {
 

@@ -2,12 +2,19 @@ package io.calm.spring;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 import io.calm.Calm;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.latent.LatentEncoder;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.observation.DefaultMeterObservationHandler;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.micrometer.observation.ObservationRegistry;
+import io.micrometer.observation.tck.TestObservationRegistry;
+import io.micrometer.observation.tck.TestObservationRegistryAssert;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -80,6 +87,53 @@ class CalmEmbeddingModelTests {
 			assertThatExceptionOfType(InvalidInputException.class)
 				.isThrownBy(() -> model.call(new EmbeddingRequest(List.of("One"), options)))
 				.withMessage("dimensions is 1536; leave it out: the model's vectors have 8");
+		});
+	}
+
+	@Test
+	void isMeasured() {
+		SimpleMeterRegistry meters = new SimpleMeterRegistry();
+		ObservationRegistry registry = ObservationRegistry.create();
+		this.context.withConfiguration(AutoConfigurations.of(CalmMetricsAutoConfiguration.class))
+			.withBean(MeterRegistry.class, () -> meters)
+			.withBean(ObservationRegistry.class, () -> registry)
+			.run((context) -> {
+				registry.observationConfig()
+					.observationHandler(new DefaultMeterObservationHandler(meters))
+					.observationHandler(context.getBean(GenerationMeters.class));
+				context.getBean(EmbeddingModel.class).embed(List.of("One fish.", "Two"));
+				assertThat(meters.get("gen_ai.client.operation.duration")
+					.tags("gen_ai.operation.name", "embeddings", "gen_ai.provider.name", "calm", "gen_ai.request.model",
+							"tiny", "error", "none")
+					.timer()
+					.count()).isEqualTo(1);
+				assertThat(meters.get("gen_ai.client.token.usage")
+					.tags("gen_ai.operation.name", "embeddings", "gen_ai.token.type", "input")
+					.summary()
+					.totalAmount()).isEqualTo("One fish.Two".length());
+			});
+	}
+
+	/** Names, numbers and no texts. */
+	@Test
+	void isTraced() {
+		Map.of("false", "gen_ai.provider.name", "true", "gen_ai.system").forEach((springAiNames, provider) -> {
+			TestObservationRegistry observations = TestObservationRegistry.create();
+			boolean old = springAiNames.equals("true");
+			this.context.withPropertyValues("calm.observations.spring-ai-names=" + springAiNames)
+				.withBean(TestObservationRegistry.class, () -> observations)
+				.run((context) -> context.getBean(EmbeddingModel.class).embed("One fish."));
+			String operation = old ? "embedding" : "embeddings";
+			TestObservationRegistryAssert.assertThat(observations)
+				.hasObservationWithNameEqualTo(old ? "gen_ai.client.operation" : "gen_ai.client.operation.duration")
+				.that()
+				.hasBeenStopped()
+				.hasContextualNameEqualTo(operation + " tiny")
+				.hasOnlyKeys("gen_ai.operation.name", provider, "gen_ai.request.model", "gen_ai.response.model",
+						"gen_ai.usage.input_tokens")
+				.hasLowCardinalityKeyValue("gen_ai.operation.name", operation)
+				.hasLowCardinalityKeyValue("gen_ai.response.model", "tiny")
+				.hasHighCardinalityKeyValue("gen_ai.usage.input_tokens", "9");
 		});
 	}
 

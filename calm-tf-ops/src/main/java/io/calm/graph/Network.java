@@ -1,6 +1,8 @@
 package io.calm.graph;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -10,6 +12,7 @@ import org.tensorflow.op.math.Mean;
 import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TNumber;
 
 /**
  * What layers are built with: the operations of a graph under construction, its
@@ -20,8 +23,21 @@ import org.tensorflow.types.TFloat32;
  * @param precision the number format of matrix products, fp32 or bf16
  * @param weightsKept whether weights are converted once and for all, because they do not
  * change
+ * @param readers how many threads may read the weights of one product: where there are
+ * few rows, reading them is most of its time, and TensorFlow has one thread do it
  */
-public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept) {
+public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept, int readers) {
+
+	/** More were not measured. */
+	private static final int MOST_READERS = 4;
+
+	/** Bytes of weights that are worth a thread. */
+	private static final long WORTH_A_READER = 1 << 18;
+
+	/**
+	 * Bytes of weights in fp32 from which on TensorFlow has all its threads read them.
+	 */
+	private static final long READ_BY_ALL = 1 << 22;
 
 	/**
 	 * The product {@code x · wᵀ} in this network's precision.
@@ -31,11 +47,27 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 */
 	public Operand<TFloat32> matMulTransposed(Operand<TFloat32> x, Operand<TFloat32> w) {
 		if (this.precision == Precision.FP32) {
-			return this.tf.linalg.matMul(x, w, MatMul.transposeB(true));
+			return this.variables.isReleased(w)
+					? product(x, this.variables.copy(w, parts(w.shape().asArray()), TFloat32.class))
+					: product(x, List.of(w));
 		}
-		Operand<TBfloat16> weights = this.weightsKept ? this.variables.kept(w) : bfloat16(w);
-		Operand<TBfloat16> product = this.tf.linalg.matMul(bfloat16(x), weights, MatMul.transposeB(true));
-		return this.tf.dtypes.cast(product, TFloat32.class);
+		List<Operand<TBfloat16>> weights = this.weightsKept
+				? this.variables.copy(w, parts(w.shape().asArray()), TBfloat16.class) : List.of(bfloat16(w));
+		return this.tf.dtypes.cast(product(bfloat16(x), weights), TFloat32.class);
+	}
+
+	private <T extends TNumber> Operand<T> product(Operand<T> x, List<Operand<T>> w) {
+		List<Operand<T>> parts = new ArrayList<>();
+		w.forEach((part) -> parts.add(this.tf.linalg.matMul(x, part, MatMul.transposeB(true))));
+		return (parts.size() == 1) ? parts.get(0) : this.tf.concat(parts, this.tf.constant(1));
+	}
+
+	/** In how many parts weights are multiplied, side by side. */
+	private int parts(long[] shape) {
+		boolean fp32 = this.precision == Precision.FP32;
+		long bytes = shape[0] * shape[1] * (fp32 ? Float.BYTES : Short.BYTES);
+		return (fp32 && bytes > READ_BY_ALL) ? 1
+				: (int) Math.max(1, Math.min(Math.min(this.readers, MOST_READERS), bytes / WORTH_A_READER));
 	}
 
 	/**
@@ -45,8 +77,7 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 * @return the same values
 	 */
 	public Operand<TFloat32> keptIfFp32(Operand<TFloat32> weights) {
-		return (this.weightsKept && this.precision == Precision.FP32) ? this.variables.keep(weights, TFloat32.class)
-				: weights;
+		return (this.weightsKept && this.precision == Precision.FP32) ? this.variables.keep(weights) : weights;
 	}
 
 	/**
@@ -55,7 +86,7 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 * @param weights of a product
 	 */
 	public void usedInProductsOnly(Variable weights) {
-		if (this.weightsKept && this.precision == Precision.BF16) {
+		if (this.weightsKept && (this.precision == Precision.BF16 || parts(weights.shape()) > 1)) {
 			this.variables.release(weights);
 		}
 	}

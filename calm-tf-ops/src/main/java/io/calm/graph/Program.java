@@ -36,22 +36,19 @@ public final class Program implements AutoCloseable {
 
 	private final Input<TInt64, long[]> initialSeed;
 
-	private final List<String> keeping;
-
-	private final List<String> releasing;
+	private final List<List<String>> keeping;
 
 	/** Null while calls are not recorded. */
 	private volatile @Nullable Trace trace;
 
 	Program(Graph graph, Session session, Device device, Map<Variable, Access> variables,
-			Input<TInt64, long[]> initialSeed, List<String> keeping, List<String> releasing) {
+			Input<TInt64, long[]> initialSeed, List<List<String>> keeping) {
 		this.graph = graph;
 		this.session = session;
 		this.device = device;
 		this.variables = variables;
 		this.initialSeed = initialSeed;
 		this.keeping = keeping;
-		this.releasing = releasing;
 	}
 
 	/**
@@ -162,12 +159,10 @@ public final class Program implements AutoCloseable {
 	 * copies are needed of; to be called when they are set.
 	 */
 	public void keepWeights() {
-		for (List<String> operations : List.of(this.keeping, this.releasing)) {
-			if (!operations.isEmpty()) {
-				Session.Runner runner = this.session.runner();
-				operations.forEach(runner::addTarget);
-				runner.run().close();
-			}
+		for (List<String> operations : this.keeping) {
+			Session.Runner runner = this.session.runner();
+			operations.forEach(runner::addTarget);
+			runner.run().close();
 		}
 	}
 

@@ -97,7 +97,7 @@ public final class ProgramBuilder implements AutoCloseable {
 		}
 		compiled.importGraphDef(definition);
 		return new Program(compiled, session.apply(compiled), this.device, access, this.initialSeed,
-				this.variables.keeping(), this.variables.releasing());
+				this.variables.keeping());
 	}
 
 	@Override
@@ -128,7 +128,8 @@ public final class ProgramBuilder implements AutoCloseable {
 	 * @return operations, variables and precision
 	 */
 	public Network network() {
-		return new Network(this.tf, this.variables, this.precision, this.weightsKept);
+		return new Network(this.tf, this.variables, this.precision, this.weightsKept,
+				(this.weightsKept && this.device == Device.CPU) ? Runtime.getRuntime().availableProcessors() : 1);
 	}
 
 	/**

@@ -11,8 +11,8 @@ import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.VarHandleOp;
-import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TNumber;
 import org.tensorflow.types.family.TType;
 
 /**
@@ -21,16 +21,26 @@ import org.tensorflow.types.family.TType;
  */
 public final class Variables {
 
+	/** Numbers that a processor computes with at once. */
+	private static final int VECTOR = 16;
+
+	/** Weights that are copied before the first of them are freed. */
+	private static final long AT_ONCE = 1 << 24;
+
 	private final Ops tf;
 
 	private final Map<String, Variable> byName = new LinkedHashMap<>();
 
-	/** Copies of weights in bf16, by the value they are copied from. */
-	private final Map<Operand<TFloat32>, Operand<TBfloat16>> kept = new LinkedHashMap<>();
+	/** Copies of weights, in parts, by the value they are copied from. */
+	private final Map<Operand<TFloat32>, List<VarHandleOp>> copies = new LinkedHashMap<>();
 
-	private final List<String> keeping = new ArrayList<>();
+	/** The operations that make what is kept, by the value it is made of. */
+	private final Map<Operand<TFloat32>, List<String>> keeping = new LinkedHashMap<>();
 
-	private final List<String> releasing = new ArrayList<>();
+	/** Of which only copies are needed, with the operations that free them. */
+	private final Map<Variable, String> releasing = new LinkedHashMap<>();
+
+	private int kept;
 
 	Variables(Ops tf) {
 		this.tf = tf;
@@ -61,28 +71,52 @@ public final class Variables {
 	}
 
 	/**
-	 * A copy of weights in bf16 that is made once, when {@link Program#keepWeights} is
-	 * called, instead of at every call.
-	 * @param weights computed from variables only
-	 * @return the copy
+	 * A copy of weights that is made once, when {@link Program#keepWeights} is called,
+	 * instead of at every call.
+	 * @param weights {@code [out, in]}, computed from variables only
+	 * @param parts how many pieces of rows it is in
+	 * @param type of its elements
+	 * @return the pieces
 	 */
-	Operand<TBfloat16> kept(Operand<TFloat32> weights) {
-		return this.kept.computeIfAbsent(weights,
-				(value) -> keep(this.tf.dtypes.cast(value, TBfloat16.class), TBfloat16.class));
+	<T extends TNumber> List<Operand<T>> copy(Operand<TFloat32> weights, int parts, Class<T> type) {
+		List<VarHandleOp> handles = this.copies.computeIfAbsent(weights, (value) -> {
+			List<VarHandleOp> made = new ArrayList<>();
+			int out = Math.toIntExact(value.shape().get(0));
+			int in = Math.toIntExact(value.shape().get(1));
+			for (int part = 0; part < parts; part++) {
+				int from = boundary(out, part, parts);
+				Operand<TFloat32> rows = (parts == 1) ? value
+						: this.tf.slice(value, this.tf.constant(new int[] { from, 0 }),
+								this.tf.constant(new int[] { boundary(out, part + 1, parts) - from, in }));
+				made.add(keep(value, this.tf.dtypes.cast(rows, type), type));
+			}
+			return made;
+		});
+		List<Operand<T>> pieces = new ArrayList<>();
+		handles.forEach((handle) -> pieces.add(this.tf.readVariableOp(handle, type)));
+		return pieces;
+	}
+
+	/** Where a part begins: at whole vectors of the processor. */
+	private static int boundary(int rows, int part, int parts) {
+		return (part == parts) ? rows : rows * part / parts / VECTOR * VECTOR;
 	}
 
 	/**
 	 * A value that is computed once, when {@link Program#keepWeights} is called, instead
 	 * of at every call.
 	 * @param value computed from variables only
-	 * @param type of its elements
 	 * @return the same
 	 */
-	<T extends TType> Operand<T> keep(Operand<T> value, Class<T> type) {
-		VarHandleOp handle = this.tf.varHandleOp(type, value.shape(),
-				VarHandleOp.sharedName("kept." + this.keeping.size()));
-		this.keeping.add(this.tf.assignVariableOp(handle, value).op().name());
-		return this.tf.readVariableOp(handle, type);
+	Operand<TFloat32> keep(Operand<TFloat32> value) {
+		return this.tf.readVariableOp(keep(value, value, TFloat32.class), TFloat32.class);
+	}
+
+	private <T extends TType> VarHandleOp keep(Operand<TFloat32> source, Operand<T> value, Class<T> type) {
+		VarHandleOp handle = this.tf.varHandleOp(type, value.shape(), VarHandleOp.sharedName("kept." + this.kept++));
+		this.keeping.computeIfAbsent(source, (none) -> new ArrayList<>())
+			.add(this.tf.assignVariableOp(handle, value).op().name());
+		return handle;
 	}
 
 	/**
@@ -90,17 +124,43 @@ public final class Variables {
 	 * @param variable nothing but products with its copies may use it
 	 */
 	void release(Variable variable) {
-		this.releasing.add(this.tf.destroyResourceOp(variable.handle()).op().name());
+		this.releasing.computeIfAbsent(variable, (each) -> this.tf.destroyResourceOp(each.handle()).op().name());
 	}
 
-	/** The operations that make the copies. */
-	List<String> keeping() {
-		return this.keeping;
+	/** Whether these are the values of a variable that will be freed. */
+	boolean isReleased(Operand<TFloat32> weights) {
+		return this.releasing.keySet().stream().anyMatch((variable) -> variable.value() == weights);
 	}
 
-	/** The operations that free what was copied. */
-	List<String> releasing() {
-		return this.releasing;
+	/**
+	 * The operations that make the copies and free what was copied, those of a step
+	 * together. Variables are freed while others are not copied yet, so that there is
+	 * never room taken for all of both.
+	 * @return the steps in their order
+	 */
+	List<List<String>> keeping() {
+		Map<Operand<TFloat32>, List<String>> left = new LinkedHashMap<>(this.keeping);
+		this.releasing.keySet().forEach((variable) -> left.remove(variable.value()));
+		List<List<String>> steps = new ArrayList<>();
+		steps.add(left.values().stream().flatMap(List::stream).toList());
+		List<String> made = new ArrayList<>();
+		List<String> freed = new ArrayList<>();
+		long size = 0;
+		for (Map.Entry<Variable, String> each : this.releasing.entrySet()) {
+			made.addAll(this.keeping.getOrDefault(each.getKey().value(), List.of()));
+			freed.add(each.getValue());
+			size += each.getKey().size();
+			if (size > AT_ONCE) {
+				steps.add(List.copyOf(made));
+				steps.add(List.copyOf(freed));
+				made.clear();
+				freed.clear();
+				size = 0;
+			}
+		}
+		steps.add(made);
+		steps.add(freed);
+		return steps.stream().filter((step) -> !step.isEmpty()).toList();
 	}
 
 	/**

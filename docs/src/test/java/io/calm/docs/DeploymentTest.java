@@ -222,8 +222,8 @@ class DeploymentTest {
 			assertThat(each.get("metadata").get("namespace").value())
 				.isEqualTo(find(all, "Namespace").get("metadata").get("name").value());
 		}
-		assertThat(training.get("spec").get("runtimeRef").value()).isEqualTo(
-				Map.of("kind", "TrainingRuntime", "name", runtime.get("metadata").get("name").value()));
+		assertThat(training.get("spec").get("runtimeRef").value())
+			.isEqualTo(Map.of("kind", "TrainingRuntime", "name", runtime.get("metadata").get("name").value()));
 
 		Node replicated = runtime.get("spec").get("template").get("spec").get("replicatedJobs").items().get(0);
 		Node template = replicated.get("template");
@@ -266,8 +266,8 @@ class DeploymentTest {
 		Node config = trainer.get("env").items().get(0);
 		assertThat(config.get("name").text()).isEqualTo(Workers.VARIABLE);
 		for (int worker = 0; worker < count; worker++) {
-			assertThat(
-					Workers.parse(config.get("value").text().replace("$(" + index.get("name").text() + ")", "" + worker)))
+			assertThat(Workers
+				.parse(config.get("value").text().replace("$(" + index.get("name").text() + ")", "" + worker)))
 				.isEqualTo(new Workers(addresses, worker));
 		}
 	}

@@ -90,7 +90,7 @@ final class Admission {
 		StreamingProperties.Limits limits = this.properties.limits();
 		atMost("bytes of all headers", Destination.size(record), limits.headers().toBytes());
 		Destination.returned(record)
-			.forEach((header) -> atMost("bytes of the header " + header.key(), Destination.size(header),
+			.forEach((header) -> atMost("bytes of the header " + Event.sentAs(header.key()), Destination.size(header),
 					limits.header().toBytes()));
 		Event.check(record);
 		byte[] value = record.value();

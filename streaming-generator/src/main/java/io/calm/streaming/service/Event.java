@@ -108,6 +108,11 @@ final class Event {
 		return all.stream();
 	}
 
+	/** The name under which the caller sent what comes back. */
+	static String sentAs(String returned) {
+		return returned.equals(CAUSE) ? ID : returned;
+	}
+
 	/** Makes a chunk an event. */
 	static void chunk(Headers headers, TextChunk chunk, String source) {
 		add(headers, VERSION, "1.0");
