@@ -5,8 +5,8 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 import io.calm.generation.GenerationEngine;
-import io.micrometer.observation.ObservationRegistry;
 import io.calm.input.InvalidInputException;
+import io.micrometer.observation.ObservationRegistry;
 import org.jspecify.annotations.Nullable;
 
 import org.springframework.beans.factory.ObjectProvider;

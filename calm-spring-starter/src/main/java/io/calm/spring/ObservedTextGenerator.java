@@ -1,7 +1,7 @@
 package io.calm.spring;
 
-import java.util.concurrent.CancellationException;
 import java.util.Objects;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 
 import io.calm.generation.Chunk;

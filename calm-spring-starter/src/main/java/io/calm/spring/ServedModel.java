@@ -315,7 +315,7 @@ public final class ServedModel implements AutoCloseable {
 
 	/**
 	 * How long a text is.
-	 * @param text any
+	 * @param text the text
 	 * @return its tokens
 	 * @throws IllegalStateException if the model is not usable yet
 	 */
@@ -345,7 +345,7 @@ public final class ServedModel implements AutoCloseable {
 
 	/**
 	 * Encodes texts as vectors of the model, all of them by the same version of it.
-	 * @param texts any
+	 * @param texts the texts, which may be empty
 	 * @return a vector for each of them; of numbers that are 0 for an empty one
 	 * @throws io.calm.input.InvalidInputException if the model has no latent vectors, as
 	 * a baseline, or is an engine of the application's own

@@ -68,7 +68,7 @@ public interface TextGenerator {
 
 	/**
 	 * How long a text is, for example to see whether a prompt fits.
-	 * @param text any
+	 * @param text the text
 	 * @return its tokens
 	 */
 	int countTokens(String text);

@@ -15,8 +15,8 @@ import java.util.Objects;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import io.calm.generation.GenerationEngine;
 import io.calm.generation.Chunk;
+import io.calm.generation.GenerationEngine;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;

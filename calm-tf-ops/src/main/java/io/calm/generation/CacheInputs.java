@@ -6,8 +6,8 @@ import java.util.List;
 import io.calm.graph.Call;
 import io.calm.graph.Input;
 import io.calm.graph.ProgramBuilder;
-import io.calm.layer.CachePlaces;
 import io.calm.layer.CacheConfig;
+import io.calm.layer.CachePlaces;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TInt32;
 

@@ -19,8 +19,8 @@ import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.graph.Device;
 import io.calm.input.InvalidInputException;
-import io.calm.model.BaselineConfig;
 import io.calm.layer.CacheConfig;
+import io.calm.model.BaselineConfig;
 import io.calm.model.LanguageModelConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.text.PromptTokens;
@@ -271,7 +271,7 @@ public final class GenerationEngine implements AutoCloseable {
 
 	/**
 	 * How long a text is, in which nothing is a special token.
-	 * @param text any
+	 * @param text the text
 	 * @return its tokens
 	 */
 	public int countTokens(String text) {

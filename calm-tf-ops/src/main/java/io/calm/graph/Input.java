@@ -2,6 +2,8 @@ package io.calm.graph;
 
 import java.util.Arrays;
 
+import org.tensorflow.Operand;
+import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
@@ -9,8 +11,6 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
-import org.tensorflow.Operand;
-import org.tensorflow.Tensor;
 import org.tensorflow.types.family.TType;
 
 /**

@@ -160,7 +160,7 @@ public final class LatentEncoder implements AutoCloseable {
 
 	/**
 	 * Encodes a text and decodes the means of its posteriors.
-	 * @param text any
+	 * @param text the text, which may be empty
 	 * @return what comes back
 	 */
 	public Reconstruction reconstruct(String text) {

@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.ElementType;
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.SafetensorsWriter;
 import io.calm.checkpoint.TensorEntry;
 import io.calm.checkpoint.TensorFile;

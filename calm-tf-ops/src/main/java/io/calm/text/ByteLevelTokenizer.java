@@ -1,12 +1,13 @@
 package io.calm.text;
 
-import com.google.gson.JsonArray;
-import com.google.gson.JsonObject;
-import io.calm.input.InvalidInputException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import io.calm.input.InvalidInputException;
 
 /**
  * What stands in the {@code tokenizer.json} of a byte-level BPE: PAD, BOS and EOS, the

@@ -1,7 +1,8 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.nio.file.Path;
+
+import io.calm.input.InvalidInputException;
 
 /** Is told what a pass over a corpus meets. */
 interface CorpusObserver {

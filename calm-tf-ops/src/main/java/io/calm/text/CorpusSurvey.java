@@ -1,11 +1,12 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+
+import io.calm.input.InvalidInputException;
 
 /**
  * What a corpus is made of, found out in one pass that goes on where a training would

@@ -1,6 +1,5 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.io.Closeable;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -12,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.zip.GZIPInputStream;
+
+import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,10 +1,11 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+
+import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;

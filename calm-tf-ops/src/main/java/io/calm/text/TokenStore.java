@@ -1,6 +1,5 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -10,6 +9,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+
+import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
 /**

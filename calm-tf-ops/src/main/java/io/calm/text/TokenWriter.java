@@ -1,12 +1,13 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
+
+import io.calm.input.InvalidInputException;
 
 /** Writes a {@link TokenFile}, document after document. */
 final class TokenWriter {

@@ -1,8 +1,9 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.nio.file.Path;
 import java.util.Map;
+
+import io.calm.input.InvalidInputException;
 
 /**
  * Text to token ids and back. Ids run from 0 to {@link #vocabularySize()} - 1, the ids of

@@ -1,11 +1,12 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.List;
+
+import io.calm.input.InvalidInputException;
 
 /**
  * The two files a tokenizer is stored in, kept as the bytes they were read from: what is

@@ -1,6 +1,5 @@
 package io.calm.text;
 
-import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayDeque;
@@ -11,6 +10,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+
+import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
 /**

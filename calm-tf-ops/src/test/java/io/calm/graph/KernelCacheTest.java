@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -151,9 +152,15 @@ class KernelCacheTest {
 
 	/** Computes in a process of its own, which prints the result and nothing else. */
 	private static String run(Path kernels) throws IOException {
-		ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-				"-Xmx64m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp",
-				System.getProperty("java.class.path"), Computing.class.getName());
+		List<String> command = new ArrayList<>(
+				List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx64m",
+						"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"));
+		if (Runtime.version().feature() >= 24) {
+			// from there on the JVM has warnings of its own, on the same stream
+			command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"));
+		}
+		command.addAll(List.of("-cp", System.getProperty("java.class.path"), Computing.class.getName()));
+		ProcessBuilder builder = new ProcessBuilder(command);
 		builder.environment().put("CALM_KERNEL_CACHE", kernels.toString());
 		Process process = builder.redirectErrorStream(true).start();
 		return new String(process.getInputStream().readAllBytes()).strip();

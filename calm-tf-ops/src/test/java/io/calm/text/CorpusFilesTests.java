@@ -1,10 +1,5 @@
 package io.calm.text;
 
-import static io.calm.text.CorpusTests.documents;
-import static io.calm.text.TokenizerTests.assertInvalid;
-import static org.assertj.core.api.Assertions.assertThat;
-
-import io.calm.input.InvalidInputException;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
@@ -15,11 +10,17 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+
+import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+
+import static io.calm.text.CorpusTests.documents;
+import static io.calm.text.TokenizerTests.assertInvalid;
+import static org.assertj.core.api.Assertions.assertThat;
 
 /** Files that pyarrow and zstd wrote: {@code corpora/write-corpora.py}. */
 class CorpusFilesTests {

@@ -1,16 +1,17 @@
 package io.calm.text;
 
-import static io.calm.text.TokenizerTests.assertInvalid;
-import static org.assertj.core.api.Assertions.assertThat;
-
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+
+import static io.calm.text.TokenizerTests.assertInvalid;
+import static org.assertj.core.api.Assertions.assertThat;
 
 class CorpusSurveyTests {
 

@@ -1,9 +1,5 @@
 package io.calm.text;
 
-import static io.calm.text.TokenizerTests.assertInvalid;
-import static org.assertj.core.api.Assertions.assertThat;
-
-import com.google.gson.JsonPrimitive;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -15,10 +11,15 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
+
+import com.google.gson.JsonPrimitive;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import static io.calm.text.TokenizerTests.assertInvalid;
+import static org.assertj.core.api.Assertions.assertThat;
 
 class CorpusTests {
 

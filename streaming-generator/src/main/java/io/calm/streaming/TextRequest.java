@@ -130,7 +130,7 @@ public record TextRequest(String id, String prompt, @Nullable Integer maxNewToke
 		/**
 		 * Sets the seed of all random choices: the same request with the same seed has
 		 * the same text.
-		 * @param seed any
+		 * @param seed of the random choices, of 64 bits
 		 * @return this
 		 */
 		public Builder seed(long seed) {

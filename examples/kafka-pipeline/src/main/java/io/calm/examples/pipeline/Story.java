@@ -1,6 +1,5 @@
 package io.calm.examples.pipeline;
 
-import java.util.List;
 import java.util.Objects;
 
 import io.calm.streaming.TextChunk;
