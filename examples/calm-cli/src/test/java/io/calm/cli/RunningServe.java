@@ -44,6 +44,10 @@ final class RunningServe implements AutoCloseable {
 		List<String> command = new ArrayList<>();
 		command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
 		command.addAll(machine);
+		if (Runtime.version().feature() >= 24) {
+			// from there on the JVM has warnings of its own, on the same stream
+			command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"));
+		}
 		command.addAll(List.of("-XX:TieredStopAtLevel=1", "-cp",
 				System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
 				"io.calm.cli.CalmCommand", "serve", model.toString(), "--json", "--quiet"));
