@@ -28,7 +28,7 @@ import org.tensorflow.types.family.TNumber;
  */
 public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept, int readers) {
 
-	/** More were not measured. */
+	/** A guess: measured were two, on two cores. */
 	private static final int MOST_READERS = 4;
 
 	/** Bytes of weights that are worth a thread. */

@@ -37,8 +37,8 @@ public final class Variables {
 	/** The operations that make what is kept, by the value it is made of. */
 	private final Map<Operand<TFloat32>, List<String>> keeping = new LinkedHashMap<>();
 
-	/** Of which only copies are needed, with the operations that free them. */
-	private final Map<Variable, String> releasing = new LinkedHashMap<>();
+	/** Of whose values only copies are needed, by these values. */
+	private final Map<Operand<TFloat32>, Release> releasing = new LinkedHashMap<>();
 
 	private int kept;
 
@@ -124,12 +124,13 @@ public final class Variables {
 	 * @param variable nothing but products with its copies may use it
 	 */
 	void release(Variable variable) {
-		this.releasing.computeIfAbsent(variable, (each) -> this.tf.destroyResourceOp(each.handle()).op().name());
+		this.releasing.computeIfAbsent(variable.value(),
+				(value) -> new Release(this.tf.destroyResourceOp(variable.handle()).op().name(), variable.size()));
 	}
 
 	/** Whether these are the values of a variable that will be freed. */
 	boolean isReleased(Operand<TFloat32> weights) {
-		return this.releasing.keySet().stream().anyMatch((variable) -> variable.value() == weights);
+		return this.releasing.containsKey(weights);
 	}
 
 	/**
@@ -140,16 +141,16 @@ public final class Variables {
 	 */
 	List<List<String>> keeping() {
 		Map<Operand<TFloat32>, List<String>> left = new LinkedHashMap<>(this.keeping);
-		this.releasing.keySet().forEach((variable) -> left.remove(variable.value()));
+		left.keySet().removeAll(this.releasing.keySet());
 		List<List<String>> steps = new ArrayList<>();
 		steps.add(left.values().stream().flatMap(List::stream).toList());
 		List<String> made = new ArrayList<>();
 		List<String> freed = new ArrayList<>();
 		long size = 0;
-		for (Map.Entry<Variable, String> each : this.releasing.entrySet()) {
-			made.addAll(this.keeping.getOrDefault(each.getKey().value(), List.of()));
-			freed.add(each.getValue());
-			size += each.getKey().size();
+		for (Map.Entry<Operand<TFloat32>, Release> each : this.releasing.entrySet()) {
+			made.addAll(this.keeping.getOrDefault(each.getKey(), List.of()));
+			freed.add(each.getValue().operation());
+			size += each.getValue().size();
 			if (size > AT_ONCE) {
 				steps.add(List.copyOf(made));
 				steps.add(List.copyOf(freed));
@@ -185,6 +186,15 @@ public final class Variables {
 	 */
 	public static List<Operand<TFloat32>> values(List<Variable> variables) {
 		return variables.stream().map(Variable::value).toList();
+	}
+
+	/**
+	 * What frees a variable.
+	 *
+	 * @param operation that does it
+	 * @param size how many values it has
+	 */
+	private record Release(String operation, long size) {
 	}
 
 }
