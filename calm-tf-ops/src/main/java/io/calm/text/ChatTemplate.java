@@ -1,8 +1,5 @@
 package io.calm.text;
 
-import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -10,6 +7,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
@@ -25,9 +23,9 @@ public record ChatTemplate(String source, String bosToken, String eosToken) {
 
 	private static final String FILE = "chat_template.jinja";
 
-	private static final long MOST_BYTES = 1 << 16;
+	private static final int MOST_BYTES = 1 << 16;
 
-	private static final long MOST_CONFIG_BYTES = 16 << 20;
+	private static final int MOST_CONFIG_BYTES = 16 << 20;
 
 	/**
 	 * Reads the template of a model: {@code chat_template.jinja}, or
@@ -40,9 +38,12 @@ public record ChatTemplate(String source, String bosToken, String eosToken) {
 	public static @Nullable ChatTemplate of(Path directory) {
 		Path configFile = directory.resolve(TokenizerFiles.CONFIG);
 		Path file = directory.resolve(FILE);
-		JsonObject config = Files.isRegularFile(configFile) ? TokenizerJson.object(configFile.toString(),
-				read(configFile, MOST_CONFIG_BYTES).getBytes(StandardCharsets.UTF_8)) : new JsonObject();
-		String source = Files.isRegularFile(file) ? read(file, MOST_BYTES) : source(config.get("chat_template"));
+		JsonObject config = Files.isRegularFile(configFile)
+				? TokenizerJson.object(configFile.toString(),
+						InputFile.bytes(configFile, MOST_CONFIG_BYTES, "check what was downloaded or copied"))
+				: new JsonObject();
+		String source = Files.isRegularFile(file) ? InputFile.text(file, MOST_BYTES, "shorten it")
+				: source(config.get("chat_template"));
 		if (source == null) {
 			return null;
 		}
@@ -51,24 +52,6 @@ public record ChatTemplate(String source, String bosToken, String eosToken) {
 					"is " + source.length() + " characters long", "shorten it to at most " + MOST_BYTES);
 		}
 		return new ChatTemplate(source, token(config.get("bos_token")), token(config.get("eos_token")));
-	}
-
-	private static String read(Path file, long most) {
-		try {
-			long size = Files.size(file);
-			if (size > most) {
-				throw new InvalidInputException(file.toString(), "is " + size + " bytes long",
-						"shorten it to at most " + most);
-			}
-			return Files.readString(file);
-		}
-		catch (CharacterCodingException ex) {
-			throw new InvalidInputException(file.toString(), "is not UTF-8", "convert it, such as with iconv", ex);
-		}
-		catch (IOException ex) {
-			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
-					"check the file and its permissions", ex);
-		}
 	}
 
 	private static @Nullable String source(@Nullable JsonElement template) {

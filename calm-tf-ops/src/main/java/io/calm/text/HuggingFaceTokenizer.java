@@ -1,6 +1,5 @@
 package io.calm.text;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,6 +20,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
@@ -40,6 +40,9 @@ final class HuggingFaceTokenizer implements Tokenizer {
 
 	private static final List<String> EOS_NAMES = List.of("<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>",
 			"<eos>", "[EOS]", "[SEP]");
+
+	/** Of a file: four times the largest that is known, of a vocabulary of 262 144. */
+	private static final int MOST_BYTES = 1 << 27;
 
 	private static final int LONGEST_SHOWN = 300;
 
@@ -349,13 +352,7 @@ final class HuggingFaceTokenizer implements Tokenizer {
 	}
 
 	private static byte[] read(Path file) {
-		try {
-			return Files.readAllBytes(file);
-		}
-		catch (IOException ex) {
-			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
-					"check the file and its permissions", ex);
-		}
+		return InputFile.bytes(file, MOST_BYTES, "check what was downloaded or copied");
 	}
 
 	private static @Nullable Integer find(Map<String, Integer> vocabulary, JsonObject config, String key,

@@ -1,6 +1,7 @@
 package io.calm.text;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -232,6 +233,17 @@ class TokenizerTests {
 		try (Tokenizer tokenizer = Tokenizer.load(file)) {
 			assertThat(tokenizer.encode("abab")).containsExactly(1, 2, 1, 2);
 		}
+	}
+
+	/** Before memory is taken for them; they take no space on the disk. */
+	@ParameterizedTest
+	@ValueSource(strings = { "tokenizer.json", "tokenizer_config.json" })
+	void endlessFilesAreReported(String name) throws IOException {
+		write("tokenizer.json", "{}");
+		try (RandomAccessFile sparse = new RandomAccessFile(this.directory.resolve(name).toFile(), "rw")) {
+			sparse.setLength(3L << 30);
+		}
+		assertInvalid(() -> Tokenizer.load(this.directory)).contains(name + " is longer than");
 	}
 
 	@ParameterizedTest

@@ -2,7 +2,6 @@ package io.calm.cli;
 
 import java.io.BufferedWriter;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -11,6 +10,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 
 import com.google.gson.Gson;
+import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
 import io.calm.latent.LatentEncoder;
 import io.calm.latent.Latents;
@@ -29,7 +29,7 @@ import picocli.CommandLine.Parameters;
 final class EncodeCommand extends Subcommand {
 
 	/** Vectors take a thousand times the memory of their text. */
-	private static final long MOST_BYTES = 1_000_000;
+	private static final int MOST_BYTES = 1_000_000;
 
 	private static final int MOST_SHOWN = 20;
 
@@ -61,20 +61,8 @@ final class EncodeCommand extends Subcommand {
 				return this.text;
 			}
 			Path path = (this.file != null) ? this.file : Path.of("");
-			try {
-				long size = Files.size(path);
-				if (size > MOST_BYTES) {
-					throw new InvalidInputException(path.toString(), "is " + size + " bytes long", "give at most "
-							+ MOST_BYTES + "; calm evaluate tells of a whole corpus how many tokens come back");
-				}
-				return Files.readString(path);
-			}
-			catch (CharacterCodingException ex) {
-				throw new InvalidInputException(path.toString(), "is not UTF-8", "convert it, such as with iconv");
-			}
-			catch (IOException ex) {
-				throw new InvalidInputException(path.toString(), "cannot be read (" + ex + ")", "check the path", ex);
-			}
+			return InputFile.text(path, MOST_BYTES,
+					"shorten it; calm evaluate tells of a whole corpus how many tokens come back");
 		}
 
 	}

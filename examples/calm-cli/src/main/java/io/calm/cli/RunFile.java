@@ -1,7 +1,5 @@
 package io.calm.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -11,6 +9,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
+import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
 import org.snakeyaml.engine.v2.api.Dump;
 import org.snakeyaml.engine.v2.api.DumpSettings;
@@ -126,17 +125,11 @@ final class RunFile {
 			.setCodePointLimit(MOST_BYTES)
 			.build();
 		try {
-			if (Files.size(file) > MOST_BYTES) {
-				throw new InvalidInputException(file.toString(), "is larger than 1 MiB", "name the file of a run");
-			}
-			Object content = new Load(settings).loadFromString(Files.readString(file));
+			Object content = new Load(settings)
+				.loadFromString(InputFile.text(file, MOST_BYTES, "name the file of a run"));
 			if (content instanceof Map<?, ?> map) {
 				return map;
 			}
-		}
-		catch (IOException ex) {
-			throw new InvalidInputException(file.toString(), "cannot be read (" + ex + ")",
-					"name a YAML file of UTF-8, or give options only", ex);
 		}
 		catch (YamlEngineException ex) {
 			String where = (ex instanceof MarkedYamlEngineException marked && marked.getProblemMark().isPresent())

@@ -71,7 +71,7 @@ class EncodeCommandTest {
 		assertThat(run("encode", model.toString())).isEqualTo(2);
 		assertThat(this.err.toString().lines()).satisfiesExactly(
 				(line) -> assertThat(line).endsWith("latin is not UTF-8; convert it, such as with iconv"),
-				(line) -> assertThat(line).contains("large is 1000001 bytes long; give at most 1000000"),
+				(line) -> assertThat(line).contains("large is longer than 1000000 bytes; shorten it"),
 				(line) -> assertThat(line).contains("missing cannot be read"),
 				(line) -> assertThat(line).contains("--text", "--file"));
 	}

@@ -186,7 +186,8 @@ class RunFileTests {
 			bomb.append("%c: &%c [*%c, *%c]%n".formatted(name, name, name - 1, name - 1));
 		}
 		assertThat(calm("train", file(bomb.toString())).err().lines()).singleElement().asString().contains("run.yaml");
-		assertThat(calm("train", file("#".repeat((1 << 20) + 1))).err()).contains("run.yaml is larger than 1 MiB");
+		assertThat(calm("train", file("#".repeat((1 << 20) + 1))).err())
+			.contains("run.yaml is longer than 1048576 bytes");
 		assertThat(calm("train", this.directory.resolve("none.yaml")).err()).contains("none.yaml cannot be read");
 	}
 
