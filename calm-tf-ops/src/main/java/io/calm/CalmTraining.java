@@ -53,6 +53,8 @@ public final class CalmTraining {
 
 	@Nullable Path base;
 
+	@Nullable Path llama;
+
 	@Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
 
 	@Nullable Consumer<TrainingOptions.Builder> autoencoderTraining;
@@ -164,6 +166,20 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * A pretrained Llama to begin with: the language model gets its backbone and its
+	 * embeddings of tokens, with its tokenizer unless another is set. Autoencoder, patch
+	 * embedding and head are new. {@link TrainingOptions.Builder#backboneRate} keeps the
+	 * backbone as it is at first, and lets it learn more slowly afterwards.
+	 * @param directory of a Llama-like model
+	 * @return this
+	 * @see io.calm.model.WarmStart
+	 */
+	public CalmTraining warmStart(Path directory) {
+		this.llama = directory;
+		return this;
+	}
+
+	/**
 	 * The autoencoder, in the paper's sizes or the base's.
 	 * @param training sets how long and how it is trained
 	 * @return this
@@ -197,6 +213,19 @@ public final class CalmTraining {
 	}
 
 	/**
+	 * Sets the language model's shape and training; its size is {@code micro}, or that of
+	 * the Llama it begins with.
+	 * @param shape sets what differs from that
+	 * @param training sets how long and how it is trained
+	 * @return this
+	 */
+	public CalmTraining languageModel(Consumer<CalmConfig.Builder> shape, Consumer<TrainingOptions.Builder> training) {
+		this.modelShape = new ModelShape(null, shape);
+		this.modelTraining = training;
+		return this;
+	}
+
+	/**
 	 * Sets the language model's shape and training.
 	 * @param preset its size, see {@link CalmConfig#preset(String)}
 	 * @param shape sets what differs from the preset
@@ -210,7 +239,7 @@ public final class CalmTraining {
 		return this;
 	}
 
-	record ModelShape(String preset, Consumer<CalmConfig.Builder> changes) {
+	record ModelShape(@Nullable String preset, Consumer<CalmConfig.Builder> changes) {
 	}
 
 	/**

@@ -14,6 +14,7 @@ import io.calm.model.BaselineConfig;
 import io.calm.model.CalmConfig;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelKind;
+import io.calm.model.WarmStart;
 import io.calm.text.Tokenizer;
 import io.calm.training.Phase;
 import io.calm.training.Trainable;
@@ -61,24 +62,44 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 		if (settings.base != null) {
 			return ofBase(settings, settings.base);
 		}
-		return (settings.baseline != null) ? ofBaseline(settings, settings.baseline) : ofCalm(settings);
+		if (settings.llama != null) {
+			refuseBeside("warm start", "baseline", settings.baseline != null);
+			return ofCalm(settings, settings.llama);
+		}
+		return (settings.baseline != null) ? ofBaseline(settings, settings.baseline) : ofCalm(settings, null);
 	}
 
-	private static Function<Tokenizer, TrainingPlan> ofCalm(CalmTraining settings) {
-		CalmConfig.Builder shape = CalmConfig
-			.preset((settings.modelShape != null) ? settings.modelShape.preset() : "micro");
-		if (settings.modelShape != null) {
-			settings.modelShape.changes().accept(shape);
-		}
+	/**
+	 * @param llama the directory of what the backbone begins with; null for random
+	 * weights
+	 */
+	private static Function<Tokenizer, TrainingPlan> ofCalm(CalmTraining settings, @Nullable Path llama) {
+		CalmTraining.ModelShape chosen = (settings.modelShape != null) ? settings.modelShape
+				: new CalmTraining.ModelShape(null, (shape) -> {
+				});
+		CalmConfig.Builder shape = shape(chosen, llama);
+		chosen.changes().accept(shape);
 		TrainingOptions autoencoderOptions = options(settings,
 				(settings.autoencoderTraining != null) ? settings.autoencoderTraining : (training) -> {
 				});
 		TrainingOptions modelOptions = options(settings, settings.modelTraining);
 		return (tokens) -> {
 			AutoencoderConfig autoencoder = autoencoder(settings, tokens);
+			CalmConfig config = shape.build(autoencoder);
+			if (llama != null) {
+				WarmStart.check(config, ModelDirectory.open(llama));
+			}
 			return new TrainingPlan(new Part(Trainable.autoencoder(autoencoder), null, autoencoderOptions),
-					new Part(Trainable.languageModel(shape.build(autoencoder), autoencoder), null, modelOptions), null);
+					new Part(Trainable.languageModel(config, autoencoder), llama, modelOptions), null);
 		};
+	}
+
+	private static CalmConfig.Builder shape(CalmTraining.ModelShape chosen, @Nullable Path llama) {
+		if (llama != null) {
+			refuseBeside("warm start", "preset", chosen.preset() != null);
+			return CalmConfig.over(WarmStart.backbone(ModelDirectory.open(llama)));
+		}
+		return CalmConfig.preset((chosen.preset() != null) ? chosen.preset() : "micro");
 	}
 
 	private static AutoencoderConfig autoencoder(CalmTraining settings, Tokenizer tokens) {
@@ -103,15 +124,16 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 	}
 
 	private static Function<Tokenizer, TrainingPlan> ofBase(CalmTraining settings, Path base) {
-		refuseBeside("tokenizer", settings.tokenizer != null || settings.tokenizerPath != null);
-		refuseBeside("baseline", settings.baseline != null);
-		refuseBeside("autoencoder's shape", settings.autoencoderShape != null);
-		refuseBeside("language model's shape", settings.modelShape != null);
+		refuseBeside("base", "warm start", settings.llama != null);
+		refuseBeside("base", "tokenizer", settings.tokenizer != null || settings.tokenizerPath != null);
+		refuseBeside("base", "baseline", settings.baseline != null);
+		refuseBeside("base", "autoencoder's shape", settings.autoencoderShape != null);
+		refuseBeside("base", "language model's shape", settings.modelShape != null);
 		ModelDirectory model = ModelDirectory.open(base);
 		Function<Tokenizer, TrainingPlan> plan;
 		try (TensorFile weights = model.weights()) {
 			if (ModelKind.of(base, weights) == ModelKind.BASELINE) {
-				refuseBeside("autoencoder", settings.autoencoderTraining != null);
+				refuseBeside("base", "autoencoder", settings.autoencoderTraining != null);
 				plan = onWithBaseline(settings, base, ModelConfigs.baseline(model, weights));
 			}
 			else {
@@ -148,10 +170,10 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 		};
 	}
 
-	private static void refuseBeside(String what, boolean given) {
+	private static void refuseBeside(String origin, String what, boolean given) {
 		if (given) {
-			throw new InvalidInputException("base", "is given, and so is the " + what,
-					"leave the " + what + " out: it is the base's");
+			throw new InvalidInputException(origin, "is given, and so is the " + what,
+					"leave the " + what + " out: what the model begins with decides about it");
 		}
 	}
 

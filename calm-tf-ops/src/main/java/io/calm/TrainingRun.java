@@ -166,8 +166,9 @@ final class TrainingRun {
 		if (settings.tokenizer != null) {
 			return settings.tokenizer;
 		}
-		return Tokenizer.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer",
-				(settings.base != null) ? settings.base : settings.tokenizerPath));
+		return Tokenizer
+			.load(given("tokenizer", "name a tokenizer.json, or use the ByteTokenizer", (settings.base != null)
+					? settings.base : (settings.tokenizerPath != null) ? settings.tokenizerPath : settings.llama));
 	}
 
 	private static <T> T given(String what, String action, @Nullable T value) {

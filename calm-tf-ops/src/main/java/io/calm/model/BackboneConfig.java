@@ -1,6 +1,7 @@
 package io.calm.model;
 
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The shape of a Llama decoder.
@@ -78,6 +79,26 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 	}
 
 	/**
+	 * A builder that begins with a shape.
+	 * @param shape to begin with
+	 * @return the builder
+	 */
+	static Builder like(BackboneConfig shape) {
+		Builder builder = new Builder();
+		builder.hiddenSize = shape.hiddenSize();
+		builder.intermediateSize = shape.intermediateSize();
+		builder.layers = shape.layers();
+		builder.heads = shape.heads();
+		builder.keyHeads = shape.keyHeads();
+		builder.headSize = shape.headSize();
+		builder.positions = shape.positions();
+		builder.ropeTheta = shape.ropeTheta();
+		builder.normEpsilon = shape.normEpsilon();
+		builder.initializerRange = shape.initializerRange();
+		return builder;
+	}
+
+	/**
 	 * Builds the shape of a backbone.
 	 */
 	public static final class Builder {
@@ -92,7 +113,16 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 
 		private int keyHeads;
 
+		/** Null where it follows from width and heads. */
+		private @Nullable Integer headSize;
+
 		private int positions = 2048;
+
+		private double ropeTheta = 1e4;
+
+		private double normEpsilon = 1e-6;
+
+		private double initializerRange = 0.02;
 
 		private Builder() {
 		}
@@ -110,6 +140,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		public Builder hiddenSize(int hiddenSize) {
 			this.hiddenSize = hiddenSize;
 			this.intermediateSize = (hiddenSize * 8 / 3 + 31) / 32 * 32;
+			this.headSize = null;
 			return this;
 		}
 
@@ -141,6 +172,7 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		public Builder heads(int heads) {
 			this.heads = heads;
 			this.keyHeads = heads;
+			this.headSize = null;
 			return this;
 		}
 
@@ -170,13 +202,14 @@ public record BackboneConfig(int hiddenSize, int intermediateSize, int layers, i
 		 * @throws InvalidInputException if a number is out of its range
 		 */
 		public BackboneConfig build() {
-			if (this.heads > 0 && this.hiddenSize % this.heads != 0) {
+			if (this.headSize == null && this.heads > 0 && this.hiddenSize % this.heads != 0) {
 				throw new InvalidInputException("model, num_attention_heads",
 						"is " + this.heads + ", which does not divide hidden_size " + this.hiddenSize,
 						"choose a number that does");
 			}
+			int headSize = (this.headSize != null) ? this.headSize : this.hiddenSize / Math.max(1, this.heads);
 			return new BackboneConfig(this.hiddenSize, this.intermediateSize, this.layers, this.heads, this.keyHeads,
-					this.hiddenSize / Math.max(1, this.heads), this.positions, 1e4, 1e-6, 0.02);
+					headSize, this.positions, this.ropeTheta, this.normEpsilon, this.initializerRange);
 		}
 
 	}

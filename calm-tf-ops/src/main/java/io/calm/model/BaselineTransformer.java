@@ -51,7 +51,16 @@ public final class BaselineTransformer {
 	 * @return false for what is no parameter
 	 */
 	public static boolean isParameter(String name) {
-		return name.startsWith("model.") || isOutputParameter(name);
+		return isBackboneParameter(name) || isOutputParameter(name);
+	}
+
+	/**
+	 * Whether a variable is a parameter of the backbone, or of the embedding.
+	 * @param name of the variable
+	 * @return false for all others
+	 */
+	public static boolean isBackboneParameter(String name) {
+		return name.startsWith("model.");
 	}
 
 	/**

@@ -108,6 +108,15 @@ public record CalmConfig(int vocabularySize, int patchSize, BackboneConfig backb
 	}
 
 	/**
+	 * A builder of a model over a given backbone, such as that of a pretrained Llama.
+	 * @param backbone its shape
+	 * @return the builder
+	 */
+	public static Builder over(BackboneConfig backbone) {
+		return new Builder(BackboneConfig.like(backbone));
+	}
+
+	/**
 	 * Builds a configuration; vocabulary, patch size, latent size and special ids come
 	 * from the autoencoder.
 	 */

@@ -81,6 +81,16 @@ public final class CalmNetwork {
 	}
 
 	/**
+	 * Whether a variable is a parameter that a Llama has too: of the backbone, or the
+	 * embedding of tokens.
+	 * @param name of the variable
+	 * @return false for all others
+	 */
+	public static boolean isBackboneParameter(String name) {
+		return name.startsWith("transformer.");
+	}
+
+	/**
 	 * Whether a variable is a parameter of the patch embedding.
 	 * @param name of the variable
 	 * @return false for all others

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
 import io.calm.checkpoint.ElementType;
 import io.calm.checkpoint.ModelDirectory;
@@ -45,7 +46,7 @@ public final class ModelFiles {
 	 * @throws InvalidInputException if a tensor is missing or has another shape
 	 */
 	public static void load(Program program, List<Variable> variables, Path where, TensorFile weights) {
-		load(program, variables, "", where, weights);
+		load(program, variables, UnaryOperator.identity(), where, weights);
 	}
 
 	/**
@@ -57,7 +58,7 @@ public final class ModelFiles {
 	 * @throws InvalidInputException if a tensor is missing or has another shape
 	 */
 	public static void loadAutoencoder(Program program, List<Variable> variables, Path where, TensorFile weights) {
-		load(program, variables, CalmNetwork.AUTOENCODER, where, weights);
+		load(program, variables, (name) -> name.substring(CalmNetwork.AUTOENCODER.length()), where, weights);
 	}
 
 	/**
@@ -92,11 +93,14 @@ public final class ModelFiles {
 		return parameter.substring(0, parameter.indexOf('.') + 1);
 	}
 
-	private static void load(Program program, List<Variable> variables, String removed, Path where,
+	/**
+	 * Sets variables from a file that has them under other names.
+	 */
+	static void load(Program program, List<Variable> variables, UnaryOperator<String> named, Path where,
 			TensorFile weights) {
 		Map<Variable, String> names = new LinkedHashMap<>();
 		for (Variable variable : variables) {
-			names.put(variable, nameInFile(variable.name().substring(removed.length()), variable, where, weights));
+			names.put(variable, nameInFile(named.apply(variable.name()), variable, where, weights));
 		}
 		program.write(variables, (variable) -> weights.readFloats(names.getOrDefault(variable, variable.name())));
 	}

@@ -253,6 +253,8 @@ public final class Checkpoint {
 		schedule.put("learning_rate", rate.greatest());
 		schedule.put("warmup", rate.warmup());
 		schedule.put("decay", rate.decay().name().toLowerCase(Locale.ROOT));
+		schedule.put("backbone_rate", this.options.backboneRate().share());
+		schedule.put("frozen_steps", this.options.backboneRate().frozenSteps());
 		schedule.put("averaging", this.options.averaging());
 		schedule.put("workers", this.training.share().workers());
 		return schedule;

@@ -26,6 +26,8 @@ import io.calm.model.CalmNetwork;
 import io.calm.model.Flops;
 import io.calm.model.ModelConfigs;
 import io.calm.model.ModelFiles;
+import io.calm.model.ModelKind;
+import io.calm.model.WarmStart;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +48,9 @@ public final class Trainable {
 
 	private final Predicate<String> parameters;
 
+	/** Those of the parameters that a pretrained Transformer has. */
+	private final Predicate<String> backbone;
+
 	private final TrainingProgram.ObjectiveFactory objective;
 
 	/** What a token costs, for patches per sequence. */
@@ -56,17 +61,22 @@ public final class Trainable {
 	 */
 	private final @Nullable Path frozen;
 
+	/** Null where no CALM language model is trained. */
+	private final @Nullable CalmConfig calm;
+
 	private Trainable(Phase phase, Map<String, Object> configuration, int patchSize, int padId,
-			Predicate<String> parameters, TrainingProgram.ObjectiveFactory objective, IntFunction<Flops> cost,
-			@Nullable Path frozen) {
+			Predicate<String> parameters, Predicate<String> backbone, TrainingProgram.ObjectiveFactory objective,
+			IntFunction<Flops> cost, @Nullable Path frozen, @Nullable CalmConfig calm) {
 		this.phase = phase;
 		this.configuration = configuration;
 		this.patchSize = patchSize;
 		this.padId = padId;
 		this.parameters = parameters;
+		this.backbone = backbone;
 		this.objective = objective;
 		this.cost = cost;
 		this.frozen = frozen;
+		this.calm = calm;
 	}
 
 	/**
@@ -76,9 +86,9 @@ public final class Trainable {
 	 */
 	public static Trainable autoencoder(AutoencoderConfig config) {
 		return new Trainable(Phase.AUTOENCODER, ModelConfigs.settings(config), config.patchSize(), config.padId(),
-				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."),
+				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."), (name) -> false,
 				(builder, sequences, draws) -> variational(config, builder, sequences, draws),
-				(patches) -> Flops.of(config), null);
+				(patches) -> Flops.of(config), null, null);
 	}
 
 	/**
@@ -91,9 +101,9 @@ public final class Trainable {
 	 */
 	public static Trainable languageModel(CalmConfig config, AutoencoderConfig autoencoder) {
 		return new Trainable(Phase.LANGUAGE_MODEL, ModelConfigs.settings(config), config.patchSize(), config.padId(),
-				CalmNetwork::isParameter,
+				CalmNetwork::isParameter, CalmNetwork::isBackboneParameter,
 				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws),
-				(patches) -> Flops.of(config, autoencoder, patches), null);
+				(patches) -> Flops.of(config, autoencoder, patches), null, config);
 	}
 
 	/**
@@ -104,9 +114,9 @@ public final class Trainable {
 	 */
 	public static Trainable baseline(BaselineConfig config) {
 		return new Trainable(Phase.BASELINE, ModelConfigs.settings(config), 1, config.padId(),
-				BaselineTransformer::isParameter,
+				BaselineTransformer::isParameter, BaselineTransformer::isBackboneParameter,
 				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences),
-				(patches) -> Flops.of(config, patches), null);
+				(patches) -> Flops.of(config, patches), null, null);
 	}
 
 	/**
@@ -116,8 +126,8 @@ public final class Trainable {
 	 * @return what is trained
 	 */
 	public Trainable over(Path autoencoder) {
-		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters,
-				this.objective, this.cost, autoencoder);
+		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters, this.backbone,
+				this.objective, this.cost, autoencoder, this.calm);
 	}
 
 	/**
@@ -148,7 +158,26 @@ public final class Trainable {
 	}
 
 	TrainingProgram program(TrainingOptions options, ProgramOptions program, @Nullable Cluster cluster) {
-		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.objective, cluster);
+		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.backbone, this.objective,
+				cluster);
+	}
+
+	/**
+	 * Sets the first values of what is trained.
+	 * @param base the directory of the model that has them; null for random ones
+	 */
+	void load(@Nullable Path base, Program program, List<Variable> parameters) {
+		if (base == null) {
+			return;
+		}
+		try (TensorFile weights = ModelDirectory.open(base).weights()) {
+			if (this.calm != null && ModelKind.of(base, weights) == ModelKind.BASELINE) {
+				WarmStart.load(program, parameters, this.calm, base, weights);
+			}
+			else {
+				ModelFiles.load(program, parameters, base, weights);
+			}
+		}
 	}
 
 	/** Sets what is frozen; the variables are saved with the model. */

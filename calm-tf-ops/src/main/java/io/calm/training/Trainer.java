@@ -10,6 +10,7 @@ import io.calm.cluster.Cluster;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Trace;
 import io.calm.graph.Variable;
+import io.calm.model.WarmStart;
 import io.calm.text.TokenBlocks;
 import io.calm.text.TokenStore;
 import org.jspecify.annotations.Nullable;
@@ -74,7 +75,8 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 
 	/**
 	 * The same, beginning with the weights of another model.
-	 * @param base the directory of a model of the same shape
+	 * @param base the directory of a model of the same shape, or, for a CALM model, of a
+	 * Llama with the same backbone: see {@link WarmStart}
 	 * @param data the tokens
 	 * @param directory of checkpoint and model; written whole or not at all
 	 * @param files writes what else belongs into the directory, such as the tokenizer
@@ -91,7 +93,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 		}
 		TokenBlocks blocks = this.model.blocks(data, this.options);
 		try (TrainingProgram training = this.model.program(this.options, this.program, this.cluster)) {
-			training.begin(base);
+			training.begin((weights, parameters) -> this.model.load(base, weights, parameters));
 			List<Variable> frozen = this.model.loadFrozen(training.program());
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
 					this.model.configuration(), files, frozen);
@@ -134,7 +136,8 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	public Trial tryOut(TokenStore data, int steps) {
 		TokenBlocks blocks = this.model.blocks(data, this.options);
 		try (TrainingProgram training = this.model.program(this.options, this.program, null)) {
-			training.begin(null);
+			training.begin((weights, parameters) -> {
+			});
 			return Trial.of(this.model, training, blocks, this.options, steps);
 		}
 	}

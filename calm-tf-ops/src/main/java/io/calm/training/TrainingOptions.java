@@ -16,6 +16,7 @@ import io.calm.input.InvalidInputException;
  * @param patches patches per sequence, P
  * @param accumulation micro-batches per step
  * @param learningRate how large they are
+ * @param backboneRate how much slower the backbone of a language model learns
  * @param averaging decay of the running average of the weights, which is what is saved; 0
  * saves the weights themselves
  * @param checkpointEvery steps between checkpoints; 0 for none but the last
@@ -26,7 +27,7 @@ import io.calm.input.InvalidInputException;
  * @param optimizer constants of AdamW
  */
 public record TrainingOptions(long steps, int batch, int patches, int accumulation, LearningRate learningRate,
-		double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
+		BackboneRate backboneRate, double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
 		OptimizerConfig optimizer) {
 
 	/** Refuses numbers that are out of range. */
@@ -70,6 +71,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		settings.put("learning_rate", this.learningRate.greatest());
 		settings.put("warmup", this.learningRate.warmup());
 		settings.put("decay", this.learningRate.decay().name().toLowerCase(Locale.ROOT));
+		settings.put("backbone_rate", this.backboneRate.share());
+		settings.put("frozen_steps", this.backboneRate.frozenSteps());
 		settings.put("averaging", this.averaging);
 		settings.put("checkpoint_every", this.checkpointEvery);
 		settings.put("evaluate_every", this.evaluateEvery);
@@ -110,6 +113,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		private long warmup = 100;
 
 		private LearningRate.Decay decay = LearningRate.Decay.COSINE;
+
+		private BackboneRate backboneRate = BackboneRate.SAME;
 
 		private double averaging;
 
@@ -197,6 +202,19 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		/**
+		 * Lets the backbone of a language model learn more slowly than the rest, as suits
+		 * one that has been trained before.
+		 * @param share of the learning rate, 1 by default; 0 for a backbone that stays as
+		 * it is
+		 * @param frozenSteps first steps in which it stays as it is, 0 by default
+		 * @return this
+		 */
+		public Builder backboneRate(double share, long frozenSteps) {
+			this.backboneRate = new BackboneRate(share, frozenSteps);
+			return this;
+		}
+
+		/**
 		 * Decay of the running average of the weights.
 		 * @param averaging 0 by default: none
 		 * @return this
@@ -261,8 +279,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 
 		private TrainingOptions build() {
 			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation,
-					new LearningRate(this.learningRate, this.warmup, this.decay), this.averaging, this.checkpointEvery,
-					this.evaluateEvery, this.patience, this.seed, this.optimizer);
+					new LearningRate(this.learningRate, this.warmup, this.decay), this.backboneRate, this.averaging,
+					this.checkpointEvery, this.evaluateEvery, this.patience, this.seed, this.optimizer);
 		}
 
 	}

@@ -1,17 +1,15 @@
 package io.calm.training;
 
 import java.nio.ByteBuffer;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.zip.CRC32C;
 
-import io.calm.checkpoint.ModelDirectory;
-import io.calm.checkpoint.TensorFile;
 import io.calm.cluster.Cluster;
 import io.calm.cluster.Reduction;
 import io.calm.graph.Call;
@@ -26,7 +24,6 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
-import io.calm.model.ModelFiles;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.Tensor;
@@ -153,7 +150,8 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	static TrainingProgram build(ProgramOptions programOptions, TrainingOptions options, int patchSize,
-			Predicate<String> trained, ObjectiveFactory factory, @Nullable Cluster cluster) {
+			Predicate<String> trained, Predicate<String> backbone, ObjectiveFactory factory,
+			@Nullable Cluster cluster) {
 		Share share = Share.of(options, (cluster != null) ? cluster.workers() : null);
 		try (ProgramBuilder builder = new ProgramBuilder(programOptions)) {
 			Network network = builder.network();
@@ -186,7 +184,8 @@ final class TrainingProgram implements AutoCloseable {
 				gradients = mean(tf, totals, share.parts());
 				update = builder.entryPoint();
 			}
-			AdamW optimizer = new AdamW(builder, options.optimizer());
+			AdamW optimizer = options.backboneRate().equals(BackboneRate.SAME) ? new AdamW(builder, options.optimizer())
+					: new AdamW(builder, options.optimizer(), backbone);
 			Operand<TFloat32> squaredNorms = optimizer.squaredNorms(gradients);
 			Fetch<float[]> norms = Fetch.floats(squaredNorms);
 			List<Op> steps = optimizer.step(parameters, gradients, squaredNorms);
@@ -359,7 +358,8 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	private Call feedSchedule(Call call, double rate, long step) {
-		call.feed(this.optimizer.schedule(), this.optimizer.schedule(rate, step));
+		call.feed(this.optimizer.schedule(),
+				this.optimizer.schedule(rate, this.options.backboneRate().at(step, rate), step));
 		if (this.options.averaging() > 0) {
 			// a young average forgets its first values faster
 			double decay = Math.min(this.options.averaging(), (1.0 + step) / (10.0 + step));
@@ -435,16 +435,11 @@ final class TrainingProgram implements AutoCloseable {
 
 	/**
 	 * Sets everything to its first value; the averages begin at the parameters.
-	 * @param base the directory of a model of the same shape whose weights are the first
-	 * values of the parameters; null for random ones
+	 * @param known sets the parameters of which something is known; all are random before
 	 */
-	void begin(@Nullable Path base) {
+	void begin(BiConsumer<Program, List<Variable>> known) {
 		this.program.initialize(this.program.variables((name) -> true), this.options.seed());
-		if (base != null) {
-			try (TensorFile weights = ModelDirectory.open(base).weights()) {
-				ModelFiles.load(this.program, this.parameters, base, weights);
-			}
-		}
+		known.accept(this.program, this.parameters);
 		averagesFromParameters();
 	}
 

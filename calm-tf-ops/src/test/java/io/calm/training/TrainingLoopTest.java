@@ -378,7 +378,8 @@ class TrainingLoopTest {
 			}
 			TrainingOptions options = options((training) -> training.batch(size).patches(5).accumulation(parts.size()));
 			try (TrainingProgram program = withoutNoise(options)) {
-				program.begin(null);
+				program.begin((weights, parameters) -> {
+				});
 				metrics[accumulation - 1] = program.step(Phase.AUTOENCODER, 1, parts);
 				Map<String, float[]> values = new LinkedHashMap<>();
 				program.program()
@@ -404,7 +405,7 @@ class TrainingLoopTest {
 
 	private static TrainingProgram withoutNoise(TrainingOptions options) {
 		AutoencoderConfig config = TinyModel.autoencoder().build();
-		return TrainingProgram.build(TinyModel.PROGRAM, options, config.patchSize(), (name) -> true,
+		return TrainingProgram.build(TinyModel.PROGRAM, options, config.patchSize(), (name) -> true, (name) -> false,
 				(builder, sequences, draws) -> {
 					Operand<TInt32> tokens = sequences.tokens();
 					Network network = builder.network();
@@ -442,6 +443,41 @@ class TrainingLoopTest {
 						(variable, array) -> values.put(variable.name(), array));
 				assertThat(values.get("matrix")).containsExactly(new float[] { 0.95f, 0.95f }, within(1e-6f));
 				assertThat(values.get("vector")).containsExactly(1, 1);
+			}
+		}
+	}
+
+	/** A gradient of 3 in the one that learns, and a much larger one in the other. */
+	@Test
+	void someParametersLearnMoreSlowlyOrNotAtAll() {
+		try (ProgramBuilder builder = new ProgramBuilder(TinyModel.PROGRAM)) {
+			Ops tf = builder.network().tf();
+			Variables variables = builder.network().variables();
+			List<Variable> parameters = List.of(variables.declare("usual", Initializer.ONES, 1),
+					variables.declare("slower", Initializer.ONES, 1));
+			List<Operand<TFloat32>> gradients = List.of(tf.constant(new float[] { 3 }),
+					tf.constant(new float[] { 400 }));
+			AdamW optimizer = new AdamW(builder, OptimizerConfig.DEFAULT, "slower"::equals);
+			Operand<TFloat32> squaredNorms = optimizer.squaredNorms(gradients);
+			EntryPoint step = builder.entryPoint()
+				.fetching(Fetch.floats(squaredNorms))
+				.changing(optimizer.step(parameters, gradients, squaredNorms));
+			try (Program program = builder.build()) {
+				Map<String, Float> values = new LinkedHashMap<>();
+				for (double slower : new double[] { 0, 0.1 }) {
+					program.initialize(program.variables((name) -> true), 1);
+					program.call(step).feed(optimizer.schedule(), optimizer.schedule(0.5, slower, 1)).run().close();
+					program.read(program.variables((name) -> true),
+							(variable, array) -> values.put(variable.name() + " " + slower, array[0]));
+				}
+				// the first step of Adam is as large as the learning rate
+				assertThat(values.get("usual 0.0")).isCloseTo(0.5f, within(1e-5f));
+				assertThat(values.get("slower 0.0")).isEqualTo(1);
+				assertThat(values.get("slower 0.1")).isCloseTo(0.9f, within(1e-5f));
+				// what is clipped to 1: the gradient that counts, or both together
+				assertThat(values.get("adamw.m.usual 0.0")).isCloseTo(0.1f, within(1e-6f));
+				assertThat(values.get("adamw.m.usual 0.1")).isCloseTo(0.1f * 3 / (float) Math.hypot(3, 400),
+						within(1e-6f));
 			}
 		}
 	}

@@ -79,6 +79,12 @@ final class TrainCommand extends Subcommand {
 			description = "A finished model to fine-tune, with its tokenizer and its sizes, instead of random weights.")
 	private @Nullable Path base;
 
+	@Option(names = "--warm-start", paramLabel = "DIR",
+			description = "A pretrained Llama-like model whose backbone and token embeddings the language model begins "
+					+ "with, and whose tokenizer it uses unless --tokenizer names it. Autoencoder, patch embedding and "
+					+ "head are trained from the start.")
+	private @Nullable Path warmStart;
+
 	@Option(names = "--output", paramLabel = "DIR", description = "The model directory to write. Required.")
 	private @Nullable Path output;
 
@@ -124,6 +130,16 @@ final class TrainCommand extends Subcommand {
 	@Option(names = "--learning-rate", defaultValue = "0.0005",
 			description = "Maximum learning rate of the language model (default: ${DEFAULT-VALUE}).")
 	private double learningRate;
+
+	@Option(names = "--backbone-rate", defaultValue = "1", paramLabel = "SHARE",
+			description = "Learning rate of the language model's backbone and token embeddings, as a share of "
+					+ "--learning-rate; 0 leaves them unchanged (default: ${DEFAULT-VALUE}).")
+	private double backboneRate;
+
+	@Option(names = "--frozen-steps", defaultValue = "0",
+			description = "First steps in which the language model's backbone and token embeddings stay unchanged "
+					+ "(default: ${DEFAULT-VALUE}).")
+	private long frozenSteps;
 
 	@Option(names = "--batch", defaultValue = "8", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
 	private int batch;
@@ -223,10 +239,17 @@ final class TrainCommand extends Subcommand {
 		if (from != null) {
 			return train(text, output, (training) -> trainedOn(training, from));
 		}
-		try (Tokenizer tokens = this.tokenizer.tokenizer(text, "a model to go on from with --base",
-				this.dryRun ? null : TokenCache.in(tokens(output)))) {
+		try (Tokenizer tokens = tokenizer(text, output)) {
 			return train(text, output, (training) -> fromNoise(training.tokenizer(tokens)));
 		}
+	}
+
+	private Tokenizer tokenizer(Corpus text, Path output) {
+		if (this.warmStart != null && !this.tokenizer.isNamed()) {
+			return Tokenizer.load(this.warmStart);
+		}
+		return this.tokenizer.tokenizer(text, "a model to go on from with --base",
+				this.dryRun ? null : TokenCache.in(tokens(output)));
 	}
 
 	private void checkWorkers(Optional<Workers> cluster) {
@@ -272,9 +295,12 @@ final class TrainCommand extends Subcommand {
 			meaningless.put("--baseline", concat(OF_CALM, List.of("--patch-size", "--latent-size", "--autoencoder-size",
 					"--autoencoder-steps", "--autoencoder-learning-rate")));
 		}
+		if (this.warmStart != null) {
+			meaningless.put("--warm-start", List.of("--preset", "--baseline"));
+		}
 		if (this.base != null) {
-			meaningless.put("--base", concat(OF_CALM, List.of("--tokenizer", "--preset", "--baseline", "--patch-size",
-					"--latent-size", "--autoencoder-size")));
+			meaningless.put("--base", concat(OF_CALM, List.of("--warm-start", "--tokenizer", "--preset", "--baseline",
+					"--patch-size", "--latent-size", "--autoencoder-size")));
 			if (config(this.base) instanceof BaselineConfig) {
 				meaningless.put("a baseline as --base", List.of("--autoencoder-steps", "--autoencoder-learning-rate"));
 			}
@@ -371,14 +397,16 @@ final class TrainCommand extends Subcommand {
 			}, (options) -> languageModel(options, Math.max(2, this.block)));
 		}
 		int patches = Scale.patches(this.block, this.patchSize);
-		return training
-			.autoencoder(
-					(shape) -> shape.patchSize(this.patchSize)
-						.latentSize(this.latentSize)
-						.hiddenSize(this.autoencoderSize)
-						.intermediateSize(Scale.intermediateSize(this.autoencoderSize)),
-					(options) -> autoencoder(options, patches))
-			.languageModel(this.preset, this.head::applyTo, (options) -> languageModel(options, patches));
+		training.autoencoder(
+				(shape) -> shape.patchSize(this.patchSize)
+					.latentSize(this.latentSize)
+					.hiddenSize(this.autoencoderSize)
+					.intermediateSize(Scale.intermediateSize(this.autoencoderSize)),
+				(options) -> autoencoder(options, patches));
+		return (this.warmStart != null)
+				? training.warmStart(this.warmStart)
+					.languageModel(this.head::applyTo, (options) -> languageModel(options, patches))
+				: training.languageModel(this.preset, this.head::applyTo, (options) -> languageModel(options, patches));
 	}
 
 	private CalmTraining trainedOn(CalmTraining training, Path base) {
@@ -418,6 +446,7 @@ final class TrainCommand extends Subcommand {
 			.batch(this.batch)
 			.patches(positions)
 			.learningRate(this.learningRate)
+			.backboneRate(this.backboneRate, this.frozenSteps)
 			.averaging(this.optimizer.averaging())
 			.checkpointEvery(this.checkpointEvery)
 			.evaluateEvery(evaluateEvery())
