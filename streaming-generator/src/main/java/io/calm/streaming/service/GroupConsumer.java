@@ -2,6 +2,7 @@ package io.calm.streaming.service;
 
 import java.time.Duration;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,9 +15,12 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntSupplier;
 
 import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.WakeupException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,7 +30,9 @@ import org.springframework.kafka.core.ConsumerFactory;
 import org.springframework.kafka.listener.AcknowledgingConsumerAwareMessageListener;
 import org.springframework.kafka.listener.ConsumerAwareRebalanceListener;
 import org.springframework.kafka.listener.ContainerProperties;
+import org.springframework.kafka.listener.DefaultErrorHandler;
 import org.springframework.kafka.listener.KafkaMessageListenerContainer;
+import org.springframework.kafka.listener.MessageListenerContainer;
 import org.springframework.kafka.support.Acknowledgment;
 
 /**
@@ -100,6 +106,50 @@ final class GroupConsumer implements RequestConsumer, AcknowledgingConsumerAware
 		options.setConsumerRebalanceListener(this);
 		this.container = new KafkaMessageListenerContainer<>(factory, options);
 		this.container.setBeanName("calm-requests");
+		boolean earliest = "earliest"
+			.equals(factory.getConfigurationProperties().get(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG));
+		this.container.setCommonErrorHandler(new DefaultErrorHandler() {
+
+			@Override
+			public void handleOtherException(Exception thrown, Consumer<?, ?> consumer, MessageListenerContainer failed,
+					boolean batch) {
+				LOG.warn("The consumer goes back to the first request it has not taken up: {}", thrown.toString());
+				goBack(consumer, earliest);
+			}
+
+		});
+	}
+
+	/**
+	 * An exception may come between the poll and the listener, as when a commit fails
+	 * after a rebalance. What was polled is lost then, and the consumer's place is behind
+	 * it.
+	 */
+	private void goBack(Consumer<?, ?> consumer, boolean earliest) {
+		Set<TopicPartition> untouched = new HashSet<>(consumer.assignment());
+		this.partitions.forEach((name, partition) -> {
+			if (untouched.remove(name)) {
+				consumer.seek(name, partition.next());
+			}
+		});
+		while (!untouched.isEmpty() && this.container.isRunning()) {
+			try {
+				consumer.committed(untouched).forEach((name, place) -> {
+					if (place != null) {
+						consumer.seek(name, place);
+						untouched.remove(name);
+					}
+				});
+				// of no partitions it would be that of all
+				if (earliest && !untouched.isEmpty()) {
+					consumer.seekToBeginning(untouched);
+				}
+				return;
+			}
+			catch (WakeupException | RetriableException ex) {
+				LOG.debug("The brokers do not say yet where that is", ex);
+			}
+		}
 	}
 
 	@Override

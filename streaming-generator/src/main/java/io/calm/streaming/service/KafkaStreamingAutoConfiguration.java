@@ -29,6 +29,7 @@ import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProp
 import org.springframework.boot.kafka.autoconfigure.KafkaAutoConfiguration;
 import org.springframework.context.annotation.Bean;
 import org.springframework.kafka.core.ConsumerFactory;
+import org.springframework.kafka.core.ConsumerPostProcessor;
 import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.core.KafkaAdmin;
 import org.springframework.kafka.core.ProducerFactory;
@@ -134,6 +135,8 @@ public final class KafkaStreamingAutoConfiguration {
 		DefaultKafkaConsumerFactory<byte[], byte[]> factory = new DefaultKafkaConsumerFactory<>(configuration,
 				new ByteArrayDeserializer(), new ByteArrayDeserializer());
 		application.getListeners().forEach((listener) -> factory.addListener((ConsumerFactory.Listener) listener));
+		application.getPostProcessors()
+			.forEach((processor) -> factory.addPostProcessor((ConsumerPostProcessor) processor));
 		return factory;
 	}
 

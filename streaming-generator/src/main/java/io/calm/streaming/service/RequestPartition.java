@@ -24,6 +24,9 @@ final class RequestPartition {
 
 	private final Deque<Taken> taken = new ArrayDeque<>();
 
+	/** The offset behind the last request that was taken up. */
+	private long next;
+
 	private boolean revoked;
 
 	private boolean doubtful;
@@ -95,6 +98,11 @@ final class RequestPartition {
 
 	synchronized void add(Taken request) {
 		this.taken.add(request);
+		this.next = request.request.offset() + 1;
+	}
+
+	synchronized long next() {
+		return this.next;
 	}
 
 	/** Notes who works on a request; false if the partition is somebody else's by now. */

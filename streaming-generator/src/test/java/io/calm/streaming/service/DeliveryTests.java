@@ -1,10 +1,14 @@
 package io.calm.streaming.service;
 
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArraySet;
 import java.util.stream.IntStream;
 
 import io.calm.generation.FinishReason;
@@ -16,6 +20,10 @@ import io.calm.streaming.TextRequest;
 import io.calm.streaming.client.CalmKafkaClient;
 import io.calm.streaming.client.ChunkFilter;
 import io.calm.streaming.client.GenerationFailedException;
+import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.Test;
@@ -23,8 +31,11 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import org.springframework.boot.kafka.autoconfigure.DefaultKafkaConsumerFactoryCustomizer;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.kafka.core.ConsumerPostProcessor;
+import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.support.KafkaHeaders;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -367,6 +378,70 @@ class DeliveryTests {
 			service.text().feeds().forEach((feed) -> feed.end(FinishReason.END));
 			patiently().until(() -> service.committed() == 3);
 		}
+	}
+
+	/**
+	 * A commit that fails after a rebalance does so between the poll and the listener;
+	 * the consumer's place is behind what was polled.
+	 */
+	@ParameterizedTest
+	@ValueSource(strings = { "stream", "results" })
+	void whatIsLostBetweenPollAndListenerIsPolledAgain(String mode) {
+		LosingPolls losing = new LosingPolls("lost-first", "lost-later");
+		String prefix = TestBroker.prefix();
+		TestBroker.createTopics(prefix, 1);
+		try (ServiceUnderTest service = ServiceUnderTest.start(prefix, new HandFedText(), List.of(losing),
+				"calm.streaming.mode=" + mode)) {
+			service.send("lost-first", "1");
+			service.send("between", "1");
+			service.send("lost-later", "1");
+			service.send("last", "1");
+			for (String id : List.of("lost-first", "between", "lost-later", "last")) {
+				assertThat(service.end(id).status()).isEqualTo(TextChunk.Status.COMPLETED);
+			}
+			patiently().until(() -> service.committed() >= 4);
+		}
+		assertThat(losing.left()).isEmpty();
+	}
+
+	/** Consumers whose poll fails, once, after it has taken one of these requests. */
+	private static final class LosingPolls implements DefaultKafkaConsumerFactoryCustomizer {
+
+		private final Set<String> left;
+
+		LosingPolls(String... ids) {
+			this.left = new CopyOnWriteArraySet<>(List.of(ids));
+		}
+
+		Set<String> left() {
+			return this.left;
+		}
+
+		@Override
+		@SuppressWarnings({ "unchecked", "rawtypes" })
+		public void customize(DefaultKafkaConsumerFactory<?, ?> factory) {
+			factory.addPostProcessor(
+					(ConsumerPostProcessor) (consumer) -> Proxy.newProxyInstance(getClass().getClassLoader(),
+							new Class<?>[] { Consumer.class }, (proxy, method, given) -> {
+								try {
+									Object result = method.invoke(consumer, given);
+									if (result instanceof ConsumerRecords<?, ?> records) {
+										records.forEach(this::lose);
+									}
+									return result;
+								}
+								catch (InvocationTargetException ex) {
+									throw ex.getCause();
+								}
+							}));
+		}
+
+		private void lose(ConsumerRecord<?, ?> record) {
+			if (record.key() instanceof byte[] key && this.left.remove(new String(key, StandardCharsets.UTF_8))) {
+				throw new CommitFailedException("for the test");
+			}
+		}
+
 	}
 
 	@Test
