@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 
+import io.calm.checkpoint.ModelDirectory;
 import io.calm.evaluation.ContinuationScore;
 import io.calm.evaluation.ContinuationScoring;
 import io.calm.generation.GenerationEngine;
@@ -67,6 +68,20 @@ public final class Calm {
 	public static Path pull(String model) {
 		return Hub.ofEnvironment().pull(ModelName.of(model), List.of(), (file, bytes, size) -> {
 		});
+	}
+
+	/**
+	 * Makes a model of an adapter and its base.
+	 * @param adapter its directory, written by a training with
+	 * {@link CalmTraining#lowRank} or by PEFT
+	 * @param output the model directory to write, in fp32; must not exist yet
+	 * @throws io.calm.input.InvalidInputException if it is no adapter, its base is not
+	 * there, or the output exists
+	 */
+	public static void merge(Path adapter, Path output) {
+		TrainingRun.refuseExisting(output);
+		ModelDirectory model = ModelDirectory.open(adapter);
+		ModelDirectory.write(output, model::mergeTo);
 	}
 
 	/**

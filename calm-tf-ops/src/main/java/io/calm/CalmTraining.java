@@ -10,6 +10,7 @@ import io.calm.autoencoder.AutoencoderConfig;
 import io.calm.cluster.LostWorkerException;
 import io.calm.cluster.Workers;
 import io.calm.generation.GenerationRequest;
+import io.calm.graph.LowRank;
 import io.calm.graph.ProgramOptions;
 import io.calm.model.BackboneConfig;
 import io.calm.model.CalmConfig;
@@ -54,6 +55,8 @@ public final class CalmTraining {
 	@Nullable Path base;
 
 	@Nullable Path llama;
+
+	@Nullable LowRank lowRank;
 
 	@Nullable Consumer<AutoencoderConfig.Builder> autoencoderShape;
 
@@ -162,6 +165,22 @@ public final class CalmTraining {
 	 */
 	public CalmTraining base(Path directory) {
 		this.base = directory;
+		return this;
+	}
+
+	/**
+	 * Trains a low-rank adaptation (LoRA) of the {@link #base} in place of its weights,
+	 * which takes much less memory. The output is an adapter in the layout of PEFT, which
+	 * is opened like a model as long as its base stays where it is, and with
+	 * {@link Calm#merge} becomes a model of its own. The base's autoencoder stays as it
+	 * is.
+	 * @param rank of the product that is added to each linear map of the backbone, such
+	 * as 8
+	 * @param alpha how much it counts: it is multiplied with alpha/rank
+	 * @return this
+	 */
+	public CalmTraining lowRank(int rank, double alpha) {
+		this.lowRank = new LowRank(rank, alpha);
 		return this;
 	}
 

@@ -62,6 +62,10 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 		if (settings.base != null) {
 			return ofBase(settings, settings.base);
 		}
+		if (settings.lowRank != null) {
+			throw new InvalidInputException("LoRA", "needs a base, whose weights stay as they are",
+					"give the base, or leave the rank out");
+		}
 		if (settings.llama != null) {
 			refuseBeside("warm start", "baseline", settings.baseline != null);
 			return ofCalm(settings, settings.llama);
@@ -130,6 +134,13 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 		refuseBeside("base", "autoencoder's shape", settings.autoencoderShape != null);
 		refuseBeside("base", "language model's shape", settings.modelShape != null);
 		ModelDirectory model = ModelDirectory.open(base);
+		if (settings.lowRank != null) {
+			refuseBeside("LoRA", "autoencoder", settings.autoencoderTraining != null);
+			if (model.base().isPresent()) {
+				throw new InvalidInputException(base.toString(), "is an adapter, of which there can be no other",
+						"merge it with its base first");
+			}
+		}
 		Function<Tokenizer, TrainingPlan> plan;
 		try (TensorFile weights = model.weights()) {
 			if (ModelKind.of(base, weights) == ModelKind.BASELINE) {
@@ -149,7 +160,12 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 	private static Function<Tokenizer, TrainingPlan> onWithBaseline(CalmTraining settings, Path base,
 			BaselineConfig config) {
 		TrainingOptions options = options(settings, settings.modelTraining);
-		return (tokens) -> new TrainingPlan(null, new Part(Trainable.baseline(config), base, options), null);
+		Trainable trained = adapted(settings, Trainable.baseline(config));
+		return (tokens) -> new TrainingPlan(null, new Part(trained, base, options), null);
+	}
+
+	private static Trainable adapted(CalmTraining settings, Trainable model) {
+		return (settings.lowRank != null) ? model.adapted(settings.lowRank) : model;
 	}
 
 	/** The base's autoencoder is trained on only if its options are given. */
@@ -165,8 +181,8 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 			AutoencoderConfig shape = ModelConfigs.autoencoder(autoencoder);
 			Part first = (autoencoderOptions != null)
 					? new Part(Trainable.autoencoder(shape), autoencoder.path(), autoencoderOptions) : null;
-			return new TrainingPlan(first, new Part(Trainable.languageModel(config, shape), base.path(), modelOptions),
-					autoencoder.path());
+			Trainable trained = adapted(settings, Trainable.languageModel(config, shape));
+			return new TrainingPlan(first, new Part(trained, base.path(), modelOptions), autoencoder.path());
 		};
 	}
 

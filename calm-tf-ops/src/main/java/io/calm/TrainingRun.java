@@ -178,7 +178,7 @@ final class TrainingRun {
 		return value;
 	}
 
-	private static void refuseExisting(Path target) {
+	static void refuseExisting(Path target) {
 		if (Files.exists(target)) {
 			throw new InvalidInputException(target.toString(), "exists already",
 					"give another output directory, or remove it");
@@ -230,7 +230,7 @@ final class TrainingRun {
 		ModelDirectory.write(target, (directory) -> {
 			ModelDirectory.open(model).copyTo(directory);
 			this.settings.files.accept(directory);
-			if (autoencoder != null) {
+			if (autoencoder != null && this.settings.lowRank == null) {
 				ModelDirectory.open(autoencoder).copyTo(directory.resolve(ModelFiles.AUTOENCODER));
 			}
 		});

@@ -182,7 +182,11 @@ public final class MlflowRegistry {
 			throw new InvalidInputException("model name " + name, "holds a slash, a colon or an at sign, or is empty",
 					"choose another name");
 		}
-		ModelDirectory.open(model);
+		if (ModelDirectory.open(model).base().isPresent()) {
+			throw new InvalidInputException(model.toString(),
+					"is an adapter, whose base would be missing where the version is used",
+					"merge it with its base, with 'calm merge' or Calm.merge, and register the result");
+		}
 		Registration registration = new Registration();
 		options.accept(registration);
 		for (String alias : registration.aliases) {

@@ -1,6 +1,7 @@
 package io.calm.checkpoint;
 
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -21,6 +22,7 @@ import java.util.stream.Stream;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,7 +30,8 @@ import org.slf4j.LoggerFactory;
  * The directory of a model, as the reference and Hugging Face lay it out:
  * {@code config.json}; the weights as {@code model.safetensors}, else
  * {@code pytorch_model.bin}, either of them also in parts with an index; perhaps
- * {@code tokenizer.json} and the directory {@code autoencoder}.
+ * {@code tokenizer.json} and the directory {@code autoencoder}. Or that of an adapter
+ * (LoRA) in the layout of PEFT, which is opened as its base with changed weights.
  */
 public final class ModelDirectory {
 
@@ -46,17 +49,26 @@ public final class ModelDirectory {
 
 	/** In the order of preference. */
 	private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX,
-			"pytorch_model.bin", "pytorch_model.bin" + INDEX);
+			"pytorch_model.bin", "pytorch_model.bin" + INDEX, Adapter.WEIGHTS);
 
 	private static final List<String> TOKENIZER = List.of("tokenizer.json", "tokenizer_config.json");
+
+	private static final List<String> BESIDE_WEIGHTS = List.of(CONFIG, "generation_config.json", "tokenizer.json",
+			"tokenizer_config.json");
+
+	private static final String AUTOENCODER = "autoencoder";
 
 	private final Path path;
 
 	private final Path weights;
 
-	private ModelDirectory(Path path, Path weights) {
+	/** What an adapter changes; null for a model of its own. */
+	private final @Nullable ModelDirectory base;
+
+	private ModelDirectory(Path path, Path weights, @Nullable ModelDirectory base) {
 		this.path = path;
 		this.weights = weights;
+		this.base = base;
 	}
 
 	/**
@@ -104,11 +116,20 @@ public final class ModelDirectory {
 			throw OpenFile.invalid(path, Files.exists(path) ? "is not a directory" : "does not exist",
 					"give the directory of a model, which holds " + CONFIG);
 		}
+		Optional<Path> weights = findWeights(path);
+		if (weights.isPresent() && isOfAdapter(weights.get())) {
+			return new ModelDirectory(path, weights.get(), Adapter.of(path).base());
+		}
 		if (!Files.isRegularFile(path.resolve(CONFIG))) {
 			throw OpenFile.invalid(path, "holds no " + CONFIG, "give the directory of a model");
 		}
-		return new ModelDirectory(path, findWeights(path).orElseThrow(
-				() -> OpenFile.invalid(path, "holds no weights: none of " + WEIGHTS, "download or copy it again")));
+		return new ModelDirectory(path, weights.orElseThrow(
+				() -> OpenFile.invalid(path, "holds no weights: none of " + WEIGHTS, "download or copy it again")),
+				null);
+	}
+
+	private static boolean isOfAdapter(Path weights) {
+		return weights.endsWith(Adapter.WEIGHTS);
 	}
 
 	private static Optional<Path> findWeights(Path path) {
@@ -124,12 +145,21 @@ public final class ModelDirectory {
 	}
 
 	/**
+	 * The model whose weights an adapter changes.
+	 * @return the directory; none if this is a model of its own
+	 */
+	public Optional<ModelDirectory> base() {
+		return Optional.ofNullable(this.base);
+	}
+
+	/**
 	 * Reads {@code config.json}.
 	 * @return the settings
 	 * @throws InvalidInputException if it cannot be read
 	 */
 	public ConfigFile config() {
-		return ConfigFile.read(this.path.resolve(CONFIG));
+		Path own = this.path.resolve(CONFIG);
+		return (this.base != null && !Files.isRegularFile(own)) ? this.base.config() : ConfigFile.read(own);
 	}
 
 	/**
@@ -138,6 +168,9 @@ public final class ModelDirectory {
 	 * @throws InvalidInputException if they are damaged
 	 */
 	public TensorFile weights() {
+		if (this.base != null) {
+			return Adapter.of(this.path).weights();
+		}
 		if (!this.weights.toString().endsWith(INDEX)) {
 			return TensorFile.open(this.weights);
 		}
@@ -182,7 +215,9 @@ public final class ModelDirectory {
 	 * @return the path of {@code tokenizer.json}, if there is one
 	 */
 	public Optional<Path> tokenizer() {
-		return Optional.of(this.path.resolve("tokenizer.json")).filter(Files::isRegularFile);
+		return Optional.of(this.path.resolve("tokenizer.json"))
+			.filter(Files::isRegularFile)
+			.or(() -> base().flatMap(ModelDirectory::tokenizer));
 	}
 
 	/**
@@ -201,7 +236,10 @@ public final class ModelDirectory {
 	 * @throws InvalidInputException if it lacks configuration or weights
 	 */
 	public Optional<ModelDirectory> autoencoder() {
-		return Optional.of(this.path.resolve("autoencoder")).filter(Files::isDirectory).map(ModelDirectory::open);
+		return Optional.of(this.path.resolve(AUTOENCODER))
+			.filter(Files::isDirectory)
+			.map(ModelDirectory::open)
+			.or(() -> base().flatMap(ModelDirectory::autoencoder));
 	}
 
 	/**
@@ -225,7 +263,13 @@ public final class ModelDirectory {
 	}
 
 	private Set<String> files() {
-		Set<String> files = new TreeSet<>(List.of(CONFIG, this.weights.getFileName().toString()));
+		Set<String> files = new TreeSet<>(List.of(this.weights.getFileName().toString()));
+		if (this.base != null) {
+			files.add(Adapter.CONFIG);
+		}
+		if (this.base == null || Files.exists(this.path.resolve(CONFIG))) {
+			files.add(CONFIG);
+		}
 		if (this.weights.toString().endsWith(INDEX)) {
 			files.addAll(parts().values());
 		}
@@ -235,6 +279,44 @@ public final class ModelDirectory {
 			}
 		}
 		return files;
+	}
+
+	/**
+	 * Copies the base of an adapter as the adapter changes it, with its autoencoder: a
+	 * model of its own, in fp32.
+	 * @param target the directory to copy to, made if need be
+	 * @throws InvalidInputException if this is no adapter, or something cannot be read or
+	 * written
+	 */
+	public void mergeTo(Path target) {
+		ModelDirectory base = base().orElseThrow(() -> OpenFile.invalid(this.path, "is no adapter",
+				"give a directory with " + Adapter.CONFIG + " and " + Adapter.WEIGHTS));
+		try {
+			Files.createDirectories(target);
+			for (String file : BESIDE_WEIGHTS) {
+				Path own = this.path.resolve(file);
+				Path source = Files.isRegularFile(own) ? own : base.path.resolve(file);
+				if (Files.isRegularFile(source)) {
+					Files.copy(source, target.resolve(file));
+				}
+			}
+		}
+		catch (IOException ex) {
+			throw OpenFile.unwritable(target, ex);
+		}
+		try (TensorFile weights = weights()) {
+			List<TensorEntry> entries = weights.entries()
+				.values()
+				.stream()
+				.filter((entry) -> entry.type().floating())
+				.map((entry) -> new TensorEntry(entry.name(), ElementType.F32, entry.shape()))
+				.toList();
+			try (SafetensorsWriter writer = SafetensorsWriter.create(target.resolve(WEIGHTS.get(0)), entries)) {
+				entries
+					.forEach((entry) -> writer.write(entry.name(), FloatBuffer.wrap(weights.readFloats(entry.name()))));
+			}
+		}
+		autoencoder().ifPresent((autoencoder) -> autoencoder.copyTo(target.resolve(AUTOENCODER)));
 	}
 
 	/**

@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -44,6 +45,9 @@ public final class TensorFile implements AutoCloseable {
 	private final Map<String, StoredTensor> tensors = new LinkedHashMap<>();
 
 	private final Map<String, TensorEntry> entries = new LinkedHashMap<>();
+
+	/** What an adapter adds to some of them. */
+	private final Map<String, Adapter.Change> changes = new HashMap<>();
 
 	private final Map<String, String> metadata = new LinkedHashMap<>();
 
@@ -87,6 +91,16 @@ public final class TensorFile implements AutoCloseable {
 			}
 			this.entries.put(name, tensor.entry());
 		}
+	}
+
+	/** Closes a further file with this one. */
+	void keepOpen(OpenFile file) {
+		this.files.add(file);
+	}
+
+	/** Adds something to a tensor whenever it is read. */
+	void change(String name, Adapter.Change change) {
+		this.changes.put(name, change);
 	}
 
 	private List<StoredTensor> parse(OpenFile file) {
@@ -160,7 +174,12 @@ public final class TensorFile implements AutoCloseable {
 								+ tensor.entry().elements() + " elements where the model has " + target.remaining(),
 						"check that the weights and config.json belong together");
 		}
+		FloatBuffer whole = target.slice();
 		tensor.read(target);
+		Adapter.Change change = this.changes.get(name);
+		if (change != null) {
+			change.addTo(whole);
+		}
 	}
 
 	/**
@@ -173,7 +192,15 @@ public final class TensorFile implements AutoCloseable {
 	 * @throws IllegalStateException if the file has been closed
 	 */
 	public float[] readFloats(String name) {
-		StoredTensor tensor = find(name, ElementType::floating, "floating-point numbers");
+		float[] values = floats(find(name, ElementType::floating, "floating-point numbers"));
+		Adapter.Change change = this.changes.get(name);
+		if (change != null) {
+			change.addTo(FloatBuffer.wrap(values));
+		}
+		return values;
+	}
+
+	static float[] floats(StoredTensor tensor) {
 		float[] values = new float[arraySize(tensor)];
 		tensor.read(FloatBuffer.wrap(values));
 		return values;
@@ -198,12 +225,12 @@ public final class TensorFile implements AutoCloseable {
 	 * library.
 	 * @param name the tensor's name
 	 * @return the place of its elements in row-major order; none if they are stored in
-	 * another order
+	 * another order, or an adapter changes them
 	 * @throws InvalidInputException if the file has no such tensor
 	 */
 	public Optional<Place> place(String name) {
 		StoredTensor tensor = find(name);
-		return (tensor.strides() != null) ? Optional.empty()
+		return (tensor.strides() != null || this.changes.containsKey(name)) ? Optional.empty()
 				: Optional.of(new Place(tensor.file().path(), tensor.offset(), tensor.entry().bytes()));
 	}
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Sum;
@@ -25,8 +26,11 @@ import org.tensorflow.types.family.TNumber;
  * change
  * @param readers how many threads may read the weights of one product: where there are
  * few rows, reading them is most of its time, and TensorFlow has one thread do it
+ * @param lowRank how the linear maps of a backbone are adapted, and nothing else learns;
+ * null for a network that learns as a whole
  */
-public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept, int readers) {
+public record Network(Ops tf, Variables variables, Precision precision, boolean weightsKept, int readers,
+		@Nullable LowRank lowRank) {
 
 	/** A guess: measured were two, on two cores. */
 	private static final int MOST_READERS = 4;
@@ -38,6 +42,15 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 * Bytes of weights in fp32 from which on TensorFlow has all its threads read them.
 	 */
 	private static final long READ_BY_ALL = 1 << 22;
+
+	/**
+	 * Whether a parameter of this network is one that learns.
+	 * @param parameter a variable of a model that is trained
+	 * @return false for what stays as it is in a low-rank adaptation
+	 */
+	public boolean learns(Variable parameter) {
+		return this.lowRank == null || LowRank.isParameter(parameter.name());
+	}
 
 	/**
 	 * The product {@code x · wᵀ} in this network's precision.

@@ -45,6 +45,8 @@ public final class ProgramBuilder implements AutoCloseable {
 
 	private final Input<TInt64, long[]> initialSeed;
 
+	private @Nullable LowRank lowRank;
+
 	/**
 	 * Begins a program whose weights may change.
 	 * @param options device, precision and fusion
@@ -123,12 +125,21 @@ public final class ProgramBuilder implements AutoCloseable {
 	}
 
 	/**
+	 * Adapts the backbones of networks that are declared from now on.
+	 * @param lowRank how; null for networks that learn as a whole, as in the beginning
+	 */
+	public void adapt(@Nullable LowRank lowRank) {
+		this.lowRank = lowRank;
+	}
+
+	/**
 	 * What layers are built with.
 	 * @return operations, variables and precision
 	 */
 	public Network network() {
 		return new Network(this.tf, this.variables, this.precision, this.weightsKept,
-				(this.weightsKept && this.device == Device.CPU) ? Runtime.getRuntime().availableProcessors() : 1);
+				(this.weightsKept && this.device == Device.CPU) ? Runtime.getRuntime().availableProcessors() : 1,
+				this.lowRank);
 	}
 
 	/**

@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 import io.calm.graph.Initializer;
+import io.calm.graph.LowRank;
 import io.calm.graph.Network;
 import io.calm.graph.Variable;
 import org.jspecify.annotations.Nullable;
@@ -21,6 +22,9 @@ public final class Linear {
 
 	private final @Nullable Variable bias;
 
+	/** Null for a map that learns itself. */
+	private final @Nullable LowRankMap adaptation;
+
 	/** Sliced once, however often it is used. */
 	private final Map<Long, Operand<TFloat32>> columns = new HashMap<>();
 
@@ -28,6 +32,9 @@ public final class Linear {
 		this.network = network;
 		this.weight = weight;
 		this.bias = bias;
+		LowRank lowRank = network.lowRank();
+		this.adaptation = (lowRank != null && LowRank.adapts(weight.name())) ? new LowRankMap(network, lowRank, weight)
+				: null;
 		network.usedInProductsOnly(weight);
 	}
 
@@ -91,7 +98,8 @@ public final class Linear {
 	 * @return {@code [rows, out]}
 	 */
 	public Operand<TFloat32> apply(Operand<TFloat32> x) {
-		return biased(this.network.matMulTransposed(x, this.weight.value()));
+		Operand<TFloat32> mapped = biased(this.network.matMulTransposed(x, this.weight.value()));
+		return (this.adaptation != null) ? this.network.tf().math.add(mapped, this.adaptation.apply(x)) : mapped;
 	}
 
 	/**

@@ -12,11 +12,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 
+import io.calm.checkpoint.Adapter;
 import io.calm.checkpoint.ElementType;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.SafetensorsWriter;
 import io.calm.checkpoint.TensorEntry;
 import io.calm.checkpoint.TensorFile;
+import io.calm.graph.LowRank;
 import io.calm.graph.Program;
 import io.calm.graph.Variable;
 import io.calm.input.InvalidInputException;
@@ -124,6 +126,22 @@ public final class ModelFiles {
 				}
 			});
 		}
+	}
+
+	/**
+	 * Writes an adapter of a model.
+	 * @param program that owns the variables
+	 * @param variables the factors, by the names of the parameters
+	 * @param adaptation rank and scale
+	 * @param base the directory of the model that it changes
+	 * @param target the directory of the adapter
+	 */
+	public static void saveAdapter(Program program, Map<String, Variable> variables, LowRank adaptation, Path base,
+			Path target) {
+		Adapter.writeConfig(target, base, adaptation, List.copyOf(variables.keySet()));
+		Map<String, Variable> file = new LinkedHashMap<>();
+		variables.forEach((name, variable) -> file.put(Adapter.nameInFile(name), variable));
+		save(program, file, target.resolve(Adapter.WEIGHTS));
 	}
 
 	/**

@@ -121,9 +121,8 @@ public final class WarmStart {
 		float[] signs = new float[2 * width * columns];
 		float[] difference = new float[width * 2 * width];
 		for (int i = 0; i < width; i++) {
-			// into the range in which SiLU is curved
-			signs[i * columns + first + i] = 1 / size;
-			signs[(width + i) * columns + first + i] = -1 / size;
+			signs[i * columns + first + i] = 1;
+			signs[(width + i) * columns + first + i] = -1;
 			difference[i * 2 * width + i] = 1;
 			difference[i * 2 * width + width + i] = -1;
 		}

@@ -14,6 +14,8 @@ import java.util.function.Consumer;
 import io.calm.checkpoint.ConfigFile;
 import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
+import io.calm.graph.LowRank;
+import io.calm.graph.Program;
 import io.calm.graph.Variable;
 import io.calm.input.InvalidInputException;
 import io.calm.model.ModelFiles;
@@ -59,6 +61,9 @@ public final class Checkpoint {
 
 	private final List<Variable> frozen;
 
+	/** Null where not an adapter is trained but a model. */
+	private final @Nullable LowRank lowRank;
+
 	/**
 	 * A checkpoint, which may not be there yet.
 	 * @param directory of checkpoint and model
@@ -69,9 +74,12 @@ public final class Checkpoint {
 	 * @param configuration of the model, as its file says it
 	 * @param files writes what else belongs to the model
 	 * @param frozen parameters that are saved with the model but not trained
+	 * @param lowRank the adaptation that is trained, and saved as an adapter of the base;
+	 * null for a model
 	 */
 	Checkpoint(Path directory, TrainingProgram training, TrainingOptions options, String dataDigest,
-			@Nullable Path base, Map<String, Object> configuration, Consumer<Path> files, List<Variable> frozen) {
+			@Nullable Path base, Map<String, Object> configuration, Consumer<Path> files, List<Variable> frozen,
+			@Nullable LowRank lowRank) {
 		this.directory = directory;
 		this.training = training;
 		this.options = options;
@@ -80,6 +88,7 @@ public final class Checkpoint {
 		this.configuration = configuration;
 		this.files = files;
 		this.frozen = frozen;
+		this.lowRank = lowRank;
 	}
 
 	/**
@@ -140,6 +149,10 @@ public final class Checkpoint {
 		return base().map((directory) -> directory.toAbsolutePath().normalize().toString()).orElse("");
 	}
 
+	private String adaptation() {
+		return (this.lowRank != null) ? this.lowRank.rank() + ", " + this.lowRank.alpha() : "";
+	}
+
 	/** Beside the checkpoint, which is replaced as a whole. */
 	Path bestModel() {
 		return this.directory.resolveSibling(this.directory.getFileName() + ".best");
@@ -158,6 +171,7 @@ public final class Checkpoint {
 		ConfigFile state = ConfigFile.read(stateFile);
 		same(stateFile, "data", state.text("data"), this.dataDigest);
 		same(stateFile, "base", state.has("base") ? state.text("base") : "", origin());
+		same(stateFile, "adaptation", state.has("adaptation") ? state.text("adaptation") : "", adaptation());
 		same(stateFile, "seed", state.longInteger("seed"), this.options.seed());
 		same(stateFile, "batch", (long) state.integer("batch"), (long) this.options.batch());
 		same(stateFile, "patches", (long) state.integer("patches"), (long) this.options.patches());
@@ -210,6 +224,7 @@ public final class Checkpoint {
 			position.put("accumulation", this.options.accumulation());
 			position.put("data", this.dataDigest);
 			position.put("base", origin());
+			position.put("adaptation", adaptation());
 			position.putAll(schedule());
 			ConfigFile.write(target.resolve(STATE), position);
 		}));
@@ -229,7 +244,13 @@ public final class Checkpoint {
 	private void writeModel(Path target) {
 		ConfigFile.write(target.resolve(ModelDirectory.CONFIG), this.configuration);
 		this.files.accept(target);
-		ModelFiles.save(this.training.program(), modelVariables(), target.resolve(ModelFiles.WEIGHTS));
+		Program program = this.training.program();
+		if (this.lowRank != null && this.base != null) {
+			ModelFiles.saveAdapter(program, modelVariables(), this.lowRank, this.base, target);
+		}
+		else {
+			ModelFiles.save(program, modelVariables(), target.resolve(ModelFiles.WEIGHTS));
+		}
 	}
 
 	/** What is used is the average of the weights where there is one. */
@@ -240,6 +261,9 @@ public final class Checkpoint {
 		for (Variable parameter : this.training.parameters()) {
 			ModelFiles.add(model, parameter.name(),
 					averages.getOrDefault(TrainingProgram.AVERAGE + parameter.name(), parameter));
+		}
+		if (this.lowRank != null) {
+			return model;
 		}
 		this.frozen.forEach((variable) -> ModelFiles.add(model, variable.name(), variable));
 		return model;

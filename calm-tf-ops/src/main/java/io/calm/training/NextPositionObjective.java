@@ -145,7 +145,7 @@ final class NextPositionObjective {
 	 */
 	private Operand<TFloat32> part(Operand<TFloat32> hidden, Part part, Operand<TFloat32> weights, List<Op> earlier,
 			List<Operand<TFloat32>> losses) {
-		List<Variable> parameters = this.network.variables().select(part.parameters());
+		List<Variable> parameters = learning(part.parameters());
 		List<Operand<TFloat32>> hiddenGradients = new ArrayList<>();
 		int count = (int) hidden.shape().get(0);
 		List<Op> previous = earlier;
@@ -169,7 +169,7 @@ final class NextPositionObjective {
 				sums.add(sum);
 			}
 			hiddenGradients.add(parts.get(parameters.size()));
-			previous = sums;
+			previous = sums.isEmpty() ? List.of(hiddenGradients.get(hiddenGradients.size() - 1)) : sums;
 		}
 		// TensorFlow concatenates no less than two
 		return (hiddenGradients.size() == 1) ? hiddenGradients.get(0)
@@ -181,14 +181,21 @@ final class NextPositionObjective {
 	 */
 	private List<Operand<TFloat32>> back(Operand<TFloat32> output, Operand<TFloat32> gradient, Predicate<String> own,
 			List<Operand<TFloat32>> inputs) {
-		List<Variable> parameters = this.network.variables().select(own);
+		List<Variable> parameters = learning(own);
 		List<Operand<TFloat32>> with = new ArrayList<>(Variables.values(parameters));
 		with.addAll(inputs);
+		if (with.isEmpty()) {
+			return with;
+		}
 		List<Operand<TFloat32>> parts = this.builder.gradientsThrough(output, gradient, with);
 		for (int i = 0; i < parameters.size(); i++) {
 			this.gradients.put(parameters.get(i).name(), parts.get(i));
 		}
 		return parts.subList(parameters.size(), parts.size());
+	}
+
+	private List<Variable> learning(Predicate<String> of) {
+		return this.network.variables().select(of).stream().filter(this.network::learns).toList();
 	}
 
 	/**

@@ -13,6 +13,7 @@ import io.calm.checkpoint.ModelDirectory;
 import io.calm.checkpoint.TensorFile;
 import io.calm.cluster.Cluster;
 import io.calm.graph.Draws;
+import io.calm.graph.LowRank;
 import io.calm.graph.Network;
 import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
@@ -64,9 +65,12 @@ public final class Trainable {
 	/** Null where no CALM language model is trained. */
 	private final @Nullable CalmConfig calm;
 
+	/** Null where the parameters themselves learn. */
+	private final @Nullable LowRank lowRank;
+
 	private Trainable(Phase phase, Map<String, Object> configuration, int patchSize, int padId,
 			Predicate<String> parameters, Predicate<String> backbone, TrainingProgram.ObjectiveFactory objective,
-			IntFunction<Flops> cost, @Nullable Path frozen, @Nullable CalmConfig calm) {
+			IntFunction<Flops> cost, @Nullable Path frozen, @Nullable CalmConfig calm, @Nullable LowRank lowRank) {
 		this.phase = phase;
 		this.configuration = configuration;
 		this.patchSize = patchSize;
@@ -77,6 +81,7 @@ public final class Trainable {
 		this.cost = cost;
 		this.frozen = frozen;
 		this.calm = calm;
+		this.lowRank = lowRank;
 	}
 
 	/**
@@ -88,7 +93,7 @@ public final class Trainable {
 		return new Trainable(Phase.AUTOENCODER, ModelConfigs.settings(config), config.patchSize(), config.padId(),
 				(name) -> name.startsWith("encoder.") || name.startsWith("decoder."), (name) -> false,
 				(builder, sequences, draws) -> variational(config, builder, sequences, draws),
-				(patches) -> Flops.of(config), null, null);
+				(patches) -> Flops.of(config), null, null, null);
 	}
 
 	/**
@@ -103,7 +108,7 @@ public final class Trainable {
 		return new Trainable(Phase.LANGUAGE_MODEL, ModelConfigs.settings(config), config.patchSize(), config.padId(),
 				CalmNetwork::isParameter, CalmNetwork::isBackboneParameter,
 				(builder, sequences, draws) -> NextPatchObjective.of(builder, config, autoencoder, sequences, draws),
-				(patches) -> Flops.of(config, autoencoder, patches), null, config);
+				(patches) -> Flops.of(config, autoencoder, patches), null, config, null);
 	}
 
 	/**
@@ -116,7 +121,7 @@ public final class Trainable {
 		return new Trainable(Phase.BASELINE, ModelConfigs.settings(config), 1, config.padId(),
 				BaselineTransformer::isParameter, BaselineTransformer::isBackboneParameter,
 				(builder, sequences, draws) -> NextTokenObjective.of(builder, config, sequences),
-				(patches) -> Flops.of(config, patches), null, null);
+				(patches) -> Flops.of(config, patches), null, null, null);
 	}
 
 	/**
@@ -127,7 +132,22 @@ public final class Trainable {
 	 */
 	public Trainable over(Path autoencoder) {
 		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters, this.backbone,
-				this.objective, this.cost, autoencoder, this.calm);
+				this.objective, this.cost, autoencoder, this.calm, this.lowRank);
+	}
+
+	/**
+	 * The same language model, of which an adaptation is trained in place of its weights:
+	 * these are a base's, see {@link Trainer#fineTune}.
+	 * @param adaptation rank and scale
+	 * @return what is trained
+	 */
+	public Trainable adapted(LowRank adaptation) {
+		return new Trainable(this.phase, this.configuration, this.patchSize, this.padId, this.parameters, this.backbone,
+				this.objective, this.cost, this.frozen, this.calm, adaptation);
+	}
+
+	@Nullable LowRank lowRank() {
+		return this.lowRank;
 	}
 
 	/**
@@ -145,7 +165,9 @@ public final class Trainable {
 	 */
 	public double flopsPerStep(TrainingOptions options) {
 		double tokens = (double) options.accumulation() * options.batch() * options.patches() * this.patchSize;
-		return tokens * this.cost.apply(options.patches()).training();
+		double whole = tokens * this.cost.apply(options.patches()).training();
+		// forward, and the gradients of values, but not those of weights
+		return (this.lowRank != null) ? whole * 2 / 3 : whole;
 	}
 
 	/** The shape, as the model's file says it. */
@@ -158,8 +180,15 @@ public final class Trainable {
 	}
 
 	TrainingProgram program(TrainingOptions options, ProgramOptions program, @Nullable Cluster cluster) {
-		return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.backbone, this.objective,
-				cluster);
+		if (this.lowRank == null) {
+			return TrainingProgram.build(program, options, this.patchSize, this.parameters, this.backbone,
+					this.objective, cluster);
+		}
+		return TrainingProgram.build(program, options, this.patchSize, LowRank::isParameter, this.backbone,
+				(builder, sequences, draws) -> {
+					builder.adapt(this.lowRank);
+					return this.objective.build(builder, sequences, draws);
+				}, cluster);
 	}
 
 	/**
@@ -173,6 +202,11 @@ public final class Trainable {
 		try (TensorFile weights = ModelDirectory.open(base).weights()) {
 			if (this.calm != null && ModelKind.of(base, weights) == ModelKind.BASELINE) {
 				WarmStart.load(program, parameters, this.calm, base, weights);
+			}
+			else if (this.lowRank != null) {
+				ModelFiles.load(program,
+						program.variables((name) -> this.parameters.test(name) && !LowRank.isParameter(name)), base,
+						weights);
 			}
 			else {
 				ModelFiles.load(program, parameters, base, weights);

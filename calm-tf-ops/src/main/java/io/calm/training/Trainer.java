@@ -96,7 +96,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 			training.begin((weights, parameters) -> this.model.load(base, weights, parameters));
 			List<Variable> frozen = this.model.loadFrozen(training.program());
 			Checkpoint checkpoint = new Checkpoint(directory, training, this.options, data.digest(), base,
-					this.model.configuration(), files, frozen);
+					this.model.configuration(), files, frozen, this.model.lowRank());
 			boolean first = this.cluster == null || this.cluster.workers().isFirst();
 			return new TrainingLoop(this.model, training, this.options, blocks, first ? this.listeners : List.of(),
 					this.evaluation, checkpoint, this.cluster, this.trace)

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 
 import io.calm.cluster.Cluster;
+import io.calm.graph.LowRank;
 import io.calm.graph.ProductSpeed;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Trace;
@@ -37,6 +38,9 @@ final class TrainingLoop {
 	private final Phase phase;
 
 	private final double flopsPerStep;
+
+	/** What listeners are told of a low-rank adaptation; else nothing. */
+	private final Map<String, Object> adaptation;
 
 	private final TrainingProgram training;
 
@@ -72,6 +76,9 @@ final class TrainingLoop {
 			@Nullable Trace trace) {
 		this.phase = model.phase();
 		this.flopsPerStep = model.flopsPerStep(options);
+		LowRank lowRank = model.lowRank();
+		this.adaptation = (lowRank != null) ? Map.of("lora_rank", lowRank.rank(), "lora_alpha", lowRank.alpha())
+				: Map.of();
 		this.training = training;
 		this.options = options;
 		this.blocks = blocks;
@@ -217,6 +224,7 @@ final class TrainingLoop {
 	private TrainingStart start(long firstStep, ProgramOptions program) {
 		Map<String, Object> settings = new LinkedHashMap<>(this.checkpoint.configuration());
 		settings.putAll(this.options.settings(program));
+		settings.putAll(this.adaptation);
 		settings.put("tensorflow_version", TensorFlow.version());
 		if (this.cluster != null) {
 			settings.put("workers", this.cluster.workers().count());

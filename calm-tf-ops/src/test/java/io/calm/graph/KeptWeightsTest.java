@@ -30,7 +30,7 @@ class KeptWeightsTest {
 		ProgramOptions options = ProgramOptions.DEFAULT.withDevice(Device.CPU).withPrecision(precision);
 		try (ProgramBuilder builder = ProgramBuilder.ofKeptWeights(options)) {
 			Network built = builder.network();
-			Network network = new Network(built.tf(), built.variables(), precision, true, readers);
+			Network network = new Network(built.tf(), built.variables(), precision, true, readers, null);
 			Variable weights = network.variables().declare("weights", Initializer.ZEROS, OUT, IN);
 			network.usedInProductsOnly(weights);
 			Input<TFloat32, float[]> x = builder.floats(ROWS, IN);

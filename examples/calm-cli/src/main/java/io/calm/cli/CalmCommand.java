@@ -29,8 +29,9 @@ import picocli.CommandLine.ScopeType;
 		versionProvider = CalmCommand.Version.class, scope = ScopeType.INHERIT,
 		subcommands = { PullCommand.class, CorpusCommand.class, TokenizeCommand.class, TrainCommand.class,
 				EvaluateCommand.class, CompareCommand.class, GenerateCommand.class, ServeCommand.class,
-				InspectCommand.class, EncodeCommand.class, ScoreCommand.class, ExportCommand.class, FlopsCommand.class,
-				AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class, MlflowReplayCommand.class })
+				InspectCommand.class, EncodeCommand.class, ScoreCommand.class, MergeCommand.class, ExportCommand.class,
+				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
+				MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";

@@ -27,6 +27,7 @@ final class InspectCommand extends Subcommand {
 	Report run() {
 		ModelDirectory model = ModelDirectory.open(this.directory);
 		Report report = new Report();
+		model.base().ifPresent((base) -> report.put("adapterOf", base.path().toString()));
 		try (TensorFile weights = model.weights()) {
 			ModelKind kind = ModelKind.of(this.directory, weights);
 			report.put("kind", kind.name().toLowerCase(Locale.ROOT))

@@ -52,6 +52,8 @@ final class TrainCommand extends Subcommand {
 			"--guessed-tokens", "--vector-every", "--lead-tokens", "--samples", "--targets", "--alpha",
 			"--sampling-steps", "--solver");
 
+	private static final List<String> OF_AUTOENCODER = List.of("--autoencoder-steps", "--autoencoder-learning-rate");
+
 	@Parameters(paramLabel = "RUN", arity = "0..1",
 			description = "A YAML file of options: each key is the name of an option without its dashes. Options on the "
 					+ "command line override it. The options of a run are written to run.yaml in the model directory.")
@@ -78,6 +80,17 @@ final class TrainCommand extends Subcommand {
 	@Option(names = "--base", paramLabel = "DIR",
 			description = "A finished model to fine-tune, with its tokenizer and its sizes, instead of random weights.")
 	private @Nullable Path base;
+
+	@Option(names = "--lora-rank", paramLabel = "R",
+			description = "Train a low-rank adaptation (LoRA) of this rank of the --base, instead of its weights. The "
+					+ "output is an adapter in the layout of PEFT, which needs its base; 'calm merge' makes a model of "
+					+ "both.")
+	private @Nullable Integer loraRank;
+
+	@Option(names = "--lora-alpha", paramLabel = "ALPHA", defaultValue = "16",
+			description = "The adaptation is multiplied with this number divided by its rank (default: "
+					+ "${DEFAULT-VALUE}).")
+	private double loraAlpha;
 
 	@Option(names = "--warm-start", paramLabel = "DIR",
 			description = "A pretrained Llama-like model whose backbone and token embeddings the language model begins "
@@ -234,6 +247,10 @@ final class TrainCommand extends Subcommand {
 			endWith(LocalWorkers.run(this.workers, arguments, err()));
 			return new Report();
 		}
+		if (this.loraRank != null && this.base == null) {
+			throw new InvalidInputException("--lora-rank", "needs a model whose weights stay as they are",
+					"name it with --base");
+		}
 		Corpus text = corpus(this.corpus);
 		Path from = this.base;
 		if (from != null) {
@@ -298,11 +315,17 @@ final class TrainCommand extends Subcommand {
 		if (this.warmStart != null) {
 			meaningless.put("--warm-start", List.of("--preset", "--baseline"));
 		}
+		if (this.loraRank != null) {
+			meaningless.put("--lora-rank", OF_AUTOENCODER);
+		}
+		else {
+			meaningless.put("weights that are all trained", List.of("--lora-alpha"));
+		}
 		if (this.base != null) {
 			meaningless.put("--base", concat(OF_CALM, List.of("--warm-start", "--tokenizer", "--preset", "--baseline",
 					"--patch-size", "--latent-size", "--autoencoder-size")));
 			if (config(this.base) instanceof BaselineConfig) {
-				meaningless.put("a baseline as --base", List.of("--autoencoder-steps", "--autoencoder-learning-rate"));
+				meaningless.put("a baseline as --base", OF_AUTOENCODER);
 			}
 		}
 		return meaningless;
@@ -411,14 +434,17 @@ final class TrainCommand extends Subcommand {
 
 	private CalmTraining trainedOn(CalmTraining training, Path base) {
 		training.base(base);
+		if (this.loraRank != null) {
+			training.lowRank(this.loraRank, this.loraAlpha);
+		}
 		LanguageModelConfig config = config(base);
 		if (config instanceof BaselineConfig) {
 			return training.languageModel((options) -> languageModel(options, Math.max(2, this.block)));
 		}
 		int patches = Scale.patches(this.block, config.patchSize());
 		training.languageModel((options) -> languageModel(options, patches));
-		return (this.autoencoderSteps > 0) ? training.autoencoder((options) -> autoencoder(options, patches))
-				: training;
+		return (this.autoencoderSteps > 0 && this.loraRank == null)
+				? training.autoencoder((options) -> autoencoder(options, patches)) : training;
 	}
 
 	private static LanguageModelConfig config(Path base) {

@@ -159,6 +159,21 @@ class BadInputTest {
 				this.directory.resolve("b").toString());
 		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
 				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
+		assertRefused("--lora-rank needs a model whose weights stay as they are; name it with --base", "train",
+				"--lora-rank", "8", "--tokenizer", "byte", "--corpus", input("corpus.txt"), "--output",
+				this.directory.resolve("b").toString());
+		assertRefused("--lora-alpha has no meaning with weights that are all trained", "train", "--lora-alpha", "8",
+				"--base", input("model"), "--corpus", input("corpus.txt"), "--output",
+				this.directory.resolve("b").toString());
+		assertRefused("--autoencoder-steps has no meaning with --lora-rank", "train", "--lora-rank", "8", "--base",
+				input("model"), "--autoencoder-steps", "5", "--corpus", input("corpus.txt"), "--output",
+				this.directory.resolve("b").toString());
+		assertRefused("--preset has no meaning with --warm-start", "train", "--warm-start", input("model"), "--preset",
+				"nano", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
+		assertRefused("model is no Llama; give the directory of one", "train", "--warm-start", input("model"),
+				"--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
+		assertRefused("is no adapter; give a directory with adapter_config.json", "merge", input("model"), "--output",
+				this.directory.resolve("b").toString());
 		assertRefused("missing does not exist", "train", "--base", input("missing"), "--corpus", input("corpus.txt"),
 				"--output", this.directory.resolve("b").toString());
 		assertRefused("--patience needs text to score the models on; name it with --evaluation-corpus", "train",

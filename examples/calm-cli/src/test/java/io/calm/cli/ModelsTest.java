@@ -74,6 +74,14 @@ class ModelsTest {
 		String generation = "generate " + model
 				+ " --quiet --max-new-tokens 9 --seed 3 --temperature 1.5 --top-k 50 --top-p 0.9 --prompt The";
 		assertThat(run(generation)).isEqualTo(run(generation));
+
+		Path warm = this.directory.resolve("warm");
+		run("train --quiet --no-fusion --steps 2 --batch 4 --block 64 --patch-size 2 --latent-size 8"
+				+ " --autoencoder-size 64 --autoencoder-steps 2 --frozen-steps 1 --backbone-rate 0.5 --corpus " + corpus
+				+ " --warm-start " + model + " --output " + warm);
+		JsonObject shape = run("inspect " + warm).getAsJsonObject("languageModel");
+		assertThat(shape.get("hidden_size")).isEqualTo(inspected.getAsJsonObject("languageModel").get("hidden_size"));
+		assertThat(warm.resolve("tokenizer.json")).hasSameBinaryContentAs(Path.of(model, "tokenizer.json"));
 	}
 
 	@Test
@@ -98,6 +106,25 @@ class ModelsTest {
 		assertThat(Files.mismatch(both.resolve(autoencoder), base.resolve(autoencoder))).isNotNegative();
 		assertThat(Files.mismatch(both.resolve("model.safetensors"), base.resolve("model.safetensors")))
 			.isNotNegative();
+	}
+
+	@Test
+	void anAdapterOfAFinishedModel() throws IOException {
+		Path corpus = this.directory.resolve("corpus.txt");
+		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
+		String base = this.directory.resolve("base").toString();
+		String training = "train --quiet --no-fusion --steps 2 --batch 4 --block 64 --corpus " + corpus;
+		run(training + " --tokenizer byte --baseline --preset nano --output " + base);
+		String adapter = this.directory.resolve("adapter").toString();
+		run(training + " --lora-rank 2 --lora-alpha 4 --base " + base + " --output " + adapter);
+		assertThat(run("inspect " + adapter).get("adapterOf").getAsString()).isEqualTo(base);
+		String merged = this.directory.resolve("merged").toString();
+		run("merge " + adapter + " --output " + merged);
+		JsonObject inspected = run("inspect " + merged);
+		assertThat(inspected).isEqualTo(run("inspect " + base));
+		String scores = " --block 64 --limit 100 --quiet --corpus " + corpus;
+		assertThat(run("evaluate " + adapter + scores)).isEqualTo(run("evaluate " + merged + scores))
+			.isNotEqualTo(run("evaluate " + base + scores));
 	}
 
 	private static JsonObject run(String line) {
