@@ -11,7 +11,9 @@ import io.calm.cluster.LostWorkerException;
 import io.calm.cluster.Workers;
 import io.calm.generation.GenerationRequest;
 import io.calm.graph.LowRank;
+import io.calm.graph.Precision;
 import io.calm.graph.ProgramOptions;
+import io.calm.input.InvalidInputException;
 import io.calm.model.BackboneConfig;
 import io.calm.model.CalmConfig;
 import io.calm.text.Corpus;
@@ -75,6 +77,8 @@ public final class CalmTraining {
 	};
 
 	@Nullable Workers workers;
+
+	Precision reductionPrecision = Precision.FP32;
 
 	Duration joinTimeout = Duration.ofMinutes(10);
 
@@ -352,6 +356,22 @@ public final class CalmTraining {
 	 */
 	public CalmTraining workers(Workers workers) {
 		this.workers = workers;
+		return this;
+	}
+
+	/**
+	 * Sets the number format in which several workers send each other their gradients.
+	 * With bf16 they send half the bytes, and each gradient is rounded to 8 bits before
+	 * it is added up and after. Losses, norms, weights and updates stay fp32.
+	 * @param precision fp32 by default, or bf16; the same for all workers
+	 * @return this
+	 * @throws InvalidInputException if it is auto
+	 */
+	public CalmTraining reductionPrecision(Precision precision) {
+		if (precision == Precision.AUTO) {
+			throw new InvalidInputException("reduction precision", "is auto", "choose fp32 or bf16");
+		}
+		this.reductionPrecision = precision;
 		return this;
 	}
 

@@ -9,6 +9,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -23,6 +24,7 @@ import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 import io.calm.graph.Call;
+import io.calm.graph.Precision;
 import io.calm.graph.WorkerServer;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
@@ -54,6 +56,8 @@ public final class Cluster implements AutoCloseable {
 
 	private final Workers workers;
 
+	private final Precision precision;
+
 	private final WorkerServer server;
 
 	private final Presence presence;
@@ -73,8 +77,10 @@ public final class Cluster implements AutoCloseable {
 
 	private @Nullable Thread watch;
 
-	private Cluster(Workers workers, WorkerServer server, Duration silence, Consumer<LostWorkerException> onLost) {
+	private Cluster(Workers workers, Precision precision, WorkerServer server, Duration silence,
+			Consumer<LostWorkerException> onLost) {
 		this.workers = workers;
+		this.precision = precision;
 		this.server = server;
 		this.silence = silence;
 		this.onLost = onLost;
@@ -85,6 +91,7 @@ public final class Cluster implements AutoCloseable {
 	/**
 	 * Starts this worker and waits for the others.
 	 * @param workers who they are
+	 * @param precision of gradients on their way, fp32 or bf16
 	 * @param patience how long to wait
 	 * @param timeout after which a worker that does not answer is lost
 	 * @param onLost is called if a worker is lost and this cluster is not closed within
@@ -93,10 +100,10 @@ public final class Cluster implements AutoCloseable {
 	 * @throws LostWorkerException if one does not come
 	 * @throws InvalidInputException if this worker's port cannot be used
 	 */
-	public static Cluster join(Workers workers, Duration patience, Duration timeout,
+	public static Cluster join(Workers workers, Precision precision, Duration patience, Duration timeout,
 			Consumer<LostWorkerException> onLost) {
 		WorkerServer server = WorkerServer.start(workers.addresses(), workers.index());
-		Cluster cluster = new Cluster(workers, server, timeout.dividedBy(2), onLost);
+		Cluster cluster = new Cluster(workers, precision, server, timeout.dividedBy(2), onLost);
 		CompletableFuture<Void> met = new CompletableFuture<>();
 		daemon("calm-join", () -> {
 			try {
@@ -257,13 +264,21 @@ public final class Cluster implements AutoCloseable {
 	}
 
 	/**
+	 * How gradients are sent.
+	 * @return fp32 or bf16
+	 */
+	public Precision precision() {
+		return this.precision;
+	}
+
+	/**
 	 * Prepares sums of tensors. All workers have to prepare the same ones in the same
 	 * order.
-	 * @param shapes of the tensors
+	 * @param shapes of the tensors; all but the last are sent in {@link #precision()}
 	 * @return to be closed
 	 */
 	public Reduction reduction(List<long[]> shapes) {
-		Reduction reduction = Reduction.of(this, this.server, shapes);
+		Reduction reduction = Reduction.of(this, this.server, shapes, this.precision);
 		synchronized (this.reductions) {
 			this.reductions.add(reduction);
 		}
@@ -329,18 +344,21 @@ public final class Cluster implements AutoCloseable {
 
 	/**
 	 * Refuses workers that differ, on all of them.
-	 * @param facts what has to be the same everywhere, by name, at most 96
+	 * @param facts what else than the precision has to be the same everywhere, by name,
+	 * at most 95
 	 * @throws InvalidInputException if a worker differs, with its name and what differs
 	 * @throws LostWorkerException if a worker has gone
 	 */
 	public void agree(Map<String, String> facts) {
-		List<String> names = List.copyOf(facts.keySet());
-		long[] own = names.stream().mapToLong((name) -> digest(name + "=" + facts.get(name))).toArray();
+		Map<String, String> all = new LinkedHashMap<>(facts);
+		all.put("reduction precision", this.precision.toString());
+		List<String> names = List.copyOf(all.keySet());
+		long[] own = names.stream().mapToLong((name) -> digest(name + "=" + all.get(name))).toArray();
 		long[][] counts = exchange(names.size());
-		long[][] all = exchange(own);
-		for (int worker = 1; worker < all.length; worker++) {
+		long[][] digests = exchange(own);
+		for (int worker = 1; worker < digests.length; worker++) {
 			for (int i = 0; i < own.length; i++) {
-				if (counts[worker][0] != counts[0][0] || all[worker][i] != all[0][i]) {
+				if (counts[worker][0] != counts[0][0] || digests[worker][i] != digests[0][i]) {
 					meetOnceMore();
 					throw new InvalidInputException(name(worker),
 							"has another " + names.get(i).replace('_', ' ') + " than worker 0 ("

@@ -10,6 +10,7 @@ import io.calm.graph.Device;
 import io.calm.graph.EntryPoint;
 import io.calm.graph.Fetch;
 import io.calm.graph.Input;
+import io.calm.graph.Precision;
 import io.calm.graph.Program;
 import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
@@ -18,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
 import org.tensorflow.Tensor;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -51,21 +53,27 @@ public final class Reduction implements AutoCloseable {
 		this.sums = sums;
 	}
 
-	static Reduction of(Cluster cluster, WorkerServer server, List<long[]> shapes) {
+	/**
+	 * @param shapes of the tensors
+	 * @param precision of all but the last on their way
+	 */
+	static Reduction of(Cluster cluster, WorkerServer server, List<long[]> shapes, Precision precision) {
 		try (ProgramBuilder builder = new ProgramBuilder(ProgramOptions.DEFAULT.withDevice(Device.CPU))) {
 			Ops tf = builder.network().tf();
 			List<Input<TFloat32, float[]>> values = shapes.stream().map(builder::floats).toList();
 			List<Fetch<float[]>> sums = new ArrayList<>();
+			int last = shapes.size() - 1;
 			int from = 0;
-			while (from < shapes.size()) {
+			while (from < last) {
 				int to = from + 1;
 				long size = size(shapes.get(from));
-				while (to < shapes.size() && size + size(shapes.get(to)) <= BUCKET) {
+				while (to < last && size + size(shapes.get(to)) <= BUCKET) {
 					size += size(shapes.get(to++));
 				}
-				sums.addAll(bucket(tf, server, values.subList(from, to), shapes.subList(from, to)));
+				sums.addAll(bucket(tf, server, values.subList(from, to), shapes.subList(from, to), precision));
 				from = to;
 			}
+			sums.add(Fetch.floats(server.sum(tf, values.get(last).value())));
 			EntryPoint entryPoint = builder.entryPoint().fetching(sums.toArray(Fetch<?>[]::new));
 			return new Reduction(cluster, server, server.open(builder), entryPoint, values, sums);
 		}
@@ -76,13 +84,13 @@ public final class Reduction implements AutoCloseable {
 	}
 
 	private static List<Fetch<float[]>> bucket(Ops tf, WorkerServer server, List<Input<TFloat32, float[]>> values,
-			List<long[]> shapes) {
+			List<long[]> shapes, Precision precision) {
 		if (values.size() == 1) {
-			return List.of(Fetch.floats(server.sum(tf, values.get(0).value())));
+			return List.of(Fetch.floats(sum(tf, server, values.get(0).value(), precision)));
 		}
 		List<Operand<TFloat32>> flat = new ArrayList<>();
 		values.forEach((value) -> flat.add(tf.reshape(value.value(), tf.constant(new int[] { -1 }))));
-		Operand<TFloat32> sum = server.sum(tf, tf.concat(flat, tf.constant(0)));
+		Operand<TFloat32> sum = sum(tf, server, tf.concat(flat, tf.constant(0)), precision);
 		List<Fetch<float[]>> sums = new ArrayList<>();
 		int begin = 0;
 		for (long[] shape : shapes) {
@@ -92,6 +100,12 @@ public final class Reduction implements AutoCloseable {
 			begin += size;
 		}
 		return sums;
+	}
+
+	private static Operand<TFloat32> sum(Ops tf, WorkerServer server, Operand<TFloat32> values, Precision precision) {
+		return (precision == Precision.BF16)
+				? tf.dtypes.cast(server.sum(tf, tf.dtypes.cast(values, TBfloat16.class)), TFloat32.class)
+				: server.sum(tf, values);
 	}
 
 	/**

@@ -26,7 +26,7 @@ import org.tensorflow.proto.ClusterDef;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.JobDef;
 import org.tensorflow.proto.ServerDef;
-import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TNumber;
 
 /**
  * This process as a worker of TensorFlow's distributed runtime, and programs that run
@@ -135,10 +135,11 @@ public final class WorkerServer {
 	 * Adds values up over all workers. All of them have to declare their sums in the same
 	 * order, and to run them equally often.
 	 * @param tf where to build
-	 * @param values of this worker, of the same known shape on all
+	 * @param values of this worker, of the same type and known shape on all
+	 * @param <T> what is sent, and added up in
 	 * @return the sum, the same bits on all
 	 */
-	public Operand<TFloat32> sum(Ops tf, Operand<TFloat32> values) {
+	public <T extends TNumber> Operand<T> sum(Ops tf, Operand<T> values) {
 		int key;
 		synchronized (this) {
 			key = ++this.sums;
@@ -154,7 +155,7 @@ public final class WorkerServer {
 			.setAttr("subdiv_offsets", new long[] { 0 })
 			.setAttr("communication_hint", "ring")
 			.build()
-			.<TFloat32>output(0);
+			.<T>output(0);
 	}
 
 	/**

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -228,6 +229,7 @@ final class TrainingLoop {
 		settings.put("tensorflow_version", TensorFlow.version());
 		if (this.cluster != null) {
 			settings.put("workers", this.cluster.workers().count());
+			settings.put("reduction_precision", this.cluster.precision().name().toLowerCase(Locale.ROOT));
 		}
 		return new TrainingStart(this.phase, firstStep, this.options.steps(), settings, this.checkpoint.dataDigest(),
 				this.checkpoint.directory().toAbsolutePath(), this.checkpoint.base().orElse(null));

@@ -20,6 +20,7 @@ import io.calm.checkpoint.TensorFile;
 import io.calm.cli.ablate.Scale;
 import io.calm.cluster.LostWorkerException;
 import io.calm.cluster.Workers;
+import io.calm.graph.Precision;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
 import io.calm.mlflow.MlflowListener;
@@ -209,6 +210,11 @@ final class TrainCommand extends Subcommand {
 					+ "1).")
 	private @Nullable Integer workers;
 
+	@Option(names = "--reduction-precision", defaultValue = "fp32",
+			description = "Number format in which workers send each other gradients: fp32, or bf16, which is half the "
+					+ "bytes and rounds each gradient to 8 bits (default: ${DEFAULT-VALUE}).")
+	private Precision reductionPrecision = Precision.FP32;
+
 	@Option(names = "--join-timeout", paramLabel = "SECONDS", defaultValue = "600",
 			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
 	private int joinTimeout;
@@ -276,6 +282,9 @@ final class TrainCommand extends Subcommand {
 		}
 		if (this.joinTimeout < 1) {
 			throw new InvalidInputException("--join-timeout", "is " + this.joinTimeout, "choose at least 1 second");
+		}
+		if (this.reductionPrecision == Precision.AUTO) {
+			throw new InvalidInputException("--reduction-precision", "is auto", "choose fp32 or bf16");
 		}
 		if (cluster.isPresent() && cluster.get().count() != count) {
 			throw new InvalidInputException("--workers",
@@ -358,6 +367,7 @@ final class TrainCommand extends Subcommand {
 				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
 				.files((directory) -> write(directory.resolve(DESCRIPTION), description))
 				.tokens(tokens(output))
+				.reductionPrecision(this.reductionPrecision)
 				.joinTimeout(Duration.ofSeconds(this.joinTimeout))
 				.onLostWorker(this::end)
 				.output(output);
