@@ -76,8 +76,8 @@ final class TrainingRun {
 		refuseExisting(target);
 		// before others wait for this one in vain
 		TrainingPlan.of(settings);
-		try (Cluster cluster = Cluster.join(workers, settings.reductionPrecision, settings.joinTimeout,
-				settings.workerTimeout, settings.onLostWorker);
+		try (Cluster cluster = Cluster.join(workers, settings.program.device(), settings.reductionPrecision,
+				settings.joinTimeout, settings.workerTimeout, settings.onLostWorker);
 				OutputLock lock = workers.isFirst() ? OutputLock.of(target) : null) {
 			train(settings, work, target, cluster);
 			cluster.leave();

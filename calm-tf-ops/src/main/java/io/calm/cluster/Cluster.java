@@ -8,10 +8,11 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
-import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -24,13 +25,18 @@ import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 import io.calm.graph.Call;
+import io.calm.graph.Device;
 import io.calm.graph.Precision;
+import io.calm.graph.Program;
+import io.calm.graph.ProgramBuilder;
 import io.calm.graph.WorkerServer;
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.tensorflow.Operand;
 import org.tensorflow.exceptions.TensorFlowException;
+import org.tensorflow.types.TFloat32;
 
 /**
  * The workers of a training, once all of them are there. Each asks others every second
@@ -67,9 +73,10 @@ public final class Cluster implements AutoCloseable {
 
 	private final Consumer<LostWorkerException> onLost;
 
-	private final List<Reduction> reductions = new ArrayList<>();
+	/** Those of which a call waits for other workers. */
+	private final Set<Program> waiting = new HashSet<>();
 
-	private final Reduction exchange;
+	private final Exchange exchange;
 
 	private final AtomicReference<@Nullable LostWorkerException> lost = new AtomicReference<>();
 
@@ -85,12 +92,13 @@ public final class Cluster implements AutoCloseable {
 		this.silence = silence;
 		this.onLost = onLost;
 		this.presence = Presence.of(server, workers);
-		this.exchange = reduction(List.of(new long[] { (long) workers.count() * WIDTH * Long.BYTES / 2 }));
+		this.exchange = Exchange.of(server, workers.count() * WIDTH * Long.BYTES / 2);
 	}
 
 	/**
 	 * Starts this worker and waits for the others.
 	 * @param workers who they are
+	 * @param device what they compute on
 	 * @param precision of gradients on their way, fp32 or bf16
 	 * @param patience how long to wait
 	 * @param timeout after which a worker that does not answer is lost
@@ -100,9 +108,9 @@ public final class Cluster implements AutoCloseable {
 	 * @throws LostWorkerException if one does not come
 	 * @throws InvalidInputException if this worker's port cannot be used
 	 */
-	public static Cluster join(Workers workers, Precision precision, Duration patience, Duration timeout,
+	public static Cluster join(Workers workers, Device device, Precision precision, Duration patience, Duration timeout,
 			Consumer<LostWorkerException> onLost) {
-		WorkerServer server = WorkerServer.start(workers.addresses(), workers.index());
+		WorkerServer server = WorkerServer.start(workers.addresses(), workers.index(), device);
 		Cluster cluster = new Cluster(workers, precision, server, timeout.dividedBy(2), onLost);
 		CompletableFuture<Void> met = new CompletableFuture<>();
 		daemon("calm-join", () -> {
@@ -221,8 +229,8 @@ public final class Cluster implements AutoCloseable {
 	private void lose(String what, @Nullable RuntimeException cause) {
 		LostWorkerException ex = lost(what, cause);
 		daemon("calm-cancel", () -> {
-			synchronized (this.reductions) {
-				this.reductions.forEach(Reduction::cancel);
+			synchronized (this.waiting) {
+				this.waiting.forEach(this.server::cancel);
 			}
 		});
 		long end = System.nanoTime() + GRACE.toNanos();
@@ -272,30 +280,63 @@ public final class Cluster implements AutoCloseable {
 	}
 
 	/**
-	 * Prepares sums of tensors. All workers have to prepare the same ones in the same
-	 * order.
-	 * @param shapes of the tensors; all but the last are sent in {@link #precision()}
-	 * @return to be closed
+	 * Adds tensors up over all workers, within a program. All workers have to build the
+	 * same sums in the same order.
+	 * @param builder of the program
+	 * @param values of this worker, in the order in which they are computed: some travel
+	 * while others are still computed, in {@link #precision()}
+	 * @return the sums, the same bits for all workers
 	 */
-	public Reduction reduction(List<long[]> shapes) {
-		Reduction reduction = Reduction.of(this, this.server, shapes, this.precision);
-		synchronized (this.reductions) {
-			this.reductions.add(reduction);
-		}
-		return reduction;
+	public List<Operand<TFloat32>> sums(ProgramBuilder builder, List<Operand<TFloat32>> values) {
+		return new Reduction(this.server, WorkerServer.scope(builder), builder.device(), this.precision).sums(values);
 	}
 
-	void forget(Reduction reduction) {
-		synchronized (this.reductions) {
-			this.reductions.remove(reduction);
-		}
+	/**
+	 * Adds few numbers up over all workers, within a program, in fp32.
+	 * @param builder of the program
+	 * @param numbers of this worker
+	 * @return the sums, the same bits for all workers
+	 */
+	public Operand<TFloat32> sum(ProgramBuilder builder, Operand<TFloat32> numbers) {
+		return this.server.sum(WorkerServer.scope(builder), Device.CPU, numbers);
+	}
+
+	/**
+	 * Builds a program that may have sums over all workers.
+	 * @param builder of the program
+	 * @return to be closed with {@link #close(Program)}
+	 */
+	public Program open(ProgramBuilder builder) {
+		return this.server.openIsolated(builder);
+	}
+
+	/**
+	 * Runs what has sums over all workers, when all have called this.
+	 * @param program of {@link #open(ProgramBuilder)}
+	 * @param call of the program
+	 * @return the call
+	 * @throws LostWorkerException if a worker has gone
+	 */
+	public Call run(Program program, Call call) {
+		return together(program, call::run);
+	}
+
+	/**
+	 * Closes a program.
+	 * @param program of {@link #open(ProgramBuilder)}
+	 */
+	public void close(Program program) {
+		this.server.close(program);
 	}
 
 	/** Does what all workers do together. */
-	<T> T together(Supplier<T> action) {
-		LostWorkerException before = this.lost.get();
-		if (before != null) {
-			throw before;
+	private <T> T together(Program program, Supplier<T> action) {
+		synchronized (this.waiting) {
+			LostWorkerException before = this.lost.get();
+			if (before != null) {
+				throw before;
+			}
+			this.waiting.add(program);
 		}
 		try {
 			return action.get();
@@ -306,6 +347,11 @@ public final class Cluster implements AutoCloseable {
 			LOG.debug("A sum over all workers has failed", ex);
 			throw lost((worker >= 0 && worker < this.workers.count() && worker != this.workers.index())
 					? name(worker) + " has gone" : "a worker has gone", ex);
+		}
+		finally {
+			synchronized (this.waiting) {
+				this.waiting.remove(program);
+			}
 		}
 	}
 
@@ -329,13 +375,11 @@ public final class Cluster implements AutoCloseable {
 			}
 		}
 		long[][] all = new long[this.workers.count()][own.length];
-		try (Call call = this.exchange.sum(List.of(), values, limit)) {
-			float[] sums = this.exchange.numbers(call);
-			for (int worker = 0; worker < all.length; worker++) {
-				for (int i = 0; i < own.length; i++) {
-					for (int chunk = 0; chunk < chunks; chunk++) {
-						all[worker][i] |= (long) sums[(worker * WIDTH + i) * chunks + chunk] << (16 * chunk);
-					}
+		float[] sums = together(this.exchange.program(), () -> this.exchange.sum(values, limit));
+		for (int worker = 0; worker < all.length; worker++) {
+			for (int i = 0; i < own.length; i++) {
+				for (int chunk = 0; chunk < chunks; chunk++) {
+					all[worker][i] |= (long) sums[(worker * WIDTH + i) * chunks + chunk] << (16 * chunk);
 				}
 			}
 		}
@@ -344,13 +388,14 @@ public final class Cluster implements AutoCloseable {
 
 	/**
 	 * Refuses workers that differ, on all of them.
-	 * @param facts what else than the precision has to be the same everywhere, by name,
-	 * at most 95
+	 * @param facts what else than device and precision has to be the same everywhere, by
+	 * name, at most 94
 	 * @throws InvalidInputException if a worker differs, with its name and what differs
 	 * @throws LostWorkerException if a worker has gone
 	 */
 	public void agree(Map<String, String> facts) {
 		Map<String, String> all = new LinkedHashMap<>(facts);
+		all.put("device", this.server.device().toString());
 		all.put("reduction precision", this.precision.toString());
 		List<String> names = List.copyOf(all.keySet());
 		long[] own = names.stream().mapToLong((name) -> digest(name + "=" + all.get(name))).toArray();
@@ -430,8 +475,8 @@ public final class Cluster implements AutoCloseable {
 		this.closed = true;
 		this.presence.set(Presence.ENDED);
 		// it may be waiting for workers that do not come
-		this.exchange.cancel();
-		this.exchange.close();
+		this.server.cancel(this.exchange.program());
+		this.server.close(this.exchange.program());
 		this.presence.close();
 	}
 

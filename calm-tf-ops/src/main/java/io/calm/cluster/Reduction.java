@@ -1,169 +1,99 @@
 package io.calm.cluster;
 
-import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
-import io.calm.graph.Call;
 import io.calm.graph.Device;
-import io.calm.graph.EntryPoint;
-import io.calm.graph.Fetch;
-import io.calm.graph.Input;
 import io.calm.graph.Precision;
-import io.calm.graph.Program;
-import io.calm.graph.ProgramBuilder;
-import io.calm.graph.ProgramOptions;
 import io.calm.graph.WorkerServer;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
-import org.tensorflow.Tensor;
+import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Adds tensors up over all workers. Small ones travel together: each message costs some
- * time, whatever its size.
+ * Adds tensors up over all workers, within a program that computes them. Small ones
+ * travel together, in buckets: each message costs some time, whatever its size. A bucket
+ * goes as soon as its tensors are there and the one before has come.
  */
-public final class Reduction implements AutoCloseable {
+final class Reduction {
 
-	/** The largest of several tensors that travel together; 16 MB. */
+	/** The largest of several tensors that travel together, in numbers. */
 	private static final long BUCKET = 1 << 22;
-
-	private final Cluster cluster;
 
 	private final WorkerServer server;
 
-	private final Program program;
+	private final Ops tf;
 
-	private final EntryPoint entryPoint;
+	private final Device device;
 
-	private final List<Input<TFloat32, float[]>> values;
+	private final Precision precision;
 
-	private final List<Fetch<float[]>> sums;
+	private @Nullable Op before;
 
-	private Reduction(Cluster cluster, WorkerServer server, Program program, EntryPoint entryPoint,
-			List<Input<TFloat32, float[]>> values, List<Fetch<float[]>> sums) {
-		this.cluster = cluster;
+	/**
+	 * @param tf where to build
+	 * @param device where the tensors are
+	 * @param precision of the tensors on their way
+	 */
+	Reduction(WorkerServer server, Ops tf, Device device, Precision precision) {
 		this.server = server;
-		this.program = program;
-		this.entryPoint = entryPoint;
-		this.values = values;
-		this.sums = sums;
+		this.tf = tf;
+		this.device = device;
+		this.precision = precision;
 	}
 
 	/**
-	 * @param shapes of the tensors
-	 * @param precision of all but the last on their way
+	 * @param values of this worker, in the order in which they are computed
+	 * @return their sums
 	 */
-	static Reduction of(Cluster cluster, WorkerServer server, List<long[]> shapes, Precision precision) {
-		try (ProgramBuilder builder = new ProgramBuilder(ProgramOptions.DEFAULT.withDevice(Device.CPU))) {
-			Ops tf = builder.network().tf();
-			List<Input<TFloat32, float[]>> values = shapes.stream().map(builder::floats).toList();
-			List<Fetch<float[]>> sums = new ArrayList<>();
-			int last = shapes.size() - 1;
-			int from = 0;
-			while (from < last) {
-				int to = from + 1;
-				long size = size(shapes.get(from));
-				while (to < last && size + size(shapes.get(to)) <= BUCKET) {
-					size += size(shapes.get(to++));
-				}
-				sums.addAll(bucket(tf, server, values.subList(from, to), shapes.subList(from, to), precision));
-				from = to;
+	List<Operand<TFloat32>> sums(List<Operand<TFloat32>> values) {
+		List<Operand<TFloat32>> sums = new ArrayList<>();
+		int from = 0;
+		while (from < values.size()) {
+			int to = from + 1;
+			long size = values.get(from).shape().size();
+			while (to < values.size() && size + values.get(to).shape().size() <= BUCKET) {
+				size += values.get(to++).shape().size();
 			}
-			sums.add(Fetch.floats(server.sum(tf, values.get(last).value())));
-			EntryPoint entryPoint = builder.entryPoint().fetching(sums.toArray(Fetch<?>[]::new));
-			return new Reduction(cluster, server, server.open(builder), entryPoint, values, sums);
+			sums.addAll(bucket(values.subList(from, to)));
+			from = to;
 		}
+		return sums;
 	}
 
-	private static long size(long[] shape) {
-		return Arrays.stream(shape).reduce(1, Math::multiplyExact);
-	}
-
-	private static List<Fetch<float[]>> bucket(Ops tf, WorkerServer server, List<Input<TFloat32, float[]>> values,
-			List<long[]> shapes, Precision precision) {
+	private List<Operand<TFloat32>> bucket(List<Operand<TFloat32>> values) {
 		if (values.size() == 1) {
-			return List.of(Fetch.floats(sum(tf, server, values.get(0).value(), precision)));
+			return List.of(sum(values.get(0)));
 		}
 		List<Operand<TFloat32>> flat = new ArrayList<>();
-		values.forEach((value) -> flat.add(tf.reshape(value.value(), tf.constant(new int[] { -1 }))));
-		Operand<TFloat32> sum = sum(tf, server, tf.concat(flat, tf.constant(0)), precision);
-		List<Fetch<float[]>> sums = new ArrayList<>();
+		values.forEach((value) -> flat.add(this.tf.reshape(value, this.tf.constant(new int[] { -1 }))));
+		Operand<TFloat32> sum = sum(this.tf.concat(flat, this.tf.constant(0)));
+		List<Operand<TFloat32>> sums = new ArrayList<>();
 		int begin = 0;
-		for (long[] shape : shapes) {
-			int size = Math.toIntExact(size(shape));
-			Operand<TFloat32> part = tf.slice(sum, tf.constant(new int[] { begin }), tf.constant(new int[] { size }));
-			sums.add(Fetch.floats(tf.reshape(part, tf.constant(shape))));
+		for (Operand<TFloat32> value : values) {
+			int size = Math.toIntExact(value.shape().size());
+			Operand<TFloat32> part = this.tf.slice(sum, this.tf.constant(new int[] { begin }),
+					this.tf.constant(new int[] { size }));
+			sums.add(this.tf.reshape(part, this.tf.constant(value.shape().asArray())));
 			begin += size;
 		}
 		return sums;
 	}
 
-	private static Operand<TFloat32> sum(Ops tf, WorkerServer server, Operand<TFloat32> values, Precision precision) {
-		return (precision == Precision.BF16)
-				? tf.dtypes.cast(server.sum(tf, tf.dtypes.cast(values, TBfloat16.class)), TFloat32.class)
-				: server.sum(tf, values);
-	}
-
-	/**
-	 * Adds up, when all workers have called this.
-	 * @param values of this worker, in the order of the shapes
-	 * @param numbers the values of the last shape, which are not among the others
-	 * @return has the sums until it is closed: see {@link #sum(Call, int)}
-	 * @throws LostWorkerException if a worker has gone
-	 */
-	public Call sum(List<Tensor> values, float[] numbers) {
-		return sum(values, numbers, null);
-	}
-
-	Call sum(List<Tensor> values, float[] numbers, @Nullable Duration limit) {
-		Call call = this.program.call(this.entryPoint);
-		try {
-			if (limit != null) {
-				call.within(limit);
-			}
-			for (int i = 0; i < values.size(); i++) {
-				call.feed(this.values.get(i), values.get(i));
-			}
-			call.feed(this.values.get(values.size()), numbers);
-			return this.cluster.together(call::run);
+	private Operand<TFloat32> sum(Operand<TFloat32> values) {
+		// all workers send in the same order, which NCCL needs
+		Ops next = (this.before != null) ? this.tf.withControlDependencies(this.before) : this.tf;
+		if (this.precision == Precision.FP32) {
+			Operand<TFloat32> sum = this.server.sum(next, this.device, values);
+			this.before = sum;
+			return sum;
 		}
-		catch (RuntimeException ex) {
-			call.close();
-			throw ex;
-		}
-	}
-
-	/**
-	 * A sum over all workers, as TensorFlow has it.
-	 * @param call of {@link #sum(List, float[])}
-	 * @param index of the value
-	 * @return valid until the call is closed
-	 */
-	public Tensor sum(Call call, int index) {
-		return call.tensor(this.sums.get(index));
-	}
-
-	/**
-	 * The sums of the numbers.
-	 * @param call of {@link #sum(List, float[])}
-	 * @return a new array
-	 */
-	public float[] numbers(Call call) {
-		return call.get(this.sums.get(this.sums.size() - 1));
-	}
-
-	void cancel() {
-		this.server.cancel(this.program);
-	}
-
-	@Override
-	public void close() {
-		this.cluster.forget(this);
-		this.server.close(this.program);
+		Operand<TBfloat16> sum = this.server.sum(next, this.device, this.tf.dtypes.cast(values, TBfloat16.class));
+		this.before = sum;
+		return this.tf.dtypes.cast(sum, TFloat32.class);
 	}
 
 }

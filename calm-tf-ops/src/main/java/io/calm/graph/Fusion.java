@@ -27,11 +27,16 @@ final class Fusion {
 	private Fusion() {
 	}
 
+	/**
+	 * @param graph what to mark, but for what brings gradients to other workers: a
+	 * compiled group begins when all that goes into it is there, and they are to go
+	 * before
+	 */
 	static GraphDef mark(GraphDef graph) {
 		AttrValue yes = AttrValue.newBuilder().setB(true).build();
 		GraphDef.Builder marked = graph.toBuilder();
 		for (NodeDef.Builder node : marked.getNodeBuilderList()) {
-			if (FUSED.contains(node.getOp())) {
+			if (FUSED.contains(node.getOp()) && !node.getName().startsWith(WorkerServer.SUMS)) {
 				node.putAttr("_XlaCompile", yes);
 			}
 		}

@@ -87,6 +87,11 @@ public final class ProgramBuilder implements AutoCloseable {
 		return build((compiled) -> new Session(compiled, this.device.config().build()));
 	}
 
+	/** What was declared so far. */
+	Graph graph() {
+		return this.graph;
+	}
+
 	/** Compiles what was declared for a session of another kind. */
 	Program build(Function<Graph, Session> session) {
 		Map<Variable, Program.Access> access = new LinkedHashMap<>();
@@ -99,6 +104,14 @@ public final class ProgramBuilder implements AutoCloseable {
 		compiled.importGraphDef(definition);
 		return new Program(compiled, session.apply(compiled), this.device, access, this.initialSeed,
 				this.variables.keeping());
+	}
+
+	/**
+	 * What the program computes on.
+	 * @return CPU or GPU
+	 */
+	public Device device() {
+		return this.device;
 	}
 
 	@Override

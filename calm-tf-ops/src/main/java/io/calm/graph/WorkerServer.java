@@ -35,7 +35,16 @@ import org.tensorflow.types.family.TNumber;
  */
 public final class WorkerServer {
 
+	/** The names of what adds up over workers begin with this. */
+	static final String SUMS = "workers";
+
 	private static final String JOB = "worker";
+
+	/**
+	 * Threads beside those of the processors. TensorFlow answers other workers with the
+	 * same threads that compute.
+	 */
+	private static final int ANSWERING = 4;
 
 	private static final Map<String, WorkerServer> STARTED = new HashMap<>();
 
@@ -43,36 +52,41 @@ public final class WorkerServer {
 
 	private final int index;
 
+	private final Device device;
+
 	/** To be cancelled while they run. */
 	private final Map<Program, TF_Session> sessions = new IdentityHashMap<>();
 
 	private int sums;
 
-	private WorkerServer(List<String> addresses, int index) {
+	private WorkerServer(List<String> addresses, int index, Device device) {
 		this.addresses = addresses;
 		this.index = index;
+		this.device = device;
 	}
 
 	/**
 	 * Starts the server, or finds the one that this process has started before.
 	 * @param addresses of all workers, {@code host:port}
 	 * @param index of this one
+	 * @param device what programs may compute on
 	 * @return the server
 	 * @throws InvalidInputException if it cannot use its port
 	 */
-	public static WorkerServer start(List<String> addresses, int index) {
-		NativeRuntime.load();
+	public static WorkerServer start(List<String> addresses, int index, Device device) {
+		Device resolved = device.resolve();
 		synchronized (STARTED) {
 			String own = addresses.get(index);
 			WorkerServer started = STARTED.get(own);
 			if (started == null) {
-				started = new WorkerServer(addresses, index);
+				started = new WorkerServer(addresses, index, resolved);
 				ServerDef definition = started.definition();
 				StandardError.withhold(NativeRuntime::isInformation, () -> startNative(own, definition));
 				STARTED.put(own, started);
 			}
-			if (!started.addresses.equals(addresses)) {
-				throw new InvalidInputException("TF_CONFIG", "names other workers than before in this process",
+			if (!started.addresses.equals(addresses) || started.device != resolved) {
+				throw new InvalidInputException("TF_CONFIG",
+						"names other workers than before in this process, or the device is another",
 						"start a process for each cluster");
 			}
 			return started;
@@ -100,13 +114,13 @@ public final class WorkerServer {
 			.setJobName(JOB)
 			.setTaskIndex(this.index)
 			.setProtocol("grpc")
-			.setDefaultSessionConfig(config())
+			.setDefaultSessionConfig(config(this.device)
+				.setInterOpParallelismThreads(Runtime.getRuntime().availableProcessors() + ANSWERING))
 			.build();
 	}
 
-	/** Gradients are summed on the CPU, wherever they were computed. */
-	private static ConfigProto.Builder config() {
-		ConfigProto.Builder config = Device.CPU.config();
+	private static ConfigProto.Builder config(Device device) {
+		ConfigProto.Builder config = device.config();
 		config.getExperimentalBuilder().setCollectiveGroupLeader(task(0));
 		return config;
 	}
@@ -116,55 +130,90 @@ public final class WorkerServer {
 	}
 
 	/**
+	 * What programs may compute on.
+	 * @return CPU or GPU
+	 */
+	public Device device() {
+		return this.device;
+	}
+
+	/**
 	 * Places operations on a worker.
 	 * @param tf where to build
 	 * @param worker its index
-	 * @return builds operations that the worker runs
+	 * @return builds operations that the worker runs, on its CPU
 	 */
 	public Ops on(Ops tf, int worker) {
+		return on(tf, worker, Device.CPU);
+	}
+
+	private static Ops on(Ops tf, int worker, Device device) {
 		return tf.withDevice(DeviceSpec.newBuilder()
 			.job(JOB)
 			.replica(0)
 			.task(worker)
-			.deviceType(DeviceSpec.DeviceType.CPU)
+			.deviceType((device == Device.GPU) ? DeviceSpec.DeviceType.GPU : DeviceSpec.DeviceType.CPU)
 			.deviceIndex(0)
 			.build());
 	}
 
 	/**
+	 * Where to build what brings values to {@link #sum} and back.
+	 * @param builder of the program
+	 * @return builds operations that are not fused
+	 */
+	public static Ops scope(ProgramBuilder builder) {
+		return builder.network().tf().withSubScope(SUMS);
+	}
+
+	/**
 	 * Adds values up over all workers. All of them have to declare their sums in the same
-	 * order, and to run them equally often.
+	 * order, and to run them equally often. GPUs add up by themselves, with NCCL.
 	 * @param tf where to build
+	 * @param device where the values are
 	 * @param values of this worker, of the same type and known shape on all
 	 * @param <T> what is sent, and added up in
 	 * @return the sum, the same bits on all
 	 */
-	public <T extends TNumber> Operand<T> sum(Ops tf, Operand<T> values) {
+	public <T extends TNumber> Operand<T> sum(Ops tf, Device device, Operand<T> values) {
 		int key;
 		synchronized (this) {
 			key = ++this.sums;
 		}
-		return on(tf, this.index).scope()
+		return on(tf, this.index, device).scope()
 			.opBuilder("CollectiveReduce", "Sum")
 			.addInput(values.asOutput())
 			.setAttr("group_size", this.addresses.size())
-			.setAttr("group_key", 1)
+			.setAttr("group_key", (device == Device.GPU) ? 2 : 1)
 			.setAttr("instance_key", key)
 			.setAttr("merge_op", "Add")
 			.setAttr("final_op", "Id")
 			.setAttr("subdiv_offsets", new long[] { 0 })
-			.setAttr("communication_hint", "ring")
+			.setAttr("communication_hint", (device == Device.GPU) ? "nccl" : "ring")
 			.build()
 			.<T>output(0);
 	}
 
 	/**
-	 * Builds a program that runs on this worker.
+	 * Builds a program that runs on this worker, and whose variables others can name.
 	 * @param builder of the program
 	 * @return to be closed
 	 */
 	public Program open(ProgramBuilder builder) {
-		return open(builder, config().addDeviceFilters("/job:" + JOB + "/task:" + this.index).build());
+		return open(builder, config(builder.device()).addDeviceFilters(own()).build());
+	}
+
+	/**
+	 * Builds a program that runs on this worker, with variables of its own.
+	 * @param builder of the program
+	 * @return to be closed
+	 */
+	public Program openIsolated(ProgramBuilder builder) {
+		return open(builder, config(builder.device()).addDeviceFilters(own()).setIsolateSessionState(true).build());
+	}
+
+	private String own() {
+		return "/job:" + JOB + "/task:" + this.index;
 	}
 
 	/**
@@ -174,7 +223,7 @@ public final class WorkerServer {
 	 * @return to be closed while all workers are there
 	 */
 	public Program openOnAll(ProgramBuilder builder) {
-		return open(builder, config().build());
+		return open(builder, config(builder.device()).build());
 	}
 
 	private Program open(ProgramBuilder builder, ConfigProto config) {

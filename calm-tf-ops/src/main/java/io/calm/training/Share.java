@@ -44,6 +44,11 @@ record Share(int parts, int rows, int workers, int worker) {
 		return (other == 0) ? one : greatestDivisor(other, one % other);
 	}
 
+	/** Parts of a step that this worker does. */
+	int ownParts() {
+		return this.parts / this.workers;
+	}
+
 	/**
 	 * A part of a step.
 	 *

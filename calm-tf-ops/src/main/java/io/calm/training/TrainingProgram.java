@@ -2,6 +2,7 @@ package io.calm.training;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -11,7 +12,6 @@ import java.util.function.Predicate;
 import java.util.zip.CRC32C;
 
 import io.calm.cluster.Cluster;
-import io.calm.cluster.Reduction;
 import io.calm.graph.Call;
 import io.calm.graph.Draws;
 import io.calm.graph.EntryPoint;
@@ -24,18 +24,21 @@ import io.calm.graph.ProgramBuilder;
 import io.calm.graph.ProgramOptions;
 import io.calm.graph.Variable;
 import io.calm.graph.Variables;
+import io.calm.graph.WorkerServer;
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Operand;
-import org.tensorflow.Tensor;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /**
  * An objective, its gradients and the optimiser as one program: forward, backward and
  * update are a single native call, or one for each micro-batch and one for the update.
+ * Among other workers, the last micro-batch's call adds gradients up over all while it
+ * computes others, and updates.
  */
 final class TrainingProgram implements AutoCloseable {
 
@@ -59,9 +62,16 @@ final class TrainingProgram implements AutoCloseable {
 
 	private final Fetches fetches;
 
-	/** Forward and backward; the update too, unless gradients are accumulated. */
+	/**
+	 * Forward and backward; the update too if there is nothing to add gradients to
+	 * before.
+	 */
 	private final EntryPoint forward;
 
+	/**
+	 * The update. Among other workers, it is that of the last part, with forward and
+	 * backward.
+	 */
 	private final EntryPoint update;
 
 	/** Null for a worker alone. */
@@ -102,31 +112,37 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	/**
-	 * How a worker among others gets the gradients of all.
+	 * What a worker among others adds up with them.
 	 *
-	 * @param collect brings back the sums over this worker's parts
-	 * @param sums of it, by parameter
-	 * @param totals where the sums over all workers go in
-	 * @param reduction makes these of those
+	 * @param cluster the workers
+	 * @param earlier where the sums of the parts before the last go in: loss, metrics,
+	 * and whether the worker was interrupted
+	 * @param numbers the same of all parts and workers
+	 * @param waited seconds between the last of the own gradients and the last sum
 	 */
-	private record Sharing(EntryPoint collect, List<Fetch<float[]>> sums, List<Input<TFloat32, float[]>> totals,
-			Reduction reduction) {
+	private record Sharing(Cluster cluster, Input<TFloat32, float[]> earlier, Fetch<float[]> numbers,
+			Fetch<float[]> waited) {
 
 		/**
-		 * @param numbers metrics of a step that are added up too
+		 * @param last metrics of the last part, each with its weight in the step
+		 * @param own gradients of this worker
+		 * @param sums of all workers
 		 */
-		static Sharing of(ProgramBuilder builder, List<Variable> sums, Cluster cluster, int numbers) {
-			List<Fetch<float[]>> fetches = new ArrayList<>();
-			List<Input<TFloat32, float[]>> totals = new ArrayList<>();
-			List<long[]> shapes = new ArrayList<>();
-			for (Variable sum : sums) {
-				fetches.add(Fetch.floats(sum.value()));
-				totals.add(builder.floats(sum.shape()));
-				shapes.add(sum.shape());
-			}
-			shapes.add(new long[] { numbers });
-			EntryPoint collect = builder.entryPoint().fetching(fetches.toArray(Fetch<?>[]::new));
-			return new Sharing(collect, fetches, totals, cluster.reduction(shapes));
+		static Sharing of(ProgramBuilder builder, Cluster cluster, List<Operand<TFloat32>> last,
+				List<Operand<TFloat32>> own, List<Operand<TFloat32>> sums) {
+			Ops tf = builder.network().tf();
+			List<Operand<TFloat32>> numbers = new ArrayList<>(last);
+			numbers.add(tf.constant(0f));
+			Input<TFloat32, float[]> earlier = builder.floats(numbers.size());
+			Operand<TFloat32> all = cluster.sum(builder, tf.math.add(earlier.value(), tf.stack(numbers)));
+			Operand<TFloat64> computed = after(tf, own).timestamp();
+			Operand<TFloat64> come = after(tf, sums).timestamp();
+			return new Sharing(cluster, earlier, Fetch.floats(all),
+					Fetch.floats(tf.dtypes.cast(tf.math.sub(come, computed), TFloat32.class)));
+		}
+
+		private static Ops after(Ops tf, List<Operand<TFloat32>> values) {
+			return tf.withControlDependencies(values.stream().<Op>map((value) -> value).toList());
 		}
 
 	}
@@ -172,17 +188,25 @@ final class TrainingProgram implements AutoCloseable {
 			EntryPoint update = forward;
 			List<Variable> sums = List.of();
 			Sharing sharing = null;
-			if (share.parts() > 1) {
+			if (share.ownParts() > 1) {
 				sums = alongside(network, SUM, parameters, Initializer.ZEROS);
 				forward.changing(add(tf, sums, gradients));
-				List<Operand<TFloat32>> totals = Variables.values(sums);
-				if (cluster != null) {
-					// loss, metrics, and whether a worker was interrupted
-					sharing = Sharing.of(builder, sums, cluster, metrics.size() + 2);
-					totals = sharing.totals().stream().map(Input::value).toList();
-				}
-				gradients = mean(tf, totals, share.parts());
+			}
+			if (cluster != null) {
+				List<Operand<TFloat32>> own = (share.ownParts() > 1)
+						? plus(WorkerServer.scope(builder), Variables.values(sums), gradients) : gradients;
+				List<Operand<TFloat32>> numbers = new ArrayList<>(List.of(objective.loss()));
+				numbers.addAll(objective.metrics().values());
+				gradients = sums(builder, cluster, own);
+				sharing = Sharing.of(builder, cluster, mean(tf, numbers, share.parts()), own, gradients);
+				update = builder.entryPoint().fetching(sharing.numbers(), sharing.waited());
+			}
+			else if (share.parts() > 1) {
+				gradients = Variables.values(sums);
 				update = builder.entryPoint();
+			}
+			if (share.parts() > 1) {
+				gradients = mean(tf, gradients, share.parts());
 			}
 			AdamW optimizer = options.backboneRate().equals(BackboneRate.SAME) ? new AdamW(builder, options.optimizer())
 					: new AdamW(builder, options.optimizer(), backbone);
@@ -194,7 +218,8 @@ final class TrainingProgram implements AutoCloseable {
 				List<Variable> averages = alongside(network, AVERAGE, parameters, Initializer.ZEROS);
 				update.changing(average(tf, parameters, averages, steps, feeds.averaging().value()));
 			}
-			return new TrainingProgram(options, share, builder.build(), parameters, optimizer, feeds,
+			Program program = (cluster != null) ? cluster.open(builder) : builder.build();
+			return new TrainingProgram(options, share, program, parameters, optimizer, feeds,
 					new Fetches(loss, metrics, norms), forward, update, sharing);
 		}
 	}
@@ -211,6 +236,27 @@ final class TrainingProgram implements AutoCloseable {
 		List<Operand<TFloat32>> means = new ArrayList<>();
 		sums.forEach((sum) -> means.add(tf.math.mul(sum, tf.constant(1f / count))));
 		return means;
+	}
+
+	/**
+	 * Sums over all workers, in the order of the parameters. What the way back comes to
+	 * first was declared last.
+	 */
+	private static List<Operand<TFloat32>> sums(ProgramBuilder builder, Cluster cluster, List<Operand<TFloat32>> own) {
+		List<Operand<TFloat32>> order = new ArrayList<>(own);
+		Collections.reverse(order);
+		List<Operand<TFloat32>> sums = new ArrayList<>(cluster.sums(builder, order));
+		Collections.reverse(sums);
+		return sums;
+	}
+
+	private static List<Operand<TFloat32>> plus(Ops tf, List<Operand<TFloat32>> sums,
+			List<Operand<TFloat32>> gradients) {
+		List<Operand<TFloat32>> added = new ArrayList<>();
+		for (int i = 0; i < sums.size(); i++) {
+			added.add(tf.math.add(sums.get(i), gradients.get(i)));
+		}
+		return added;
 	}
 
 	private static List<Op> add(Ops tf, List<Variable> sums, List<Operand<TFloat32>> gradients) {
@@ -260,17 +306,20 @@ final class TrainingProgram implements AutoCloseable {
 		Map<String, Double> metrics = new LinkedHashMap<>();
 		metrics.put(LOSS, 0.0);
 		float[] squaredNorms = new float[0];
+		Share.Part last = parts.get(parts.size() - 1);
 		for (Share.Part part : parts) {
-			squaredNorms = forward(part, rate, step, metrics);
+			if (this.sharing != null && part == last) {
+				squaredNorms = together(this.sharing, part, rate, step, metrics);
+				checkLoss(phase, step, metrics);
+			}
+			else {
+				squaredNorms = forward(part, rate, step, metrics);
+			}
 			if (this.sharing == null) {
 				checkLoss(phase, step, metrics);
 			}
 		}
-		if (this.sharing != null) {
-			squaredNorms = together(this.sharing, rate, step, metrics);
-			checkLoss(phase, step, metrics);
-		}
-		else if (this.forward != this.update) {
+		if (this.sharing == null && this.forward != this.update) {
 			try (Call call = feedSchedule(this.program.call(this.update), rate, step).run()) {
 				squaredNorms = call.get(this.fetches.squaredNorms());
 			}
@@ -291,11 +340,7 @@ final class TrainingProgram implements AutoCloseable {
 	 */
 	private float[] forward(Share.Part part, double rate, long step, Map<String, Double> metrics) {
 		double weight = 1.0 / this.share.parts();
-		try (Call call = this.program.call(this.forward)) {
-			call.feed(this.feeds.tokens(), part.batch().tokens())
-				.feed(this.feeds.documents(), part.batch().documents())
-				.feed(this.feeds.counted(), part.batch().counted())
-				.feed(this.feeds.seed(), new long[] { this.options.seed(), part.number() });
+		try (Call call = feedPart(this.program.call(this.forward), part)) {
 			boolean atOnce = this.forward == this.update;
 			if (atOnce) {
 				feedSchedule(call, rate, step);
@@ -309,36 +354,35 @@ final class TrainingProgram implements AutoCloseable {
 	}
 
 	/**
-	 * Adds gradients and metrics up over all workers, and updates.
+	 * Forward and backward for the last part of this worker; adds gradients and metrics
+	 * up over all workers, and updates.
 	 * @return the squared norms
 	 */
-	private float[] together(Sharing among, double rate, long step, Map<String, Double> metrics) {
-		float[] numbers = new float[metrics.size() + 1];
-		int count = 0;
-		for (double metric : metrics.values()) {
-			numbers[count++] = (float) metric;
+	private float[] together(Sharing among, Share.Part part, double rate, long step, Map<String, Double> metrics) {
+		List<String> names = new ArrayList<>(List.of(LOSS));
+		names.addAll(this.fetches.metrics().keySet());
+		float[] numbers = new float[names.size() + 1];
+		for (int i = 0; i < names.size(); i++) {
+			numbers[i] = metrics.getOrDefault(names.get(i), 0.0).floatValue();
 		}
-		numbers[count] = Thread.currentThread().isInterrupted() ? 1 : 0;
-		try (Call own = this.program.call(among.collect()).run()) {
-			List<Tensor> sums = among.sums().stream().map(own::tensor).toList();
-			long start = System.nanoTime();
-			try (Call all = among.reduction().sum(sums, numbers);
-					Call call = feedSchedule(this.program.call(this.update), rate, step)) {
-				double milliseconds = (System.nanoTime() - start) / 1e6;
-				for (int i = 0; i < among.totals().size(); i++) {
-					call.feed(among.totals().get(i), among.reduction().sum(all, i));
-				}
-				float[] squaredNorms = call.run().get(this.fetches.squaredNorms());
-				float[] totals = among.reduction().numbers(all);
-				int index = 0;
-				for (Map.Entry<String, Double> metric : metrics.entrySet()) {
-					metric.setValue((double) totals[index++]);
-				}
-				this.interrupted = totals[index] > 0;
-				metrics.put("reduction_milliseconds", milliseconds);
-				return squaredNorms;
+		numbers[names.size()] = Thread.currentThread().isInterrupted() ? 1 : 0;
+		try (Call call = feedSchedule(feedPart(this.program.call(this.update), part), rate, step)) {
+			among.cluster().run(this.program, call.feed(among.earlier(), numbers));
+			float[] totals = call.get(among.numbers());
+			for (int i = 0; i < names.size(); i++) {
+				metrics.put(names.get(i), (double) totals[i]);
 			}
+			this.interrupted = totals[names.size()] > 0;
+			metrics.put("reduction_milliseconds", call.scalar(among.waited()) * 1e3);
+			return call.get(this.fetches.squaredNorms());
 		}
+	}
+
+	private Call feedPart(Call call, Share.Part part) {
+		return call.feed(this.feeds.tokens(), part.batch().tokens())
+			.feed(this.feeds.documents(), part.batch().documents())
+			.feed(this.feeds.counted(), part.batch().counted())
+			.feed(this.feeds.seed(), new long[] { this.options.seed(), part.number() });
 	}
 
 	/**
@@ -456,9 +500,11 @@ final class TrainingProgram implements AutoCloseable {
 	@Override
 	public void close() {
 		if (this.sharing != null) {
-			this.sharing.reduction().close();
+			this.sharing.cluster().close(this.program);
 		}
-		this.program.close();
+		else {
+			this.program.close();
+		}
 	}
 
 }

@@ -10,6 +10,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Function;
 
+import io.calm.graph.Device;
 import io.calm.graph.Precision;
 
 /** Two workers in one process, a thread each. */
@@ -41,8 +42,8 @@ public final class TwoWorkers {
 	private static <T> CompletableFuture<T> start(Workers workers, Precision precision, Function<Cluster, T> action) {
 		CompletableFuture<T> result = new CompletableFuture<>();
 		Thread thread = new Thread(() -> {
-			try (Cluster cluster = Cluster.join(workers, precision, Duration.ofMinutes(1), Duration.ofSeconds(20),
-					result::completeExceptionally)) {
+			try (Cluster cluster = Cluster.join(workers, Device.CPU, precision, Duration.ofMinutes(1),
+					Duration.ofSeconds(20), result::completeExceptionally)) {
 				T made = action.apply(cluster);
 				cluster.leave();
 				result.complete(made);
@@ -56,7 +57,7 @@ public final class TwoWorkers {
 		return result;
 	}
 
-	private static List<String> addresses() {
+	static List<String> addresses() {
 		try (ServerSocket one = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
 				ServerSocket other = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
 			return List.of("127.0.0.1:" + one.getLocalPort(), "127.0.0.1:" + other.getLocalPort());

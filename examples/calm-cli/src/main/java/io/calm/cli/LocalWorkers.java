@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 import io.calm.cluster.Workers;
+import org.jspecify.annotations.Nullable;
 import io.calm.input.InvalidInputException;
 
 /**
@@ -24,6 +25,9 @@ final class LocalWorkers {
 
 	/** What ends a training tells more than that others ended because of it. */
 	private static final List<Integer> BY_IMPORTANCE = List.of(2, 1, 3);
+
+	/** Says which GPUs a process has. */
+	private static final String GPUS = "CUDA_VISIBLE_DEVICES";
 
 	private LocalWorkers() {
 	}
@@ -82,6 +86,7 @@ final class LocalWorkers {
 			builder.redirectErrorStream(true).redirectOutput(Redirect.PIPE);
 		}
 		builder.environment().put(Workers.VARIABLE, workers.json());
+		builder.environment().put(GPUS, gpu(System.getenv(GPUS), workers.index()));
 		// they share the processors
 		int threads = Math.max(1, Runtime.getRuntime().availableProcessors() / workers.count());
 		builder.environment().putIfAbsent("TF_NUM_INTRAOP_THREADS", String.valueOf(threads));
@@ -91,6 +96,18 @@ final class LocalWorkers {
 		catch (IOException ex) {
 			throw new UncheckedIOException(ex);
 		}
+	}
+
+	/**
+	 * Each has a GPU to itself, where there are as many.
+	 * @param visible of this process, as a list; null for all
+	 */
+	static String gpu(@Nullable String visible, int worker) {
+		if (visible == null) {
+			return String.valueOf(worker);
+		}
+		String[] each = visible.split(",");
+		return (worker < each.length) ? each[worker].strip() : "";
 	}
 
 	private static Thread read(Process process, String prefix, PrintWriter err) {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -76,8 +77,23 @@ class WorkersTest {
 	}
 
 	@ParameterizedTest
+	@CsvSource(textBlock = """
+			, 0, 0
+			, 3, 3
+			'4, 6', 0, 4
+			'4, 6', 1, 6
+			'4, 6', 2, ''
+			'', 0, ''
+			GPU-5f, 0, GPU-5f
+			""")
+	void eachHasAGpuToItself(@Nullable String visible, int worker, String gpu) {
+		assertThat(LocalWorkers.gpu(visible, worker)).isEqualTo(gpu);
+	}
+
+	@ParameterizedTest
 	@CsvSource({ "--workers=0, --workers is 0; choose at least 1",
-			"--join-timeout=0, --join-timeout is 0; choose at least 1 second" })
+			"--join-timeout=0, --join-timeout is 0; choose at least 1 second",
+			"--reduction-precision=auto, --reduction-precision is auto; choose fp32 or bf16" })
 	void refusesWhatMakesNoSense(String option, String message) {
 		StringWriter err = new StringWriter();
 		int code = CalmCommand.commandLine()
