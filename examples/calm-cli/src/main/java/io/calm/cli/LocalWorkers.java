@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 import io.calm.cluster.Workers;
-import org.jspecify.annotations.Nullable;
 import io.calm.input.InvalidInputException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Workers on this machine, a process each. The first one has this process's output; what
