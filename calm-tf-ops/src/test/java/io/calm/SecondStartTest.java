@@ -66,7 +66,8 @@ class SecondStartTest {
 		Random random = new Random(1);
 		try (Writer writer = Files.newBufferedWriter(file)) {
 			for (long written = 0; written < size; written += 8) {
-				writer.write(Long.toString(random.nextLong(1L << 35, 1L << 36), 36) + ((written % 80 == 0) ? '\n' : ' '));
+				writer
+					.write(Long.toString(random.nextLong(1L << 35, 1L << 36), 36) + ((written % 80 == 0) ? '\n' : ' '));
 			}
 		}
 	}

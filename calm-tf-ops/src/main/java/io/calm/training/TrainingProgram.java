@@ -308,8 +308,8 @@ final class TrainingProgram implements AutoCloseable {
 		float[] squaredNorms = new float[0];
 		Share.Part last = parts.get(parts.size() - 1);
 		for (Share.Part part : parts) {
-			squaredNorms = (this.sharing != null && part == last)
-					? together(this.sharing, part, rate, step, metrics) : forward(part, rate, step, metrics);
+			squaredNorms = (this.sharing != null && part == last) ? together(this.sharing, part, rate, step, metrics)
+					: forward(part, rate, step, metrics);
 			if (this.sharing == null || part == last) {
 				checkLoss(phase, step, metrics);
 			}
