@@ -41,10 +41,10 @@ public final class WorkerServer {
 	private static final String JOB = "worker";
 
 	/**
-	 * Threads beside those of the processors. TensorFlow answers other workers with the
-	 * same threads that compute.
+	 * TensorFlow answers other workers with the threads that compute. One may be busy for
+	 * a whole step.
 	 */
-	private static final int ANSWERING = 4;
+	private static final int THREADS = 2;
 
 	private static final Map<String, WorkerServer> STARTED = new HashMap<>();
 
@@ -115,7 +115,7 @@ public final class WorkerServer {
 			.setTaskIndex(this.index)
 			.setProtocol("grpc")
 			.setDefaultSessionConfig(config(this.device)
-				.setInterOpParallelismThreads(Runtime.getRuntime().availableProcessors() + ANSWERING))
+				.setInterOpParallelismThreads(Math.max(THREADS, Runtime.getRuntime().availableProcessors())))
 			.build();
 	}
 
