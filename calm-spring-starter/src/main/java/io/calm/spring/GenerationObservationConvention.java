@@ -2,11 +2,14 @@ package io.calm.spring;
 
 import java.util.Locale;
 
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
 import io.calm.generation.FinishReason;
 import io.micrometer.common.KeyValue;
 import io.micrometer.common.KeyValues;
 import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationConvention;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a generation appears in metrics and traces: by default, as OpenTelemetry's semantic
@@ -44,17 +47,41 @@ public interface GenerationObservationConvention extends ObservationConvention<G
 
 	@Override
 	default KeyValues getHighCardinalityKeyValues(GenerationObservationContext context) {
-		FinishReason reason = context.finishReason();
+		String reason = finishReason(context);
 		KeyValues values = KeyValues.of(
 				KeyValue.of("gen_ai.request.max_tokens", Integer.toString(context.request().maxNewTokens())),
 				KeyValue.of("gen_ai.usage.input_tokens", Integer.toString(context.inputTokens())),
 				KeyValue.of("gen_ai.usage.output_tokens", Integer.toString(context.outputTokens())),
-				KeyValue.of("gen_ai.response.finish_reasons", (reason != null) ? reason.name().toLowerCase(Locale.ROOT)
-						: context.cancelled() ? "cancelled" : KeyValue.NONE_VALUE));
+				KeyValue.of("gen_ai.response.finish_reasons", reason));
 		String prompt = context.prompt();
 		String completion = context.completion();
-		values = (prompt != null) ? values.and("gen_ai.prompt", prompt) : values;
-		return (completion != null) ? values.and("gen_ai.completion", completion) : values;
+		values = (prompt != null) ? values.and("gen_ai.input.messages", messages("user", prompt, null)) : values;
+		return (completion != null) ? values.and("gen_ai.output.messages", messages("assistant", completion, reason))
+				: values;
+	}
+
+	private static String finishReason(GenerationObservationContext context) {
+		FinishReason reason = context.finishReason();
+		return (reason != null) ? reason.name().toLowerCase(Locale.ROOT)
+				: context.cancelled() ? "cancelled" : KeyValue.NONE_VALUE;
+	}
+
+	/** A text in the form of the conventions: a list of one message of one part. */
+	private static String messages(String role, String text, @Nullable String finishReason) {
+		JsonObject part = new JsonObject();
+		part.addProperty("type", "text");
+		part.addProperty("content", text);
+		JsonArray parts = new JsonArray();
+		parts.add(part);
+		JsonObject message = new JsonObject();
+		message.addProperty("role", role);
+		message.add("parts", parts);
+		if (finishReason != null) {
+			message.addProperty("finish_reason", finishReason);
+		}
+		JsonArray messages = new JsonArray();
+		messages.add(message);
+		return messages.toString();
 	}
 
 }

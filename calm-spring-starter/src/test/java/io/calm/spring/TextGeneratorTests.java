@@ -7,6 +7,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import io.calm.generation.Chunk;
 import io.calm.generation.EngineBusyException;
 import io.calm.generation.FinishReason;
@@ -191,7 +193,7 @@ class TextGeneratorTests {
 		assertThat(context.completion()).isNull();
 		assertThat(context.request().prompt()).isEmpty();
 		assertThat(context.getAllKeyValues().stream().map(KeyValue::getKey)).isNotEmpty()
-			.doesNotContain("gen_ai.prompt", "gen_ai.completion");
+			.doesNotContain("gen_ai.input.messages", "gen_ai.output.messages");
 		assertThat(context.getAllKeyValues().stream().map(KeyValue::getValue))
 			.noneMatch((value) -> value.contains("private"));
 	}
@@ -205,8 +207,18 @@ class TextGeneratorTests {
 			.run((context) -> text[0] = context.getBean(TextGenerator.class).generate(PROMPT));
 		TestObservationRegistryAssert.assertThat(this.observations)
 			.hasSingleObservationThat()
-			.hasHighCardinalityKeyValue("gen_ai.prompt", PROMPT)
-			.hasHighCardinalityKeyValue("gen_ai.completion", text[0]);
+			.hasHighCardinalityKeyValue("gen_ai.input.messages",
+					"[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"" + PROMPT + "\"}]}]");
+		JsonObject written = JsonParser
+			.parseString(
+					Objects.requireNonNull(observed().getHighCardinalityKeyValue("gen_ai.output.messages")).getValue())
+			.getAsJsonArray()
+			.get(0)
+			.getAsJsonObject();
+		assertThat(written.get("role").getAsString()).isEqualTo("assistant");
+		assertThat(written.get("finish_reason").getAsString()).isEqualTo("length");
+		assertThat(written.getAsJsonArray("parts").get(0).getAsJsonObject().get("content").getAsString())
+			.isEqualTo(text[0]);
 	}
 
 	@Test

@@ -9,6 +9,7 @@ import io.calm.spring.ChatPromptFormat;
 import io.calm.spring.ChatTemplates;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextGenerator;
+import io.micrometer.observation.ObservationRegistry;
 import org.apache.coyote.AbstractProtocol;
 import org.apache.coyote.UpgradeProtocol;
 import org.apache.coyote.http2.Http2Protocol;
@@ -58,10 +59,11 @@ public final class CalmHttpAutoConfiguration {
 	ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpService(CalmHttpProperties properties,
 			TextGenerator generator, ObjectProvider<ServedModel> model, CalmProperties calm,
 			ObjectProvider<ChatPrompts> chats, ObjectProvider<ChatTemplates> templates, Embeddings embeddings,
-			ObjectProvider<ServerProperties> server) {
+			ObjectProvider<ObservationRegistry> observations, ObjectProvider<ServerProperties> server) {
 		AccessRules access = new AccessRules(properties.apiKeys(), properties.hosts(), server.getObject().getAddress());
 		HttpService service = new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
-				chats.getIfAvailable(() -> usual(templates.getIfAvailable())), embeddings, properties);
+				chats.getIfAvailable(() -> usual(templates.getIfAvailable())), embeddings,
+				observations.getIfUnique(() -> ObservationRegistry.NOOP), properties);
 		ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
 				new ServletHttpHandlerAdapter(service), properties.path() + "/*");
 		servlet.setName("calmHttpService");

@@ -13,6 +13,8 @@ import io.calm.model.CalmConfig;
 import io.calm.spring.CalmProperties;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextVectors;
+import io.micrometer.observation.Observation;
+import io.micrometer.observation.contextpropagation.ObservationThreadLocalAccessor;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import tools.jackson.databind.node.ArrayNode;
@@ -61,8 +63,22 @@ final class Embeddings implements AutoCloseable {
 			.onErrorMap((failure) -> RefusedException.unavailable())
 			// not with a scheduler: it interrupts its thread when the answer is complete,
 			// and the thread may be writing it
-			.then(Mono.fromFuture(() -> CompletableFuture.supplyAsync(() -> encoded(model, order), this.thread)))
+			.then(Mono.deferContextual((context) -> {
+				Observation request = context.getOrDefault(ObservationThreadLocalAccessor.KEY, null);
+				return Mono
+					.fromFuture(() -> CompletableFuture.supplyAsync(() -> encoded(model, order, request), this.thread));
+			}))
 			.onErrorMap(RejectedExecutionException.class, (failure) -> RefusedException.queueFull());
+	}
+
+	/** As a part of the request, if that is observed. */
+	private TextVectors encoded(ServedModel model, EmbeddingOrder order, @Nullable Observation request) {
+		if (request == null) {
+			return encoded(model, order);
+		}
+		try (Observation.Scope part = request.openScope()) {
+			return encoded(model, order);
+		}
 	}
 
 	private TextVectors encoded(ServedModel model, EmbeddingOrder order) {

@@ -11,6 +11,9 @@ import java.util.function.Consumer;
 import io.calm.input.InvalidInputException;
 import io.calm.spring.ModelVersion;
 import io.calm.spring.TextGenerator;
+import io.micrometer.observation.Observation;
+import io.micrometer.observation.ObservationRegistry;
+import io.micrometer.observation.contextpropagation.ObservationThreadLocalAccessor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
@@ -60,23 +63,28 @@ final class HttpService implements HttpHandler {
 
 	private final Embeddings embeddings;
 
+	private final ObservationRegistry observations;
+
 	private final long maxBody;
 
 	private final int maxChoices;
 
 	HttpService(AccessRules access, Texts texts, ChatPrompts chats, Embeddings embeddings,
-			CalmHttpProperties properties) {
+			ObservationRegistry observations, CalmHttpProperties properties) {
 		this.access = access;
 		this.texts = texts;
 		this.chats = chats;
 		this.embeddings = embeddings;
+		this.observations = observations;
 		this.maxBody = properties.maxBodySize().toBytes();
 		this.maxChoices = properties.maxChoices();
 	}
 
 	@Override
 	public Mono<Void> handle(ServerHttpRequest request, ServerHttpResponse response) {
-		return Mono.defer(() -> {
+		// that of the request, which this thread has and those that go on have not
+		Observation observation = this.observations.getCurrentObservation();
+		Mono<Void> answered = Mono.defer(() -> {
 			this.access.check(request);
 			return answer(request, response);
 		}).onErrorResume((failure) -> {
@@ -87,6 +95,9 @@ final class HttpService implements HttpHandler {
 			// what has begun can only be broken off
 			return response.isCommitted() ? Mono.error(failure) : refuse(response, failure);
 		});
+		return (observation != null)
+				? answered.contextWrite((context) -> context.put(ObservationThreadLocalAccessor.KEY, observation))
+				: answered;
 	}
 
 	private Mono<Void> answer(ServerHttpRequest request, ServerHttpResponse response) {

@@ -8,6 +8,8 @@ import java.util.List;
 import io.calm.cli.serve.ServeApplication;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
+import io.calm.mlflow.MlflowConnection;
+import io.calm.mlflow.MlflowTraces;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,6 +24,8 @@ import picocli.CommandLine.Parameters;
 final class ServeCommand extends Subcommand {
 
 	private static final String KEY = "CALM_API_KEY";
+
+	private static final String EXPORT = "management.opentelemetry.tracing.export.otlp.";
 
 	@Parameters(paramLabel = "MODEL",
 			description = "The model directory, or models:/NAME@ALIAS or models:/NAME/VERSION of an MLflow registry.")
@@ -52,8 +56,17 @@ final class ServeCommand extends Subcommand {
 	private int context;
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "The MLflow server of models:/… (default: MLFLOW_TRACKING_URI).")
+			description = "The MLflow server of models:/… and --traces (default: MLFLOW_TRACKING_URI).")
 	private @Nullable String mlflow;
+
+	@Option(names = "--traces", paramLabel = "EXPERIMENT",
+			description = "Send a trace of each text to this experiment of the MLflow server, which is created if it "
+					+ "does not exist. It contains neither prompt nor text.")
+	private @Nullable String traces;
+
+	@Option(names = "--trace-texts", description = "Send prompts and texts with the traces. They are private: use this "
+			+ "only where everyone who sees the experiment may read them.")
+	private boolean traceTexts;
 
 	@Mixin
 	private ComputeOptions compute = new ComputeOptions();
@@ -96,6 +109,30 @@ final class ServeCommand extends Subcommand {
 		String uri = (this.mlflow != null) ? this.mlflow : System.getenv("MLFLOW_TRACKING_URI");
 		if (uri != null && this.model.startsWith("models:")) {
 			properties.add("calm.mlflow.tracking-uri=" + uri);
+		}
+		if (this.traces != null) {
+			properties.addAll(tracing(this.traces));
+		}
+		if (this.traceTexts) {
+			properties
+				.addAll(List.of("calm.observations.include-prompt=true", "calm.observations.include-completion=true"));
+		}
+		return properties;
+	}
+
+	/** Spring Boot's own properties. */
+	private List<String> tracing(String experiment) {
+		MlflowTraces to = MlflowTraces.of(MlflowConnection.of((connection) -> {
+			if (this.mlflow != null) {
+				connection.trackingUri(this.mlflow);
+			}
+		}), experiment);
+		List<String> properties = new ArrayList<>(List.of(EXPORT + "endpoint=" + to.endpoint()));
+		to.headers().forEach((name, value) -> properties.add(EXPORT + "headers." + name + "=" + value));
+		String certificate = System.getenv("MLFLOW_TRACKING_SERVER_CERT_PATH");
+		if (certificate != null && !certificate.isBlank()) {
+			properties.add("spring.ssl.bundle.pem.mlflow.truststore.certificate=file:" + certificate);
+			properties.add(EXPORT + "ssl.bundle=mlflow");
 		}
 		return properties;
 	}
