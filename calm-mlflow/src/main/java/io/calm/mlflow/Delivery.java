@@ -150,7 +150,7 @@ final class Delivery {
 				start(start);
 			}
 			else if (entry instanceof Text text) {
-				this.api.upload(run(text.run(), text.time()).artifacts(), text.path(), text.text());
+				this.api.store(run(text.run(), text.time()).artifacts()).upload(text.path(), text.text());
 			}
 			else if (entry instanceof Artifact artifact) {
 				upload(artifact);
@@ -245,7 +245,7 @@ final class Delivery {
 		if (!root.startsWith(this.files) || !Files.exists(root)) {
 			return;
 		}
-		OpenRun run = run(artifact.run(), artifact.time());
+		ArtifactStore store = this.api.store(run(artifact.run(), artifact.time()).artifacts());
 		try {
 			List<Path> paths;
 			try (Stream<Path> walk = Files.walk(root)) {
@@ -253,8 +253,7 @@ final class Delivery {
 			}
 			for (Path path : paths) {
 				String below = root.relativize(path).toString().replace('\\', '/');
-				this.api.upload(run.artifacts(), below.isEmpty() ? artifact.path() : artifact.path() + "/" + below,
-						path);
+				store.upload(below.isEmpty() ? artifact.path() : artifact.path() + "/" + below, path);
 			}
 			SpoolFile.deleteAll(root);
 		}

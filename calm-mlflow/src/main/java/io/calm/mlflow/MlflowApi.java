@@ -1,16 +1,14 @@
 package io.calm.mlflow;
 
-import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublisher;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -50,10 +48,6 @@ final class MlflowApi {
 
 	private static final String API = "/api/2.0/mlflow/";
 
-	private static final String ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/";
-
-	private static final String PROXIED = "mlflow-artifacts:/";
-
 	/** A server may ask for more, but nobody waits for days. */
 	private static final Duration LONGEST_WAIT = Duration.ofMinutes(1);
 
@@ -82,6 +76,8 @@ final class MlflowApi {
 	private final MlflowConnection connection;
 
 	private final HttpClient client;
+
+	private final ArtifactStores stores = new ArtifactStores(this);
 
 	MlflowApi(MlflowConnection connection) {
 		this.connection = connection;
@@ -192,34 +188,21 @@ final class MlflowApi {
 	}
 
 	/**
-	 * Sends a file through the server's artifact proxy, without holding it in memory.
-	 * @param root the artifact URI of a run
+	 * Where a run has its files.
+	 * @param root the artifact URI of the run
 	 */
-	void upload(String root, String path, Path file) {
-		try {
-			HttpRequest.Builder request = request(proxied(root) + encoded(path))
-				.header("Content-Type", "application/octet-stream")
-				.PUT(BodyPublishers.ofFile(file));
-			send(request, BodyHandlers.ofString(), deadline(Files.size(file)));
-		}
-		catch (IOException ex) {
-			throw failure(ex);
-		}
+	ArtifactStore store(String root) {
+		return this.stores.of(root);
 	}
 
-	void upload(String root, String path, String text) {
-		HttpRequest.Builder request = request(proxied(root) + encoded(path))
-			.header("Content-Type", "text/plain; charset=utf-8")
-			.PUT(BodyPublishers.ofString(text));
-		send(request, BodyHandlers.ofString(), deadline(text.length()));
+	/** Sends bytes, which may take a second for each megabyte more. */
+	void put(String path, String type, BodyPublisher content, long bytes) {
+		send(request(path).header("Content-Type", type).PUT(content), BodyHandlers.ofString(), deadline(bytes));
 	}
 
-	String download(String root, String path) {
-		return send(request(proxied(root) + encoded(path)).GET(), BodyHandlers.ofString(), this.connection.timeout());
-	}
-
-	void download(String root, String path, long size, Path file) {
-		send(request(proxied(root) + encoded(path)).GET(), BodyHandlers.ofFile(file), deadline(size));
+	/** Fetches about as many bytes. */
+	<T> T get(String path, HttpResponse.BodyHandler<T> handler, long bytes) {
+		return send(request(path).GET(), handler, deadline(bytes));
 	}
 
 	/** What is in a directory of a run's artifacts; paths begin at the run's root. */
@@ -232,23 +215,7 @@ final class MlflowApi {
 		return this.connection.timeout().plusSeconds(bytes >> 20);
 	}
 
-	/** Where the proxy has what a run calls its artifacts. */
-	private String proxied(String root) {
-		if (!root.startsWith(PROXIED)) {
-			throw new MlflowException(this.connection.trackingUri(), 400, "NO_PROXY", "the run's artifacts are at "
-					+ MlflowConnection.maskAddresses(root)
-					+ ", which only MLflow's Python client reaches: let the server proxy them (--artifacts-destination)",
-					null, null);
-		}
-		String path = root.substring(PROXIED.length());
-		if (path.startsWith("/")) {
-			// mlflow-artifacts://host:port/path
-			path = path.substring(path.indexOf('/', 1) + 1);
-		}
-		return ARTIFACTS + encoded(path) + "/";
-	}
-
-	private static String encoded(String path) {
+	static String encoded(String path) {
 		return Stream.of(path.split("/"))
 			.map((part) -> URLEncoder.encode(part, StandardCharsets.UTF_8).replace("+", "%20"))
 			.collect(Collectors.joining("/"));
@@ -367,7 +334,7 @@ final class MlflowApi {
 		return "another address";
 	}
 
-	private MlflowException failure(Throwable cause) {
+	MlflowException failure(Throwable cause) {
 		String message = (cause.getMessage() != null) ? cause.getMessage() : "";
 		return new MlflowException(
 				this.connection.trackingUri(), MlflowException.NO_ANSWER, "", "cannot be reached ("

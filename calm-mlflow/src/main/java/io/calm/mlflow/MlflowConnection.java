@@ -45,13 +45,16 @@ public final class MlflowConnection {
 
 	private final Duration timeout;
 
+	private final Map<String, String> environment;
+
 	private MlflowConnection(URI trackingUri, @Nullable String authorization, List<String> secrets,
-			@Nullable SSLContext sslContext, Duration timeout) {
+			@Nullable SSLContext sslContext, Duration timeout, Map<String, String> environment) {
 		this.trackingUri = trackingUri;
 		this.authorization = authorization;
 		this.secrets = secrets;
 		this.sslContext = sslContext;
 		this.timeout = timeout;
+		this.environment = environment;
 	}
 
 	/**
@@ -102,6 +105,11 @@ public final class MlflowConnection {
 
 	@Nullable SSLContext sslContext() {
 		return this.sslContext;
+	}
+
+	/** What says how the stores of artifacts are reached. */
+	Map<String, String> environment() {
+		return this.environment;
 	}
 
 	/** Without the secrets of this connection. */
@@ -249,7 +257,7 @@ public final class MlflowConnection {
 				secrets.add(server.encodedPassword());
 			}
 			return Optional.of(new MlflowConnection(server.uri(), authorization, List.copyOf(secrets),
-					(this.sslContext != null) ? this.sslContext : ofEnvironment(), this.timeout));
+					(this.sslContext != null) ? this.sslContext : ofEnvironment(), this.timeout, this.environment));
 		}
 
 		private @Nullable String orElse(@Nullable String given, String variable) {

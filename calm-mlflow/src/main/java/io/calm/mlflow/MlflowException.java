@@ -17,6 +17,9 @@ final class MlflowException extends RuntimeException {
 	/** Of a call that got no answer. */
 	static final int NO_ANSWER = 0;
 
+	/** Of a call that will never succeed. */
+	static final int REFUSED = 400;
+
 	static final int NOT_FOUND = 404;
 
 	/** The code of what is in the server's bin. */
@@ -30,13 +33,31 @@ final class MlflowException extends RuntimeException {
 
 	private final @Nullable Duration retryAfter;
 
+	private final @Nullable String action;
+
 	MlflowException(URI server, int status, String code, String message, @Nullable Duration retryAfter,
 			@Nullable Throwable cause) {
+		this(server, status, code, message, retryAfter, null, cause);
+	}
+
+	private MlflowException(URI server, int status, String code, String message, @Nullable Duration retryAfter,
+			@Nullable String action, @Nullable Throwable cause) {
 		super(message, cause);
 		this.server = server.toString();
 		this.status = status;
 		this.code = code;
 		this.retryAfter = retryAfter;
+		this.action = action;
+	}
+
+	/**
+	 * Of the place that a server names for artifacts.
+	 * @param message the rest of a sentence that begins with the server
+	 * @param action what to do
+	 */
+	static MlflowException ofArtifacts(URI server, int status, String message, String action,
+			@Nullable Throwable cause) {
+		return new MlflowException(server, status, "", message, null, action, cause);
 	}
 
 	/** HTTP status, or {@link #NO_ANSWER}. */
@@ -84,6 +105,9 @@ final class MlflowException extends RuntimeException {
 	}
 
 	private String action() {
+		if (this.action != null) {
+			return this.action;
+		}
 		if (this.code.equals(DELETED)) {
 			return "restore it there, as 'mlflow experiments restore' and 'mlflow runs restore' do, or choose another";
 		}

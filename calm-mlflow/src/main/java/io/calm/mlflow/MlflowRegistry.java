@@ -71,7 +71,7 @@ public final class MlflowRegistry {
 
 	private static final String MODEL = "model";
 
-	private static final int MOST_CHECKSUMS = 1 << 20;
+	private static final int MOST_CHECKSUMS = ArtifactStore.LONGEST_TEXT;
 
 	private static final Pattern ADDRESS = Pattern
 		.compile("models:/([^/@]+)(?:@(?<alias>[^/@]+)|/(?<version>\\d+))|runs:/(?<run>[^/]+)/(?<path>.*[^/]/*)");
@@ -201,7 +201,7 @@ public final class MlflowRegistry {
 			try {
 				files.putAll(PythonFlavors.write(model, flavors));
 				run = run(name, registration);
-				sums = upload(files, run.getArtifactUri());
+				sums = upload(files, this.api.store(run.getArtifactUri()));
 			}
 			finally {
 				SpoolFile.deleteAll(flavors);
@@ -417,12 +417,12 @@ public final class MlflowRegistry {
 		Path lockFile = incomplete.resolve(ModelCache.LOCK);
 		try (FileChannel channel = FileChannel.open(lockFile, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
 				FileLock lock = channel.lock()) {
-			Map<String, Long> sizes = sizes(run.getRunId(), path);
+			ArtifactStore store = this.api.store(run.getArtifactUri());
+			Map<String, Long> sizes = store.isListed() ? sizes(run.getRunId(), path) : Map.of();
 			for (Map.Entry<String, String> sum : sums.entrySet()) {
 				Path file = incomplete.resolve(sum.getKey());
 				Files.createDirectories(file.getParent());
-				this.api.download(run.getArtifactUri(), path + "/" + sum.getKey(),
-						sizes.getOrDefault(path + "/" + sum.getKey(), 0L), file);
+				store.download(path + "/" + sum.getKey(), sizes.getOrDefault(path + "/" + sum.getKey(), 0L), file);
 				if (!sha256(file).equals(sum.getValue())) {
 					throw damaged(uri, sum.getKey());
 				}
@@ -493,7 +493,7 @@ public final class MlflowRegistry {
 
 	private String checksums(String uri, RunInfo run, String path) {
 		try {
-			return this.api.download(run.getArtifactUri(), path + "/" + CHECKSUMS);
+			return this.api.store(run.getArtifactUri()).download(path + "/" + CHECKSUMS);
 		}
 		catch (MlflowException ex) {
 			if (ex.status() == MlflowException.NOT_FOUND) {
@@ -641,13 +641,13 @@ public final class MlflowRegistry {
 	}
 
 	/** Files first, then their sums; the sum of those. */
-	private String upload(Map<String, Path> files, String artifacts) throws IOException {
+	private static String upload(Map<String, Path> files, ArtifactStore store) throws IOException {
 		StringBuilder list = new StringBuilder();
 		for (Map.Entry<String, Path> file : files.entrySet()) {
-			this.api.upload(artifacts, MODEL + "/" + file.getKey(), file.getValue());
+			store.upload(MODEL + "/" + file.getKey(), file.getValue());
 			list.append(sha256(file.getValue())).append("  ").append(file.getKey()).append('\n');
 		}
-		this.api.upload(artifacts, MODEL + "/" + CHECKSUMS, list.toString());
+		store.upload(MODEL + "/" + CHECKSUMS, list.toString());
 		return sha256(list.toString());
 	}
 

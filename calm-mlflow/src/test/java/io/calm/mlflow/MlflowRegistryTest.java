@@ -114,7 +114,7 @@ class MlflowRegistryTest {
 	private void replace(MlflowRegistry.Version version, String file) throws IOException {
 		String root = new MlflowClient(this.server.toString()).getRun(version.runId()).getInfo().getArtifactUri();
 		Path other = Files.writeString(this.directory.resolve("other"), "0".repeat(64) + "  ../../escape\n");
-		new MlflowApi(MlflowConnection.to(this.server.toString())).upload(root, "model/" + file, other);
+		new MlflowApi(MlflowConnection.to(this.server.toString())).store(root).upload("model/" + file, other);
 	}
 
 	@Test
