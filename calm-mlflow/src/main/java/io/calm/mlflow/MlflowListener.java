@@ -48,7 +48,7 @@ import org.slf4j.LoggerFactory;
 public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	/** Before the names of the scores of an evaluation. */
-	public static final String EVALUATION = Curves.EVALUATION;
+	public static final String EVALUATION = "evaluation/";
 
 	private static final String KILLED = "KILLED";
 

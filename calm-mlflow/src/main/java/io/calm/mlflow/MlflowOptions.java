@@ -27,14 +27,13 @@ import org.jspecify.annotations.Nullable;
  * @param sendEvery how long metrics are gathered before they are sent
  * @param systemMetricsEvery how often processor and memory are looked at; zero for never
  * @param checkpoints which checkpoints are sent as artifacts
- * @param curves whether a picture of the curves is sent at the end
  * @param failFast whether the training ends when the server cannot be reached or refuses
  * @param closeTimeout how long {@link MlflowListener#close()} waits for the server
  */
 public record MlflowOptions(Optional<MlflowConnection> connection, String experiment, Optional<String> experimentId,
 		Optional<String> run, Optional<String> runId, Map<String, String> tags, String dataset, Optional<Path> spool,
-		int queue, Duration sendEvery, Duration systemMetricsEvery, Checkpoints checkpoints, boolean curves,
-		boolean failFast, Duration closeTimeout) {
+		int queue, Duration sendEvery, Duration systemMetricsEvery, Checkpoints checkpoints, boolean failFast,
+		Duration closeTimeout) {
 
 	/** Which checkpoints are sent as artifacts. */
 	public enum Checkpoints {
@@ -124,8 +123,6 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		private Duration systemMetricsEvery = Duration.ofSeconds(10);
 
 		private Checkpoints checkpoints = Checkpoints.NONE;
-
-		private boolean curves = true;
 
 		private boolean failFast;
 
@@ -282,16 +279,6 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 		}
 
 		/**
-		 * Whether a picture of the curves is sent at the end.
-		 * @param curves true by default
-		 * @return this
-		 */
-		public Builder curves(boolean curves) {
-			this.curves = curves;
-			return this;
-		}
-
-		/**
 		 * Whether the training ends when the server cannot be reached or refuses.
 		 * @param failFast false by default
 		 * @return this
@@ -315,7 +302,7 @@ public record MlflowOptions(Optional<MlflowConnection> connection, String experi
 			return new MlflowOptions(this.connection.build(), this.experiment, Optional.ofNullable(this.experimentId),
 					Optional.ofNullable(this.run), Optional.ofNullable(this.runId), this.tags, this.dataset,
 					Optional.ofNullable(this.spool), this.queue, this.sendEvery, this.systemMetricsEvery,
-					this.checkpoints, this.curves, this.failFast, this.closeTimeout);
+					this.checkpoints, this.failFast, this.closeTimeout);
 		}
 
 	}

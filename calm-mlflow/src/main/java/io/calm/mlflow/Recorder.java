@@ -1,6 +1,5 @@
 package io.calm.mlflow;
 
-import java.awt.AWTError;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -85,8 +84,6 @@ final class Recorder {
 	private final boolean goesOn;
 
 	private final BlockingQueue<SpoolEntry> queue;
-
-	private final Curves curves = new Curves();
 
 	private final SystemMetrics system = new SystemMetrics(new NvidiaGpus());
 
@@ -327,16 +324,13 @@ final class Recorder {
 						this.options.run().orElse(null), this.options.runId().orElse(null), tags));
 	}
 
-	/** Reads what there is, for the curves; whether it is what was asked for. */
+	/** Whether what there is is what was asked for. */
 	private boolean isOf(SpoolFile file, Optional<String> runId) throws IOException {
 		SpoolFile.Reader reader = file.reader();
 		for (String line = reader.next(); line != null; line = reader.next()) {
 			SpoolEntry entry = SpoolEntry.parse(line);
-			if (entry instanceof Training training && runId.isPresent() && !runId.get().equals(training.runId())) {
-				return false;
-			}
-			if (entry instanceof Metrics metrics) {
-				this.curves.add(metrics);
+			if (entry instanceof Training training) {
+				return runId.isEmpty() || runId.get().equals(training.runId());
 			}
 		}
 		return true;
@@ -394,12 +388,10 @@ final class Recorder {
 			}
 			for (SpoolEntry entry : entries) {
 				if (entry instanceof Metrics metrics) {
-					this.curves.add(metrics);
 					points += metrics.values().size();
 				}
 				if (entry instanceof End end && end.run().equals(SpoolEntry.PARENT)) {
 					ended = end;
-					drawCurves(file, end.time());
 				}
 				file.append(entry);
 			}
@@ -437,27 +429,6 @@ final class Recorder {
 		if (!this.dropTold) {
 			this.dropTold = true;
 			LOG.warn("Cannot keep records for MLflow in {}: {}", this.directory, ex.toString());
-		}
-	}
-
-	private void drawCurves(SpoolFile file, long time) throws IOException {
-		if (!this.options.curves() || this.curves.points() == 0) {
-			return;
-		}
-		Path picture = file.files().resolve("curves.png");
-		boolean drawn = false;
-		try {
-			Files.createDirectories(file.files());
-			this.curves.write(picture);
-			drawn = true;
-		}
-		catch (IOException | RuntimeException | LinkageError | InternalError | AWTError ex) {
-			// a full disk, or a JVM without fonts or without java.desktop
-			LOG.info("No picture of the curves: {}", ex.toString());
-			Files.deleteIfExists(picture);
-		}
-		if (drawn) {
-			file.append(new Artifact(SpoolEntry.PARENT, time, "curves.png", "curves.png"));
 		}
 	}
 

@@ -55,7 +55,7 @@ class SpoolFileTest {
 	@Test
 	void givesBackWhatItWasGiven() throws IOException {
 		List<SpoolEntry> rest = List.of(new Start("autoencoder", 6, "/x", Map.of("seed", "1"), "corpus", "abc"), STEP,
-				new Artifact("", 8, "curves.png", "curves.png"), new End("", 9, "FAILED", Map.of("calm.error", "why")));
+				new Artifact("", 8, "notes.txt", "notes.txt"), new End("", 9, "FAILED", Map.of("calm.error", "why")));
 		try (SpoolFile file = SpoolFile.create(this.directory, TRAINING)) {
 			for (SpoolEntry entry : rest) {
 				file.append(entry);
