@@ -2,6 +2,7 @@ package io.calm;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 
 import io.calm.checkpoint.ModelDirectory;
@@ -11,6 +12,7 @@ import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
 import io.calm.hub.Hub;
 import io.calm.hub.ModelName;
+import io.calm.training.Phase;
 
 /**
  * Continuous autoregressive language models (Shao et al., arXiv 2510.27688) in a few
@@ -34,9 +36,11 @@ public final class Calm {
 	/**
 	 * Trains autoencoder and language model, or a baseline, writes the model directory
 	 * and opens it. A training that was interrupted goes on where its last checkpoint is.
+	 * One that {@linkplain io.calm.training.TrainingOptions#pauseAfter() pauses} writes
+	 * no model directory yet.
 	 * @param training sets corpus, tokenizer, shapes, output and what differs from the
 	 * defaults
-	 * @return the model; close it
+	 * @return the model, or what it is when the training pauses; close it
 	 */
 	public static GenerationEngine train(Consumer<CalmTraining> training) {
 		CalmTraining options = new CalmTraining();
@@ -55,6 +59,20 @@ public final class Calm {
 		CalmTraining options = new CalmTraining();
 		training.accept(options);
 		return TrainingRun.tryOut(options);
+	}
+
+	/**
+	 * Counts what the steps of a training cost. Nothing is trained, and no text is read.
+	 * @param training as for {@link #train}
+	 * @return additions and multiplications of matrix products in a step of each phase;
+	 * of autoencoder and language model, or of a baseline
+	 * @throws io.calm.input.InvalidInputException if options or shapes do not fit
+	 * @see io.calm.model.Flops
+	 */
+	public static Map<Phase, Double> flopsPerStep(Consumer<CalmTraining> training) {
+		CalmTraining options = new CalmTraining();
+		training.accept(options);
+		return TrainingRun.flopsPerStep(options);
 	}
 
 	/**

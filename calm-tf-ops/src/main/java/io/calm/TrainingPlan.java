@@ -43,6 +43,13 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 	record Part(Trainable model, @Nullable Path base, TrainingOptions options) {
 	}
 
+	TrainingPlan {
+		if (autoencoder != null && autoencoder.options().pauses()) {
+			throw new InvalidInputException("autoencoder, pause", "is after step " + autoencoder.options().pauseAfter(),
+					"leave it out: only the language model may pause");
+		}
+	}
+
 	/** The phases in their order. */
 	List<Part> parts() {
 		return (this.autoencoder != null) ? List.of(this.autoencoder, this.model) : List.of(this.model);

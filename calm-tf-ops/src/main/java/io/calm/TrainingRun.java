@@ -5,7 +5,9 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -22,6 +24,7 @@ import io.calm.text.TokenCache;
 import io.calm.text.TokenStore;
 import io.calm.text.Tokenizer;
 import io.calm.training.Checkpoint;
+import io.calm.training.Phase;
 import io.calm.training.Trainable;
 import io.calm.training.Trainer;
 import io.calm.training.TrainingException;
@@ -79,9 +82,9 @@ final class TrainingRun {
 		try (Cluster cluster = Cluster.join(workers, settings.program.device(), settings.reductionPrecision,
 				settings.joinTimeout, settings.workerTimeout, settings.onLostWorker);
 				OutputLock lock = workers.isFirst() ? OutputLock.of(target) : null) {
-			train(settings, work, target, cluster);
+			Path made = train(settings, work, target, cluster);
 			cluster.leave();
-			return target;
+			return made;
 		}
 	}
 
@@ -92,12 +95,12 @@ final class TrainingRun {
 					settings, (of, text, tokens) -> (cluster != null)
 							? cluster.firstThenOthers(() -> tokenized(of, text, tokens)) : tokenized(of, text, tokens),
 					cluster, (run) -> {
-						TrainingListener.follow(first ? settings.listeners : List.of(), run.plan.phases(),
-								() -> run.makeModel(work, target));
-						if (first) {
+						Path made = TrainingListener.follow(first ? settings.listeners : List.of(), run.plan.phases(),
+								() -> run.makeModel(work, target), (model) -> !model.equals(target));
+						if (first && made.equals(target)) {
 							delete(work);
 						}
-						return target;
+						return made;
 					});
 		}
 		catch (RuntimeException ex) {
@@ -110,6 +113,23 @@ final class TrainingRun {
 						+ " and the same command goes on from there", ex);
 			}
 			throw ex;
+		}
+	}
+
+	static Map<Phase, Double> flopsPerStep(CalmTraining settings) {
+		Function<Tokenizer, TrainingPlan> planned = TrainingPlan.of(settings);
+		Tokenizer tokens = openTokenizer(settings);
+		try {
+			Map<Phase, Double> flops = new EnumMap<>(Phase.class);
+			planned.apply(tokens)
+				.parts()
+				.forEach((part) -> flops.put(part.model().phase(), part.model().flopsPerStep(part.options())));
+			return flops;
+		}
+		finally {
+			if (settings.tokenizer == null) {
+				tokens.close();
+			}
 		}
 	}
 
@@ -194,6 +214,7 @@ final class TrainingRun {
 		return new TrainingTrial(this.data.documents(), this.data.tokens(), trials);
 	}
 
+	/** The target, or where the training stands if it pauses. */
 	private Path makeModel(Path work, Path target) {
 		boolean writes = this.cluster == null || this.cluster.workers().isFirst();
 		if (this.settings.trace != null && writes) {
@@ -203,6 +224,9 @@ final class TrainingRun {
 		Path autoencoder = (first != null) ? train(first, first.model(), work) : this.plan.baseAutoencoder();
 		Trainable model = this.plan.model().model();
 		Path trained = train(this.plan.model(), (autoencoder != null) ? model.over(autoencoder) : model, work);
+		if (this.plan.model().options().pauses()) {
+			return trained;
+		}
 		if (writes) {
 			finish(trained, autoencoder, target);
 		}

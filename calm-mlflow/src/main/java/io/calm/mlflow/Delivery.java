@@ -44,7 +44,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Delivery {
 
-	/** The tag by which the run of a training is found again. */
+	/** The tag by which the run of a training or study is found again. */
 	static final String TRAINING_TAG = "calm.training";
 
 	/** The tag by which the run of a phase is found again, below its parent. */
@@ -187,9 +187,13 @@ final class Delivery {
 
 	private void start(Start start) {
 		OpenRun run = run(start.run(), start.time());
-		for (OpenRun running : List.of(run(SpoolEntry.PARENT, start.time()), run)) {
-			this.api.post("runs/update", UpdateRun.newBuilder().setRunId(running.id()).setStatus(RunStatus.RUNNING),
+		for (String name = start.run();; name = SpoolEntry.parentOf(name)) {
+			this.api.post("runs/update",
+					UpdateRun.newBuilder().setRunId(run(name, start.time()).id()).setStatus(RunStatus.RUNNING),
 					UpdateRun.Response.newBuilder());
+			if (name.equals(SpoolEntry.PARENT)) {
+				break;
+			}
 		}
 		Map<String, String> params = new LinkedHashMap<>();
 		Map<String, String> changes = new LinkedHashMap<>();
@@ -321,7 +325,7 @@ final class Delivery {
 		sent.clear();
 	}
 
-	/** The run of a phase, or of the training; found or made. */
+	/** The run of that name in the spool; found or made. */
 	private OpenRun run(String name, long time) {
 		OpenRun open = this.runs.get(name);
 		if (open == null) {
@@ -344,17 +348,31 @@ final class Delivery {
 				return opened(run);
 			}
 		}
-		String parent = name.equals(SpoolEntry.PARENT) ? null : run(SpoolEntry.PARENT, begun.time()).id();
+		String parent = parent(begun, name);
 		// of two that lost answers have made, the one that has something
 		Optional<Run> found = find(begun, name, parent).stream()
 			.max(Comparator.comparing((run) -> run.getData().getMetricsCount()));
 		return opened(found.orElseGet(() -> create(begun, name, time, parent)));
 	}
 
+	private @Nullable String parent(Training begun, String name) {
+		return name.equals(SpoolEntry.PARENT) ? null : run(SpoolEntry.parentOf(name), begun.time()).id();
+	}
+
+	/** By which it is found again. */
+	private static RunTag mark(Training begun, String name) {
+		if (name.equals(SpoolEntry.PARENT)) {
+			return tag(TRAINING_TAG, begun.key());
+		}
+		// a quote would end what is searched for
+		String last = SpoolEntry.lastName(name).replace("'", "");
+		return name.endsWith(SpoolEntry.BELOW) ? tag(TRAINING_TAG, begun.key() + SpoolEntry.BELOW + last)
+				: tag(PHASE_TAG, last);
+	}
+
 	private List<Run> find(Training begun, String name, @Nullable String parent) {
-		String tag = (parent == null) ? TRAINING_TAG : PHASE_TAG;
-		String value = (parent == null) ? begun.key() : name;
-		String filter = "tags.`" + tag + "` = '" + value.replace("'", "") + "'";
+		RunTag mark = mark(begun, name);
+		String filter = "tags.`" + mark.getKey() + "` = '" + mark.getValue() + "'";
 		if (parent != null) {
 			filter += " and tags.`" + MlflowTagConstants.PARENT_RUN_ID + "` = '" + parent + "'";
 		}
@@ -373,8 +391,7 @@ final class Delivery {
 		if (!this.doubtful.contains(name)) {
 			return;
 		}
-		String parent = name.equals(SpoolEntry.PARENT) ? null : run(SpoolEntry.PARENT, begun.time()).id();
-		for (Run twin : find(begun, name, parent)) {
+		for (Run twin : find(begun, name, parent(begun, name))) {
 			if (!twin.getInfo().getRunId().equals(kept.id()) && twin.getData().getMetricsCount() == 0) {
 				this.api.post("runs/delete", DeleteRun.newBuilder().setRunId(twin.getInfo().getRunId()),
 						DeleteRun.Response.newBuilder());
@@ -408,28 +425,25 @@ final class Delivery {
 		return new OpenRun(run.getInfo().getRunId(), run.getInfo().getArtifactUri(), lastSteps, params);
 	}
 
-	private Run create(Training begun, String phase, long time, @Nullable String parent) {
+	private Run create(Training begun, String name, long time, @Nullable String parent) {
 		CreateRun.Builder create = CreateRun.newBuilder().setExperimentId(experiment()).setStartTime(time);
 		String user = begun.tags().get(MlflowTagConstants.USER);
 		if (user != null) {
 			create.setUserId(user);
 		}
-		begun.tags().forEach((name, value) -> create.addTags(tag(name, value)));
-		if (parent == null) {
-			create.addTags(tag(TRAINING_TAG, begun.key()));
-			if (begun.name() != null) {
-				create.setRunName(begun.name());
-			}
+		begun.tags().forEach((key, value) -> create.addTags(tag(key, value)));
+		create.addTags(mark(begun, name));
+		if (parent != null) {
+			create.addTags(tag(MlflowTagConstants.PARENT_RUN_ID, parent)).setRunName(SpoolEntry.lastName(name));
 		}
-		else {
-			create.addTags(tag(PHASE_TAG, phase)).addTags(tag(MlflowTagConstants.PARENT_RUN_ID, parent));
-			create.setRunName(phase);
+		else if (begun.name() != null) {
+			create.setRunName(begun.name());
 		}
 		try {
 			return this.api.post("runs/create", create, CreateRun.Response.newBuilder()).getRun();
 		}
 		catch (MlflowException ex) {
-			this.doubtful.add(phase);
+			this.doubtful.add(name);
 			throw ex;
 		}
 	}

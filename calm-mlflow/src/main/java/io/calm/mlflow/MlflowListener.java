@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
@@ -22,6 +23,7 @@ import io.calm.training.Phase;
 import io.calm.training.Sample;
 import io.calm.training.StepMetrics;
 import io.calm.training.TrainingEnd;
+import io.calm.training.TrainingEnd.Outcome;
 import io.calm.training.TrainingListener;
 import io.calm.training.TrainingStart;
 import org.jspecify.annotations.Nullable;
@@ -50,17 +52,23 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	/** Before the names of the scores of an evaluation. */
 	public static final String EVALUATION = "evaluation/";
 
-	private static final String KILLED = "KILLED";
+	static final String KILLED = "KILLED";
 
-	private static final String FINISHED = "FINISHED";
+	static final String FINISHED = "FINISHED";
 
-	private static final String FAILED = "FAILED";
+	static final String FAILED = "FAILED";
 
 	private static final Logger LOG = LoggerFactory.getLogger(MlflowListener.class);
 
 	private final MlflowOptions options;
 
-	private final Thread atExit = new Thread(this::close, "calm-mlflow-exit");
+	/** The recorder of the study that the training belongs to; null for one alone. */
+	private final @Nullable Recorder study;
+
+	/** The name of the training's run among those of its recorder. */
+	private final String run;
+
+	private final ExitHook atExit = new ExitHook(this::close);
 
 	/** The phases that run, with the number of their last step. */
 	private final Map<Phase, Long> running = new EnumMap<>(Phase.class);
@@ -73,10 +81,14 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	/** Whether a whole training is followed, and not only a phase. */
 	private boolean whole;
 
-	private boolean exitHooked;
+	/** Whether the training's run has something to end with. */
+	private boolean open;
 
-	private MlflowListener(MlflowOptions options) {
+	private MlflowListener(MlflowOptions options, @Nullable Recorder study, String run) {
 		this.options = options;
+		this.study = study;
+		this.run = run;
+		this.open = study != null;
 	}
 
 	/**
@@ -96,11 +108,16 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 	 * @throws InvalidInputException if an option cannot be used
 	 */
 	public static MlflowListener of(Consumer<MlflowOptions.Builder> options) {
-		return new MlflowListener(MlflowOptions.of(options));
+		return of(MlflowOptions.of(options));
 	}
 
 	static MlflowListener of(MlflowOptions options) {
-		return new MlflowListener(options);
+		return new MlflowListener(options, null, SpoolEntry.PARENT);
+	}
+
+	/** For a training of a study, whose run there is already. */
+	static MlflowListener of(MlflowOptions options, Recorder study, String run) {
+		return new MlflowListener(options, study, run);
 	}
 
 	/**
@@ -136,18 +153,27 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			// not where it lies
 			flatten("base_model", start.base().getFileName(), params);
 		}
-		Start begin = new Start(start.phase().toString(), now(), start.directory().toString(), params,
+		Start begin = new Start(name(start.phase()), now(), start.directory().toString(), params,
 				this.options.dataset(), start.dataDigest());
 		Recorder to = this.recorder;
 		if (to == null || this.over) {
-			to = new Recorder(this.options, spool(start.directory()), begin, start.firstStep() > 1);
+			to = this.study;
+			if (to == null) {
+				to = new Recorder(this.options, spool(start.directory()), UUID.randomUUID().toString(), begin,
+						start.firstStep() > 1);
+				this.atExit.add();
+			}
 			this.recorder = to;
 			this.over = false;
+			this.open = true;
 			this.running.clear();
-			closeAtExit();
 		}
 		this.running.put(start.phase(), start.steps());
 		to.offer(begin);
+	}
+
+	private String name(Phase phase) {
+		return this.run + phase;
 	}
 
 	/** Beside what the training writes, so that both are on the same volume. */
@@ -188,7 +214,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 				values.put("tokens_per_second", metrics.tokensPerSecond());
 				values.put("step_milliseconds", metrics.milliseconds());
 				metrics.more().forEach(values::putIfAbsent);
-				to.offer(new Metrics(metrics.phase().toString(), now(), metrics.step(), values));
+				to.offer(new Metrics(name(metrics.phase()), now(), metrics.step(), values));
 			}
 		});
 		checkIfFailFast();
@@ -202,7 +228,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 				Map<String, Double> values = metrics.entrySet()
 					.stream()
 					.collect(Collectors.toMap((score) -> EVALUATION + score.getKey(), Map.Entry::getValue));
-				to.offer(new Metrics(phase.toString(), now(), step, values));
+				to.offer(new Metrics(name(phase), now(), step, values));
 			}
 		});
 		checkIfFailFast();
@@ -221,7 +247,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 					.collect(Collectors.joining("\n"));
 				// names in the order of the steps
 				String name = String.format(Locale.ROOT, "samples/step-%08d.txt", step);
-				to.offer(new Text(phase.toString(), now(), name, mask(text)));
+				to.offer(new Text(name(phase), now(), name, mask(text)));
 			}
 		});
 		checkIfFailFast();
@@ -237,7 +263,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			Recorder to = recording(phase);
 			Checkpoints sent = this.options.checkpoints();
 			if (to != null && (sent.last() || sent == Checkpoints.ALL)) {
-				to.offerCheckpoint(phase.toString(), step, directory, sent.last() ? "last" : "step-" + step);
+				to.offerCheckpoint(name(phase), step, directory, sent.last() ? "last" : "step-" + step);
 			}
 		});
 		checkIfFailFast();
@@ -249,7 +275,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		follow(() -> {
 			Recorder to = recording(phase);
 			if (to != null && this.options.checkpoints().best()) {
-				to.offerCheckpoint(phase.toString(), step, directory, "best");
+				to.offerCheckpoint(name(phase), step, directory, "best");
 			}
 		});
 		checkIfFailFast();
@@ -270,7 +296,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 		// an interrupted training has saved its state and ends before its last step, as
 		// does one whose patience is at its end; this is the training's thread
 		String status = (step < steps && Thread.currentThread().isInterrupted()) ? KILLED : FINISHED;
-		to.offer(new End(phase.toString(), now(), status, Map.of()));
+		to.offer(new End(name(phase), now(), status, Map.of()));
 		if (!this.whole) {
 			endTraining(to, status, Map.of());
 		}
@@ -287,7 +313,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			return;
 		}
 		if (this.running.remove(phase) != null) {
-			to.offer(new End(phase.toString(), now(), FAILED, reason(failure)));
+			to.offer(new End(name(phase), now(), FAILED, reason(failure)));
 		}
 		if (!this.whole) {
 			endTraining(to, FAILED, reason(failure));
@@ -305,10 +331,16 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	private synchronized void end(TrainingEnd end) {
 		Recorder to = this.recorder;
-		if (to != null && !this.over) {
+		if (to != null && !this.over && end.outcome() == Outcome.PAUSED && this.study != null) {
+			// the study knows whether it goes on
+			this.running.clear();
+			this.over = true;
+		}
+		else if (to != null && !this.over) {
 			endTraining(to, switch (end.outcome()) {
 				case FINISHED -> FINISHED;
-				case INTERRUPTED -> KILLED;
+				// either goes on in the same runs
+				case INTERRUPTED, PAUSED -> KILLED;
 				case FAILED -> FAILED;
 			}, reason(end.failure()));
 		}
@@ -317,55 +349,39 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 
 	private void endTraining(Recorder to, String status, Map<String, String> tags) {
 		for (Phase phase : this.running.keySet()) {
-			to.offer(new End(phase.toString(), now(), status, Map.of()));
+			to.offer(new End(name(phase), now(), status, Map.of()));
 		}
 		this.running.clear();
-		to.offer(new End(SpoolEntry.PARENT, now(), status, tags));
-		to.finish();
+		to.offer(new End(this.run, now(), status, tags));
+		if (this.study == null) {
+			to.finish();
+		}
 		this.over = true;
+		this.open = false;
+	}
+
+	/** The study has ended the run of this training. */
+	synchronized void leave() {
+		this.open = false;
 	}
 
 	/**
 	 * Ends the training that is still followed, and waits a while until the server has
-	 * all of it; the rest stays in the spool.
+	 * all of it; the rest stays in the spool. One of a {@link MlflowStudy} does not wait.
 	 */
 	@Override
 	public void close() {
 		Recorder to;
 		synchronized (this) {
-			to = this.recorder;
-			if (to != null && !this.over) {
+			to = (this.study != null) ? this.study : this.recorder;
+			if (to != null && this.open) {
 				endTraining(to, KILLED, Map.of());
 			}
-			if (this.exitHooked && Thread.currentThread() != this.atExit) {
-				this.exitHooked = false;
-				removeExitHook();
-			}
+			this.atExit.remove();
 		}
-		if (to != null) {
+		if (to != null && this.study == null) {
 			// not with the lock: the training's thread may still be running
 			to.close(this.options.closeTimeout());
-		}
-	}
-
-	private void closeAtExit() {
-		if (!this.exitHooked) {
-			try {
-				Runtime.getRuntime().addShutdownHook(this.atExit);
-				this.exitHooked = true;
-			}
-			catch (IllegalStateException ex) {
-				// the JVM is ending already
-			}
-		}
-	}
-
-	private void removeExitHook() {
-		try {
-			Runtime.getRuntime().removeShutdownHook(this.atExit);
-		}
-		catch (IllegalStateException ex) {
-			// the JVM is ending already, and this very thread may be why
 		}
 	}
 

@@ -5,11 +5,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ThreadLocalRandom;
@@ -28,9 +28,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Records one training: a thread writes what is offered into the spool, another sends the
- * spool to the server. Both end by themselves once the training's run has ended and what
- * can be sent is sent. How far that is, the {@link State} says.
+ * Records one training or study: a thread writes what is offered into the spool, another
+ * sends the spool to the server. Both end by themselves once the training's run has ended
+ * and what can be sent is sent. How far that is, the {@link State} says.
  */
 final class Recorder {
 
@@ -79,6 +79,8 @@ final class Recorder {
 
 	private final Path directory;
 
+	private final String key;
+
 	private final Start begin;
 
 	private final boolean goesOn;
@@ -90,6 +92,12 @@ final class Recorder {
 	private final AtomicLong recorded = new AtomicLong();
 
 	private final AtomicLong dropped = new AtomicLong();
+
+	/** Entries that were taken into the queue. */
+	private final AtomicLong offered = new AtomicLong();
+
+	/** Those of them that are in the spool, or could not be written. */
+	private final AtomicLong handled = new AtomicLong();
 
 	private final Thread writer = new Thread(this::write, "calm-mlflow-spool");
 
@@ -121,12 +129,14 @@ final class Recorder {
 	/**
 	 * Begins to record.
 	 * @param directory of the spool
-	 * @param begin how the training begins
-	 * @param goesOn whether it does so from a checkpoint
+	 * @param key names what is recorded, unless there is a spool of it
+	 * @param begin how it begins
+	 * @param goesOn whether it does so where it was interrupted
 	 */
-	Recorder(MlflowOptions options, Path directory, Start begin, boolean goesOn) {
+	Recorder(MlflowOptions options, Path directory, String key, Start begin, boolean goesOn) {
 		this.options = options;
 		this.directory = directory;
+		this.key = key;
 		this.begin = begin;
 		this.goesOn = goesOn;
 		this.queue = new ArrayBlockingQueue<>(options.queue() + RESERVED);
@@ -169,6 +179,26 @@ final class Recorder {
 		if (hasReached(State.CLOSING) || !room || !this.queue.offer(entry)) {
 			this.dropped.incrementAndGet();
 		}
+		else {
+			this.offered.incrementAndGet();
+		}
+	}
+
+	/**
+	 * Waits until what was offered before is in the spool, from which a kill takes
+	 * nothing, but not for a disk that hangs.
+	 */
+	synchronized void awaitWritten() {
+		long wanted = this.offered.get();
+		long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(LONGEST_OPENING);
+		try {
+			while (this.handled.get() < wanted && this.writer.isAlive() && System.nanoTime() < deadline) {
+				wait(50);
+			}
+		}
+		catch (InterruptedException ex) {
+			Thread.currentThread().interrupt();
+		}
 	}
 
 	/**
@@ -177,17 +207,28 @@ final class Recorder {
 	 * need not be any more
 	 */
 	void offerCheckpoint(String phase, long step, Path checkpoint, String name) {
+		String kept = "checkpoints/" + Delivery.key(phase) + "/" + name + "/" + step;
+		offerFiles(phase, checkpoint, kept, "checkpoints/" + name, true);
+	}
+
+	/** Keeps a file of the whole as it is now and has it sent. */
+	void offerFile(Path file, String name) {
+		offerFiles(SpoolEntry.PARENT, file, "artifacts/" + Delivery.key(name), name, false);
+	}
+
+	private void offerFiles(String run, Path original, String kept, String name, boolean replacing) {
 		try {
 			// the thread of a training that is being interrupted may not wait
 			boolean open = hasReached(State.RECORDING) || await(State.RECORDING, LONGEST_OPENING);
 			SpoolFile file = open ? this.spool : null;
-			String kept = "checkpoints/" + Delivery.key(phase) + "/" + name + "/" + step;
-			if (file == null || !file.keep(checkpoint, kept)) {
+			if (file == null || !file.keep(original, kept)) {
 				this.dropped.incrementAndGet();
 				return;
 			}
-			deleteOlder(file.files().resolve(kept));
-			offer(new Artifact(phase, System.currentTimeMillis(), kept, "checkpoints/" + name));
+			if (replacing) {
+				deleteOlder(file.files().resolve(kept));
+			}
+			offer(new Artifact(run, System.currentTimeMillis(), kept, name));
 		}
 		catch (IOException ex) {
 			drop(1, ex);
@@ -319,9 +360,9 @@ final class Recorder {
 		tags.putAll(this.options.tags());
 		tags.replaceAll((name, value) -> mask(value));
 		return SpoolFile.create(this.directory,
-				new Training(SpoolEntry.VERSION, UUID.randomUUID().toString(), System.currentTimeMillis(),
-						this.options.experiment(), this.options.experimentId().orElse(null),
-						this.options.run().orElse(null), this.options.runId().orElse(null), tags));
+				new Training(SpoolEntry.VERSION, this.key, System.currentTimeMillis(), this.options.experiment(),
+						this.options.experimentId().orElse(null), this.options.run().orElse(null),
+						this.options.runId().orElse(null), tags));
 	}
 
 	/** Whether what there is is what was asked for. */
@@ -357,6 +398,7 @@ final class Recorder {
 			}
 			entries.add(first);
 			this.queue.drainTo(entries, 1000);
+			int taken = entries.size();
 			Metrics newest = null;
 			for (SpoolEntry entry : entries) {
 				newest = (entry instanceof Metrics metrics) ? metrics : newest;
@@ -371,7 +413,13 @@ final class Recorder {
 			}
 			append(file, entries);
 			entries.clear();
+			tellHandled(taken);
 		}
+	}
+
+	private synchronized void tellHandled(int entries) {
+		this.handled.addAndGet(entries);
+		notifyAll();
 	}
 
 	private static boolean isLater(Metrics metrics, @Nullable Metrics than) {

@@ -23,8 +23,11 @@ sealed interface SpoolEntry {
 	/** What is written today; what is newer is refused. */
 	int VERSION = 1;
 
-	/** The run of the training itself, the parent of the others. */
+	/** The run of the training or study itself, the parent of the others. */
 	String PARENT = "";
+
+	/** Behind the name of a training in a study, before that of its phases. */
+	String BELOW = "/";
 
 	Gson GSON = new GsonBuilder().disableHtmlEscaping().registerTypeAdapter(Double.class, new AnyNumber()).create();
 
@@ -46,6 +49,17 @@ sealed interface SpoolEntry {
 		});
 		GSON.toJsonTree(this).getAsJsonObject().asMap().forEach(line::add);
 		return line.toString();
+	}
+
+	/** The run in which another is nested; that of all others is nested in none. */
+	static String parentOf(String run) {
+		return run.substring(0, run.substring(0, Math.max(0, run.length() - 1)).lastIndexOf(BELOW) + 1);
+	}
+
+	/** Its name among those that are nested with it. */
+	static String lastName(String run) {
+		String name = run.substring(parentOf(run).length());
+		return name.endsWith(BELOW) ? name.substring(0, name.length() - 1) : name;
 	}
 
 	private static void requireValues(Map<String, ?> map) {

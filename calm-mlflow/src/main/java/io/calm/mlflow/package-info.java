@@ -19,15 +19,17 @@
  *
  * <h2>The spool</h2>
  *
- * One file of JSON lines for each training, {@code TIME-KEY.jsonl}, in UTF-8. Beside it,
- * {@code TIME-KEY.files} holds the files that are to be sent (hard links where the file
- * system allows), and {@code TIME-KEY.lock} is locked by the process that writes it.
- * Times are milliseconds since 1970. Numbers that JSON lacks are the strings
+ * One file of JSON lines for each training or study, {@code TIME-KEY.jsonl}, in UTF-8.
+ * Beside it, {@code TIME-KEY.files} holds the files that are to be sent (hard links where
+ * the file system allows), and {@code TIME-KEY.lock} is locked by the process that writes
+ * it. Times are milliseconds since 1970. Numbers that JSON lacks are the strings
  * {@code "NaN"}, {@code "Infinity"} and {@code "-Infinity"}. A line that cannot be read
  * is skipped; half of one, which a crash or a full disk leaves, is cut off. Only the
  * owner can read it, and each second it is brought to the disk. The {@code run} of a line
  * is the phase of the training, {@code autoencoder} or {@code language-model}, whose run
- * is nested in the training's, or empty for the training's own.
+ * is nested in the training's, or empty for the training's own. The trainings of a
+ * {@link io.calm.mlflow.MlflowStudy} share a file: {@code NAME/} is the run of one of
+ * them, nested in the study's, and {@code NAME/autoencoder} that of its phase.
  *
  * <pre>
  * {"type":"training","version":1,"key":"…","time":…,"experiment":"…","experimentId":"…","name":"…","runId":"…","tags":{…}}

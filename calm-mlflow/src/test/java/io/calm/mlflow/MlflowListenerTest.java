@@ -257,7 +257,7 @@ class MlflowListenerTest {
 		Run run = tracked().training();
 		assertThat(run.getInfo().getStatus()).isEqualTo(switch (outcome) {
 			case FINISHED -> RunStatus.FINISHED;
-			case INTERRUPTED -> RunStatus.KILLED;
+			case INTERRUPTED, PAUSED -> RunStatus.KILLED;
 			case FAILED -> RunStatus.FAILED;
 		});
 		assertThat(Tracked.tags(run).get("calm.error"))

@@ -16,6 +16,9 @@ public record TrainingEnd(Outcome outcome, @Nullable RuntimeException failure) {
 		/** The model is in its place. */
 		FINISHED,
 
+		/** It has come to the step after which its options let it pause. */
+		PAUSED,
+
 		/** The thread was interrupted; the training can go on from its checkpoint. */
 		INTERRUPTED,
 
@@ -26,6 +29,10 @@ public record TrainingEnd(Outcome outcome, @Nullable RuntimeException failure) {
 
 	static TrainingEnd finished() {
 		return new TrainingEnd(Outcome.FINISHED, null);
+	}
+
+	static TrainingEnd paused() {
+		return new TrainingEnd(Outcome.PAUSED, null);
 	}
 
 	/** What ends a training on an interrupted thread is the interrupt. */

@@ -3,6 +3,7 @@ package io.calm.training;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 
 /**
@@ -114,6 +115,21 @@ public interface TrainingListener {
 	 * @return what the training has made
 	 */
 	static <T> T follow(List<TrainingListener> listeners, List<Phase> phases, Supplier<T> training) {
+		return follow(listeners, phases, training, (made) -> false);
+	}
+
+	/**
+	 * The same of a training that may pause: see {@link TrainingOptions#pauseAfter()}.
+	 * @param listeners to be told
+	 * @param phases what is trained, in this order
+	 * @param training trains the phases, and puts the model into its place unless it
+	 * pauses
+	 * @param pauses whether what it has made is only how far it has come
+	 * @param <T> what the training makes
+	 * @return what the training has made
+	 */
+	static <T> T follow(List<TrainingListener> listeners, List<Phase> phases, Supplier<T> training,
+			Predicate<T> pauses) {
 		T made;
 		try {
 			listeners.forEach((listener) -> listener.onTrainingStart(phases));
@@ -129,7 +145,8 @@ public interface TrainingListener {
 			listeners.forEach((listener) -> listener.onTrainingEnd(end));
 			throw ex;
 		}
-		listeners.forEach((listener) -> listener.onTrainingEnd(TrainingEnd.finished()));
+		TrainingEnd end = pauses.test(made) ? TrainingEnd.paused() : TrainingEnd.finished();
+		listeners.forEach((listener) -> listener.onTrainingEnd(end));
 		return made;
 	}
 

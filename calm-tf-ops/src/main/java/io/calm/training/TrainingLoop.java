@@ -111,7 +111,7 @@ final class TrainingLoop {
 				}
 				evaluate(done);
 			}
-			while (done < this.options.steps() && !this.training.isInterrupted() && !stopsEarly(done)) {
+			while (done < this.options.lastStep() && !this.training.isInterrupted() && !stopsEarly(done)) {
 				done++;
 				record(done, first);
 				StepMetrics metrics = compared(
@@ -161,7 +161,7 @@ final class TrainingLoop {
 		if (this.trace == null) {
 			return;
 		}
-		long from = Math.max(first, Math.min(first + UNRECORDED, this.options.steps() - RECORDED + 1));
+		long from = Math.max(first, Math.min(first + UNRECORDED, this.options.lastStep() - RECORDED + 1));
 		if (step == from) {
 			this.trace.begin(this.phase.toString());
 		}
@@ -242,7 +242,7 @@ final class TrainingLoop {
 	/** Which model is the best, only the evaluation of the last one tells. */
 	private boolean finished(long step) {
 		return (this.options.patience() == 0 || !toEvaluate(step) || this.judged)
-				&& (step >= this.options.steps() || stopsEarly(step));
+				&& (step >= this.options.lastStep() || stopsEarly(step));
 	}
 
 	private static boolean due(long step, long every) {
@@ -252,7 +252,7 @@ final class TrainingLoop {
 	/** Of step 0, only a base says something. */
 	private boolean toEvaluate(long step) {
 		boolean due = due(step, this.options.evaluateEvery())
-				|| (this.options.evaluateEvery() > 0 && step == this.options.steps());
+				|| (this.options.evaluateEvery() > 0 && step == this.options.lastStep());
 		return due && (step > 0 || this.checkpoint.base().isPresent());
 	}
 

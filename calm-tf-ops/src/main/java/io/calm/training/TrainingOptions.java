@@ -12,6 +12,9 @@ import io.calm.input.InvalidInputException;
  * How long and how to train.
  *
  * @param steps optimiser steps in all
+ * @param pauseAfter the step after which the training stops for now, evaluated and saved
+ * as at its end; 0 for none. The same training with a later pause, or none, goes on to
+ * what it would have become without
  * @param batch sequences per micro-batch, B
  * @param patches patches per sequence, P
  * @param accumulation micro-batches per step
@@ -26,13 +29,15 @@ import io.calm.input.InvalidInputException;
  * @param seed of first weights, data order and draws
  * @param optimizer constants of AdamW
  */
-public record TrainingOptions(long steps, int batch, int patches, int accumulation, LearningRate learningRate,
-		BackboneRate backboneRate, double averaging, long checkpointEvery, long evaluateEvery, int patience, long seed,
+public record TrainingOptions(long steps, long pauseAfter, int batch, int patches, int accumulation,
+		LearningRate learningRate, BackboneRate backboneRate, double averaging, long checkpointEvery,
+		long evaluateEvery, int patience, long seed,
 		OptimizerConfig optimizer) {
 
 	/** Refuses numbers that are out of range. */
 	public TrainingOptions {
 		atLeast("steps", steps, 1);
+		atLeast("pause", pauseAfter, 0);
 		atLeast("batch", batch, 1);
 		atLeast("block", patches, 2);
 		atLeast("accumulation", accumulation, 1);
@@ -59,6 +64,19 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		Builder builder = new Builder();
 		options.accept(builder);
 		return builder.build();
+	}
+
+	/**
+	 * Whether the training stops before its last step.
+	 * @return true if that is how it was set
+	 */
+	public boolean pauses() {
+		return this.pauseAfter > 0 && this.pauseAfter < this.steps;
+	}
+
+	/** The step at which it stops, for now or for good. */
+	long lastStep() {
+		return pauses() ? this.pauseAfter : this.steps;
 	}
 
 	/** What a listener is told of how the training is done. */
@@ -102,6 +120,8 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 
 		private long steps = 1000;
 
+		private long pauseAfter;
+
 		private int batch = 16;
 
 		private int patches = 64;
@@ -138,6 +158,19 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		 */
 		public Builder steps(long steps) {
 			this.steps = steps;
+			return this;
+		}
+
+		/**
+		 * Sets the step after which the training stops for now, evaluated and saved as at
+		 * its end. The learning rate still falls over {@link #steps}, so a training that
+		 * goes on after a pause has lost nothing. A pause is for language models and
+		 * baselines, not for the autoencoder before them.
+		 * @param step 0 by default: none
+		 * @return this
+		 */
+		public Builder pauseAfter(long step) {
+			this.pauseAfter = step;
 			return this;
 		}
 
@@ -278,7 +311,7 @@ public record TrainingOptions(long steps, int batch, int patches, int accumulati
 		}
 
 		private TrainingOptions build() {
-			return new TrainingOptions(this.steps, this.batch, this.patches, this.accumulation,
+			return new TrainingOptions(this.steps, this.pauseAfter, this.batch, this.patches, this.accumulation,
 					new LearningRate(this.learningRate, this.warmup, this.decay), this.backboneRate, this.averaging,
 					this.checkpointEvery, this.evaluateEvery, this.patience, this.seed, this.optimizer);
 		}
