@@ -3,6 +3,8 @@ package io.calm.cli;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 import io.calm.cli.ablate.Laboratory;
@@ -11,7 +13,7 @@ import io.calm.cli.ablate.Scale;
 import io.calm.cli.ablate.Study;
 import io.calm.cli.ablate.StudyReport;
 import io.calm.input.InvalidInputException;
-import io.calm.mlflow.MlflowListener;
+import io.calm.mlflow.MlflowStudy;
 import io.calm.text.Corpus;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -123,8 +125,13 @@ final class AblateCommand extends Subcommand {
 			description = "Seed of all random numbers (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
-	@Option(names = "--mlflow", paramLabel = "URI", description = "Track every model on this MLflow server.")
+	@Option(names = "--mlflow", paramLabel = "URI",
+			description = "Track the study on this MLflow server, as a run in which those of its models are nested.")
 	private @Nullable String mlflow;
+
+	@Option(names = "--mlflow-experiment", paramLabel = "NAME",
+			description = "The experiment (default: MLFLOW_EXPERIMENT_NAME, else Default).")
+	private @Nullable String mlflowExperiment;
 
 	@Mixin
 	private TokenizerOption tokenizer = new TokenizerOption();
@@ -171,9 +178,15 @@ final class AblateCommand extends Subcommand {
 		return Corpus.of((options) -> this.fields.applyTo(options, paths));
 	}
 
-	private Optional<MlflowListener> tracking(String arm) {
-		return Optional.ofNullable(this.mlflow)
-			.map((uri) -> MlflowListener.of((options) -> options.trackingUri(uri).run(this.study + ", " + arm)));
+	private Optional<MlflowStudy> tracking(String key) {
+		Map<String, String> params = Map.of("study", this.study, "seed", Long.toString(this.seed), "equal",
+				this.equal.name().toLowerCase(Locale.ROOT));
+		return Optional.ofNullable(this.mlflow).map((uri) -> MlflowStudy.of(key, this.output, params, (options) -> {
+			options.trackingUri(uri).run("ablate " + this.study);
+			if (this.mlflowExperiment != null) {
+				options.experiment(this.mlflowExperiment);
+			}
+		}));
 	}
 
 }

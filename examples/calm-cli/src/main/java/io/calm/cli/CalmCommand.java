@@ -30,7 +30,8 @@ import picocli.CommandLine.ScopeType;
 		subcommands = { PullCommand.class, CorpusCommand.class, TokenizeCommand.class, TrainCommand.class,
 				EvaluateCommand.class, CompareCommand.class, GenerateCommand.class, ServeCommand.class,
 				InspectCommand.class, EncodeCommand.class, ScoreCommand.class, MergeCommand.class, ExportCommand.class,
-				FlopsCommand.class, AblateCommand.class, KnownSourceCommand.class, BenchmarkCommand.class,
+				FlopsCommand.class, AblateCommand.class, SweepCommand.class, KnownSourceCommand.class,
+				BenchmarkCommand.class,
 				MlflowReplayCommand.class })
 public final class CalmCommand {
 

@@ -62,29 +62,51 @@ final class RunFile {
 	 * @throws InvalidInputException if the file is not one of options
 	 */
 	static Map<String, List<String>> arguments(Path file, CommandSpec command) {
+		return arguments(file.toString(), read(file), command);
+	}
+
+	/**
+	 * The same of what stands in a file.
+	 * @param where it stands
+	 * @param content as {@link #read} gives it
+	 * @param command whose options it holds
+	 */
+	static Map<String, List<String>> arguments(String where, Map<?, ?> content, CommandSpec command) {
 		Map<String, OptionSpec> keys = keys(command);
 		Map<String, List<String>> arguments = new LinkedHashMap<>();
-		read(file).forEach((name, value) -> {
+		content.forEach((name, value) -> {
 			String key = String.valueOf(name);
-			OptionSpec option = keys.get(key);
-			if (option == null) {
-				throw new InvalidInputException(file.toString(), "has the key \"" + key + "\", which is no option",
-						nearest(key, keys.keySet()));
-			}
-			arguments.put(key, arguments(file, key, option, value));
+			arguments.put(key, arguments(where, key, option(where, key, keys, command), value));
 		});
 		return arguments;
 	}
 
-	private static List<String> arguments(Path file, String key, OptionSpec option, Object value) {
+	/** The option of a key, which must be one. */
+	static OptionSpec option(String where, String key, Map<String, OptionSpec> keys, CommandSpec command) {
+		OptionSpec option = keys.get(key);
+		if (option == null) {
+			throw unknown(where, key, "option", keys.keySet(), "see '" + command.qualifiedName() + " --help'");
+		}
+		return option;
+	}
+
+	/** What is said of a key that does not exist. */
+	static InvalidInputException unknown(String where, String key, String what, Collection<String> keys, String help) {
+		List<String> similar = similar(key, keys);
+		return new InvalidInputException(where, "has the key \"" + key + "\", which is no " + what, similar.isEmpty()
+				? help + " for all of them" : "write \"" + similar.get(0).substring(2) + "\", or " + help);
+	}
+
+	/** A value, or several, of a key as arguments. */
+	static List<String> arguments(String where, String key, OptionSpec option, Object value) {
 		List<String> arguments = new ArrayList<>();
 		boolean list = value instanceof List;
 		if (list && !option.isMultiValue()) {
-			throw new InvalidInputException(file + ", " + key, "is a list", "give one value");
+			throw new InvalidInputException(where + ", " + key, "is a list", "give one value");
 		}
 		for (Object each : list ? (List<?>) value : List.of(value)) {
 			if (!(each instanceof String text) || text.isEmpty()) {
-				throw new InvalidInputException(file + ", " + key, "is not a value, or is empty", option.isMultiValue()
+				throw new InvalidInputException(where + ", " + key, "is not a value, or is empty", option.isMultiValue()
 						? "give a value or a list of values" : "give a value, or leave the key out");
 			}
 			if (!isFlag(option)) {
@@ -94,7 +116,7 @@ final class RunFile {
 				arguments.add("--" + key);
 			}
 			else if (!text.equals("false")) {
-				throw new InvalidInputException(file + ", " + key, "is \"" + text + "\"", "choose true or false");
+				throw new InvalidInputException(where + ", " + key, "is \"" + text + "\"", "choose true or false");
 			}
 		}
 		return arguments;
@@ -105,16 +127,17 @@ final class RunFile {
 	}
 
 	/** The command line knows what resembles its options. */
-	private static String nearest(String key, Collection<String> keys) {
+	private static List<String> similar(String key, Collection<String> keys) {
 		CommandSpec known = CommandSpec.create();
 		keys.forEach((each) -> known.addOption(OptionSpec.builder("--" + each).build()));
-		List<String> similar = new UnmatchedArgumentException(new CommandLine(known), List.of("--" + key))
-			.getSuggestions();
-		return similar.isEmpty() ? "see 'calm train --help' for all of them"
-				: "write \"" + similar.get(0).substring(2) + "\", or see 'calm train --help'";
+		return new UnmatchedArgumentException(new CommandLine(known), List.of("--" + key)).getSuggestions();
 	}
 
-	private static Map<?, ?> read(Path file) {
+	/**
+	 * What stands in a file: strings, and lists and maps of them.
+	 * @throws InvalidInputException if it is not YAML, or no map
+	 */
+	static Map<?, ?> read(Path file) {
 		LoadSettings settings = LoadSettings.builder()
 			.setLabel(file.toString())
 			// every value is a string, as on the command line

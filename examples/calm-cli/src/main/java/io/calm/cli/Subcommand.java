@@ -4,11 +4,13 @@ import java.io.PrintWriter;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 
 import io.calm.input.InvalidInputException;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /**
@@ -96,16 +98,41 @@ abstract class Subcommand implements Callable<Integer> {
 		return arguments;
 	}
 
+	/**
+	 * Sets options as a file says. What the command line says counts more.
+	 * @param file its name
+	 * @param inFile its options as arguments, by key
+	 */
+	void readOptions(String file, Map<String, List<String>> inFile) {
+		List<String> arguments = new ArrayList<>(arguments());
+		inFile.forEach((key, values) -> {
+			if (!hasOption("--" + key)) {
+				arguments.addAll(values);
+			}
+		});
+		try {
+			reparse(arguments);
+		}
+		catch (ParameterException ex) {
+			throw new InvalidInputException(file, "has a value that does not fit (" + ex.getMessage() + ")",
+					"correct it; see '" + this.spec.qualifiedName() + " --help'", ex);
+		}
+	}
+
 	/** Gives all options their values again, those too that all commands share. */
-	void reparse(List<String> arguments) {
+	private void reparse(List<String> arguments) {
 		List<String> all = new ArrayList<>(List.of(this.spec.name()));
 		all.addAll(arguments);
 		this.spec.root().commandLine().parseArgs(all.toArray(String[]::new));
 	}
 
 	ProgressBar progress(String label, long total) {
-		ProgressBar.Style style = calm().quiet() ? ProgressBar.Style.NONE : ProgressBar.Style.ofThisProcess();
-		return new ProgressBar(this.spec.commandLine().getErr(), style, InstantSource.system(), label, total);
+		return progress(label, total, ProgressBar.Style.ofThisProcess());
+	}
+
+	ProgressBar progress(String label, long total, ProgressBar.Style style) {
+		return new ProgressBar(this.spec.commandLine().getErr(), calm().quiet() ? ProgressBar.Style.NONE : style,
+				InstantSource.system(), label, total);
 	}
 
 	/** Not the parent: a subcommand may have subcommands. */

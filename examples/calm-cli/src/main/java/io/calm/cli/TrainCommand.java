@@ -8,8 +8,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -31,13 +33,15 @@ import io.calm.model.ModelKind;
 import io.calm.text.Corpus;
 import io.calm.text.TokenCache;
 import io.calm.text.Tokenizer;
+import io.calm.training.Phase;
+import io.calm.training.TrainingListener;
 import io.calm.training.TrainingOptions;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 /** Trains a model on text. */
@@ -47,13 +51,17 @@ import picocli.CommandLine.Parameters;
 final class TrainCommand extends Subcommand {
 
 	/** The run in the model directory. */
-	private static final String DESCRIPTION = "run.yaml";
+	static final String DESCRIPTION = "run.yaml";
 
 	private static final List<String> OF_CALM = List.of("--input", "--head", "--copy-size", "--token-loss",
 			"--guessed-tokens", "--vector-every", "--lead-tokens", "--samples", "--targets", "--alpha",
 			"--sampling-steps", "--solver");
 
 	private static final List<String> OF_AUTOENCODER = List.of("--autoencoder-steps", "--autoencoder-learning-rate");
+
+	/** Besides those of CALM models, these do not concern the autoencoder. */
+	private static final List<String> OF_LANGUAGE_MODELS = List.of("--preset", "--steps", "--learning-rate",
+			"--averaging", "--sample", "--backbone-rate", "--frozen-steps");
 
 	@Parameters(paramLabel = "RUN", arity = "0..1",
 			description = "A YAML file of options: each key is the name of an option without its dashes. Options on the "
@@ -219,6 +227,9 @@ final class TrainCommand extends Subcommand {
 			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
 	private int joinTimeout;
 
+	/** Set by a sweep, for which a training may have several parts. */
+	private long pauseAfter;
+
 	@Mixin
 	private TokenizerOption tokenizer = new TokenizerOption();
 
@@ -234,17 +245,10 @@ final class TrainCommand extends Subcommand {
 	@Override
 	Report run() {
 		if (this.file != null) {
-			readOptions(this.file);
+			readOptions(this.file.toString(), RunFile.arguments(this.file, spec()));
 		}
 		refuseMeaningless();
-		Path output = given("--output", "name the model directory to write", this.output);
-		if (this.corpus.isEmpty()) {
-			throw new InvalidInputException("--corpus", "is missing", "name the text to train on");
-		}
-		if (this.patience > 0 && this.evaluationCorpus.isEmpty()) {
-			throw new InvalidInputException("--patience", "needs text to score the models on",
-					"name it with --evaluation-corpus");
-		}
+		Path output = output();
 		Optional<Workers> cluster = Workers.ofEnvironment();
 		checkWorkers(cluster);
 		if (this.workers != null && this.workers > 1 && cluster.isEmpty() && !this.dryRun) {
@@ -253,26 +257,138 @@ final class TrainCommand extends Subcommand {
 			endWith(LocalWorkers.run(this.workers, arguments, err()));
 			return new Report();
 		}
+		return with(this.dryRun ? null : TokenCache.in(tokens(output)), (options) -> train(options, output));
+	}
+
+	private Path output() {
+		Path output = given("--output", "name the model directory to write", this.output);
+		if (this.corpus.isEmpty()) {
+			throw new InvalidInputException("--corpus", "is missing", "name the text to train on");
+		}
+		if (this.patience > 0 && this.evaluationCorpus.isEmpty()) {
+			throw new InvalidInputException("--patience", "needs text to score the models on",
+					"name it with --evaluation-corpus");
+		}
 		if (this.loraRank != null && this.base == null) {
 			throw new InvalidInputException("--lora-rank", "needs a model whose weights stay as they are",
 					"name it with --base");
 		}
+		return output;
+	}
+
+	/**
+	 * Gives an action all options of the training.
+	 * @param kept where a tokenizer is kept that is learned; null for nowhere
+	 */
+	private <T> T with(@Nullable TokenCache kept, Function<Consumer<CalmTraining>, T> action) {
 		Corpus text = corpus(this.corpus);
 		Path from = this.base;
 		if (from != null) {
-			return train(text, output, (training) -> trainedOn(training, from));
+			return action.apply(options(text, (training) -> trainedOn(training, from)));
 		}
-		try (Tokenizer tokens = tokenizer(text, output)) {
-			return train(text, output, (training) -> fromNoise(training.tokenizer(tokens)));
+		try (Tokenizer tokens = tokenizer(text, kept)) {
+			return action.apply(options(text, (training) -> fromNoise(training.tokenizer(tokens))));
 		}
 	}
 
-	private Tokenizer tokenizer(Corpus text, Path output) {
-		if (this.warmStart != null && !this.tokenizer.isNamed()) {
-			return Tokenizer.load(this.warmStart);
+	private Tokenizer tokenizer(Corpus text, @Nullable TokenCache kept) {
+		return (this.warmStart != null && !this.tokenizer.isNamed()) ? Tokenizer.load(this.warmStart)
+				: this.tokenizer.tokenizer(text, "a model to go on from with --base", kept);
+	}
+
+	/**
+	 * A training that another command does.
+	 * @param arguments as after {@code calm train}
+	 * @throws InvalidInputException if options are missing or contradict each other
+	 */
+	static TrainCommand of(List<String> arguments) {
+		CommandLine calm = CalmCommand.commandLine();
+		TrainCommand training = (TrainCommand) Objects.requireNonNull(calm.getSubcommands().get("train")).getCommand();
+		List<String> all = new ArrayList<>(List.of(training.spec().name()));
+		all.addAll(arguments);
+		calm.parseArgs(all.toArray(String[]::new));
+		training.refuseMeaningless();
+		training.output();
+		return training;
+	}
+
+	/** Steps of the language model, or of the baseline. */
+	long steps() {
+		return this.steps;
+	}
+
+	void setSteps(long steps) {
+		this.steps = steps;
+	}
+
+	/** Refuses what a sweep decides itself, and misses what it compares trials by. */
+	TrainCommand checkForSweep() {
+		if (this.evaluationCorpus.isEmpty()) {
+			throw new InvalidInputException("evaluation-corpus", "is missing",
+					"name text to compare the trials on, which is not trained on");
 		}
-		return this.tokenizer.tokenizer(text, "a model to go on from with --base",
-				this.dryRun ? null : TokenCache.in(tokens(output)));
+		if (this.evaluateEvery < 1) {
+			throw new InvalidInputException("evaluate-every", "is " + this.evaluateEvery + ", and trials need a score",
+					"choose at least 1");
+		}
+		if (this.patience > 0) {
+			throw new InvalidInputException("patience",
+					"is " + this.patience + ", and all trials of a sweep get the same",
+					"leave it out; with halving, the worse trials end early");
+		}
+		if (this.workers != null && this.workers > 1) {
+			throw new InvalidInputException("workers", "is " + this.workers + ", and a trial is trained by one process",
+					"leave it out; with parallel, several trials train at once");
+		}
+		if (this.trace != null) {
+			throw new InvalidInputException("trace", "is given, and all trials would write the same file",
+					"leave it out");
+		}
+		return this;
+	}
+
+	/**
+	 * What a step of the language model or the baseline costs.
+	 * @param kept where a tokenizer is kept that is learned
+	 */
+	double flopsPerStep(TokenCache kept) {
+		Map<Phase, Double> flops = with(kept, Calm::flopsPerStep);
+		return flops.getOrDefault(Phase.BASELINE, flops.getOrDefault(Phase.LANGUAGE_MODEL, 0.0));
+	}
+
+	/**
+	 * Trains up to a step of the language model or the baseline, or goes on until there.
+	 * @param step the last one of all makes the model directory
+	 * @param shared autoencoders that others train too
+	 */
+	void trainUntil(long step, SharedAutoencoders shared, List<TrainingListener> listeners) {
+		this.pauseAfter = step;
+		if (this.baseline || this.base != null) {
+			train(listeners);
+		}
+		else {
+			shared.train(autoencoderSettings(), output(),
+					(listener) -> train(Stream.concat(listeners.stream(), Stream.of(listener)).toList()));
+		}
+	}
+
+	private void train(List<TrainingListener> listeners) {
+		with(TokenCache.in(tokens(output())), (options) -> {
+			Calm.train((training) -> {
+				options.accept(training);
+				listeners.forEach(training::listener);
+			}).close();
+			return listeners;
+		});
+	}
+
+	/** All that decides about the autoencoder. */
+	private String autoencoderSettings() {
+		Map<String, OptionSpec> options = new LinkedHashMap<>(RunFile.keys(spec()));
+		Stream.of(OF_CALM, OF_LANGUAGE_MODELS, List.of("--output"))
+			.flatMap(List::stream)
+			.forEach((name) -> options.remove(name.substring(2)));
+		return RunFile.write(options);
 	}
 
 	private void checkWorkers(Optional<Workers> cluster) {
@@ -293,24 +409,6 @@ final class TrainCommand extends Subcommand {
 		}
 		if (count > 1 && this.dryRun) {
 			note("a dry run is one worker's, which does the steps of all " + count);
-		}
-	}
-
-	/** What the command line says counts more. */
-	private void readOptions(Path file) {
-		Map<String, List<String>> inFile = RunFile.arguments(file, spec());
-		List<String> arguments = new ArrayList<>(arguments());
-		inFile.forEach((key, values) -> {
-			if (!hasOption("--" + key)) {
-				arguments.addAll(values);
-			}
-		});
-		try {
-			reparse(arguments);
-		}
-		catch (ParameterException ex) {
-			throw new InvalidInputException(file.toString(), "has a value that does not fit (" + ex.getMessage() + ")",
-					"correct it; see 'calm train --help'", ex);
 		}
 	}
 
@@ -357,10 +455,11 @@ final class TrainCommand extends Subcommand {
 		return described.replaceAll("(?m)^(mlflow: .*//)[^/@]*@", "$1");
 	}
 
-	private Report train(Corpus text, Path output, UnaryOperator<CalmTraining> model) {
+	private Consumer<CalmTraining> options(Corpus text, UnaryOperator<CalmTraining> model) {
 		ProgramOptions program = this.compute.training();
 		String description = description();
-		Consumer<CalmTraining> options = (training) -> {
+		Path output = output();
+		return (training) -> {
 			model.apply(training)
 				.corpus(text)
 				.program(program)
@@ -378,6 +477,9 @@ final class TrainCommand extends Subcommand {
 				training.trace(this.trace);
 			}
 		};
+	}
+
+	private Report train(Consumer<CalmTraining> options, Path output) {
 		if (this.dryRun) {
 			return TrialReport.of(Calm.tryOut(options), output);
 		}
@@ -479,6 +581,7 @@ final class TrainCommand extends Subcommand {
 	private void languageModel(TrainingOptions.Builder options, int positions) {
 		this.optimizer.applyTo(options)
 			.steps(this.steps)
+			.pauseAfter(this.pauseAfter)
 			.batch(this.batch)
 			.patches(positions)
 			.learningRate(this.learningRate)

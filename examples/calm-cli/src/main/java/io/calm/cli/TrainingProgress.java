@@ -76,7 +76,7 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
 				.stream()
 				.map((score) -> String.format(Locale.ROOT, "%s %.4g", score.getKey(), score.getValue()))
 				.collect(Collectors.joining("  "));
-			this.bar.tell(phase + " after " + step + " steps: " + scores);
+			this.bar.tell(this.label + phase + " after " + step + " steps: " + scores);
 		}
 	}
 

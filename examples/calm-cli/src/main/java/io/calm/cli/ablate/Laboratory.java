@@ -16,7 +16,7 @@ import io.calm.evaluation.LikelihoodScore;
 import io.calm.evaluation.LikelihoodScoring;
 import io.calm.graph.ProgramOptions;
 import io.calm.input.InvalidInputException;
-import io.calm.mlflow.MlflowListener;
+import io.calm.mlflow.MlflowStudy;
 import io.calm.training.Evaluation;
 import io.calm.training.Phase;
 import io.calm.training.TrainingListener;
@@ -44,7 +44,7 @@ public final class Laboratory {
 
 	private final Function<String, TrainingListener> progress;
 
-	private final Function<String, Optional<MlflowListener>> tracking;
+	private final Function<String, Optional<MlflowStudy>> tracking;
 
 	/**
 	 * A laboratory.
@@ -53,10 +53,11 @@ public final class Laboratory {
 	 * @param training device, precision and fusion
 	 * @param inference likewise
 	 * @param progress gives a listener to each arm, by its name
-	 * @param tracking likewise, or nothing; closed when the arm is trained
+	 * @param tracking follows the study, by the key that names it for ever, or nothing;
+	 * closed when the study is done
 	 */
 	public Laboratory(Scale scale, Material material, ProgramOptions training, ProgramOptions inference,
-			Function<String, TrainingListener> progress, Function<String, Optional<MlflowListener>> tracking) {
+			Function<String, TrainingListener> progress, Function<String, Optional<MlflowStudy>> tracking) {
 		this.scale = scale;
 		this.material = material;
 		this.bench = new Bench(scale, material, training);
@@ -85,26 +86,54 @@ public final class Laboratory {
 		}
 		Notebook notebook = new Notebook(output);
 		String settings = study.name() + ", " + this.scale + ", data " + this.material.data().digest();
-		Map<String, Long> steps = notebook.plan(settings).map(Notebook.Plan::steps).orElseGet(() -> {
-			Map<String, Long> planned = plan(study, output.resolve("trial"));
-			notebook.write(new Notebook.Plan(settings, planned));
+		Notebook.Plan plan = notebook.plan(settings).orElseGet(() -> {
+			Notebook.Plan planned = new Notebook.Plan(settings, plan(study, output.resolve("trial")));
+			notebook.write(planned);
 			return planned;
 		});
+		try (@Nullable
+		MlflowStudy tracked = this.tracking.apply(plan.key()).orElse(null)) {
+			StudyReport report = report(study, plan, notebook, tracked);
+			List<Path> files = report.write(notebook);
+			if (tracked != null) {
+				files.forEach(tracked::artifact);
+				tracked.finish();
+			}
+			return report;
+		}
+	}
+
+	private StudyReport report(Study study, Notebook.Plan plan, Notebook notebook, @Nullable MlflowStudy tracked) {
 		List<Point> points = new ArrayList<>();
 		for (Arm arm : study.arms()) {
 			points.addAll(notebook.points(arm).orElseGet(() -> {
-				List<Point> found = trainAndMeasure(study, arm, steps, output, notebook);
+				List<Point> found = trainAndMeasure(study, arm, plan.steps(), notebook, tracked);
+				if (tracked != null) {
+					tell(tracked, study, arm, found);
+				}
 				notebook.write(arm, found);
 				return found;
 			}));
 		}
 		List<Point> way = study.arms()
 			.stream()
-			.flatMap((arm) -> StudyReport.way(arm, notebook.way(arm)).stream())
+			.flatMap((arm) -> StudyReport.way(arm, notebook.way(arm.fileName())).stream())
 			.toList();
-		StudyReport report = new StudyReport(study, this.scale, this.material, points, way);
-		report.write(notebook);
-		return report;
+		return new StudyReport(study, this.scale, this.material, points, way);
+	}
+
+	/** What was measured of an arm, and nothing is noted down that is not kept there. */
+	private static void tell(MlflowStudy tracked, Study study, Arm arm, List<Point> found) {
+		if (study.measure() != Study.Measure.TEMPERATURE) {
+			for (Point point : found) {
+				Map<String, Double> scores = new LinkedHashMap<>(point.more());
+				scores.put(BrierScore.BRIER_LM, point.y());
+				scores.put(BrierScore.BRIER_LM + "_error", point.error());
+				scores.values().removeIf((value) -> value.isNaN());
+				tracked.scores(arm.name(), point.more().getOrDefault("steps", 0.0).longValue(), scores);
+			}
+		}
+		tracked.keep();
 	}
 
 	/** The steps of each arm. */
@@ -151,34 +180,33 @@ public final class Laboratory {
 		return TRAINING_SHARE * this.scale.minutes() * 60_000 / milliseconds;
 	}
 
-	private List<Point> trainAndMeasure(Study study, Arm arm, Map<String, Long> planned, Path output,
-			Notebook notebook) {
+	private List<Point> trainAndMeasure(Study study, Arm arm, Map<String, Long> planned, Notebook notebook,
+			@Nullable MlflowStudy tracked) {
 		long start = System.nanoTime();
+		Path output = notebook.directory();
 		Path model = output.resolve("models").resolve(arm.fileName());
 		Path autoencoder = this.bench.autoencoderIn(output, arm);
 		long steps = planned.getOrDefault(arm.name(), 1L);
-		try (@Nullable
-		MlflowListener tracked = this.tracking.apply(arm.name()).orElse(null)) {
-			List<TrainingListener> listeners = new ArrayList<>(List.of(this.progress.apply(arm.name())));
-			if (tracked != null) {
-				listeners.add(tracked);
-			}
-			boolean scoredOnTheWay = study.measure() == Study.Measure.BRIER_LM_OVER_FLOPS && arm.baseline();
-			if (scoredOnTheWay) {
-				listeners.add(keeping(arm, notebook));
-			}
-			Evaluation evaluation = scoredOnTheWay ? (checkpoint) -> likelihood(scoreBaseline(checkpoint, arm))
-					: Evaluation.NONE;
-			List<Phase> phases = arm.baseline() ? List.of(Phase.BASELINE)
-					: List.of(Phase.AUTOENCODER, Phase.LANGUAGE_MODEL);
-			TrainingListener.follow(listeners, phases, () -> {
-				if (!arm.baseline()) {
-					long longest = longest(study, autoencoder, output, planned);
-					this.bench.trainAutoencoder(arm, this.scale.autoencoderSteps(longest), autoencoder, listeners);
-				}
-				return this.bench.trainModel(arm, steps, autoencoder, model, listeners, evaluation);
-			});
+		List<TrainingListener> listeners = new ArrayList<>(List.of(this.progress.apply(arm.name())));
+		if (tracked != null) {
+			listeners.add(tracked.training(arm.name(),
+					Map.of("arm", arm.name(), "study", study.name(), "steps", Long.toString(steps))));
 		}
+		boolean scoredOnTheWay = study.measure() == Study.Measure.BRIER_LM_OVER_FLOPS && arm.baseline();
+		if (scoredOnTheWay) {
+			listeners.add(notebook.keepingWay(arm.fileName()));
+		}
+		Evaluation evaluation = scoredOnTheWay ? (checkpoint) -> likelihood(scoreBaseline(checkpoint, arm))
+				: Evaluation.NONE;
+		List<Phase> phases = arm.baseline() ? List.of(Phase.BASELINE)
+				: List.of(Phase.AUTOENCODER, Phase.LANGUAGE_MODEL);
+		TrainingListener.follow(listeners, phases, () -> {
+			if (!arm.baseline()) {
+				long longest = longest(study, autoencoder, output, planned);
+				this.bench.trainAutoencoder(arm, this.scale.autoencoderSteps(longest), autoencoder, listeners);
+			}
+			return this.bench.trainModel(arm, steps, autoencoder, model, listeners, evaluation);
+		});
 		if (study.measure() == Study.Measure.TEMPERATURE) {
 			return new TemperatureCurves(this.material, this.scale, this.inference).of(model, arm.baseline());
 		}
@@ -204,18 +232,6 @@ public final class Laboratory {
 		more.put("positions", (double) score.positions());
 		return List.of(new Point(arm.baseline() ? "baseline" : "CALM", arm.name(), operations, score.brierLm(),
 				score.error(), more));
-	}
-
-	/** Keeps the scores of an arm on its way, over interruptions too. */
-	private static TrainingListener keeping(Arm arm, Notebook notebook) {
-		return new TrainingListener() {
-			@Override
-			public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
-				Map<String, Map<String, Double>> way = notebook.way(arm);
-				way.put(Long.toString(step), metrics);
-				notebook.write(arm, way);
-			}
-		};
 	}
 
 	private double accuracy(Path autoencoder) {

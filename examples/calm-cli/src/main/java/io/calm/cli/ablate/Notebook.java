@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 import com.google.gson.Gson;
@@ -19,14 +20,16 @@ import com.google.gson.GsonBuilder;
 import com.google.gson.JsonParseException;
 import com.google.gson.reflect.TypeToken;
 import io.calm.input.InvalidInputException;
+import io.calm.training.Phase;
+import io.calm.training.TrainingListener;
 
 /**
- * What a study has settled and found so far, so that it can go on after an interruption.
- * Every file is written whole or not at all.
+ * What a study or a sweep has settled and found so far, so that it can go on after an
+ * interruption. Every file is written whole or not at all.
  *
  * @param directory of the study
  */
-record Notebook(Path directory) {
+public record Notebook(Path directory) {
 
 	private static final Gson GSON = new GsonBuilder().setPrettyPrinting()
 		.serializeSpecialFloatingPointValues()
@@ -42,13 +45,29 @@ record Notebook(Path directory) {
 	 * What was settled at the beginning.
 	 *
 	 * @param settings that the results depend on
-	 * @param steps of each arm
+	 * @param steps of each model
+	 * @param key names the study for MLflow
 	 */
-	record Plan(String settings, Map<String, Long> steps) {
+	public record Plan(String settings, Map<String, Long> steps, String key) {
+
+		/**
+		 * A plan of a new study.
+		 * @param settings that the results depend on
+		 * @param steps of each model
+		 */
+		public Plan(String settings, Map<String, Long> steps) {
+			this(settings, steps, UUID.randomUUID().toString());
+		}
+
 	}
 
-	/** The plan of an earlier call, which must have been for the same settings. */
-	Optional<Plan> plan(String settings) {
+	/**
+	 * The plan of an earlier call.
+	 * @param settings of this call
+	 * @return nothing if there was none
+	 * @throws InvalidInputException if that was for other settings
+	 */
+	public Optional<Plan> plan(String settings) {
 		Path file = this.directory.resolve("plan.json");
 		Optional<Plan> plan = read(file, Plan.class);
 		plan.ifPresent((found) -> {
@@ -61,8 +80,32 @@ record Notebook(Path directory) {
 		return plan;
 	}
 
-	void write(Plan plan) {
-		write("plan.json", GSON.toJson(plan));
+	/**
+	 * Keeps the plan for later calls.
+	 * @param plan of this call
+	 */
+	public void write(Plan plan) {
+		writeJson("plan.json", plan);
+	}
+
+	/**
+	 * Keeps something found.
+	 * @param name of the file
+	 * @param value a record
+	 */
+	public void writeJson(String name, Object value) {
+		write(name, GSON.toJson(value));
+	}
+
+	/**
+	 * Reads something found by an earlier call.
+	 * @param name of the file
+	 * @param type a record's
+	 * @param <T> the same
+	 * @return nothing if there is no such file
+	 */
+	public <T> Optional<T> readJson(String name, Class<T> type) {
+		return read(this.directory.resolve(name), type);
 	}
 
 	Optional<List<Point>> points(Arm arm) {
@@ -73,24 +116,53 @@ record Notebook(Path directory) {
 		write("results/" + arm.fileName() + ".json", GSON.toJson(points, POINTS.getType()));
 	}
 
-	/** The scores of an arm on its way, by step. */
-	Map<String, Map<String, Double>> way(Arm arm) {
-		return this.<Map<String, Map<String, Double>>>read(wayOf(arm), CURVES.getType()).orElseGet(LinkedHashMap::new);
+	/**
+	 * The scores that a model had on its way.
+	 * @param model its name as that of a file
+	 * @return by step
+	 */
+	public Map<String, Map<String, Double>> way(String model) {
+		return this.<Map<String, Map<String, Double>>>read(this.directory.resolve(wayOf(model)), CURVES.getType())
+			.orElseGet(LinkedHashMap::new);
 	}
 
-	void write(Arm arm, Map<String, Map<String, Double>> way) {
-		write("results/" + arm.fileName() + ".way.json", GSON.toJson(way, CURVES.getType()));
+	/**
+	 * Keeps the scores of a language model on its way, over interruptions too.
+	 * @param model its name as that of a file
+	 * @return a listener of its training
+	 */
+	public TrainingListener keepingWay(String model) {
+		return new TrainingListener() {
+			@Override
+			public void onEvaluation(Phase phase, long step, Map<String, Double> metrics) {
+				if (phase != Phase.AUTOENCODER) {
+					Map<String, Map<String, Double>> way = way(model);
+					way.put(Long.toString(step), metrics);
+					write(wayOf(model), GSON.toJson(way, CURVES.getType()));
+				}
+			}
+		};
 	}
 
-	private Path wayOf(Arm arm) {
-		return this.directory.resolve("results").resolve(arm.fileName() + ".way.json");
+	private static String wayOf(String model) {
+		return "results/" + model + ".way.json";
 	}
 
-	void write(String name, String content) {
+	/**
+	 * Writes a text.
+	 * @param name of the file, below the directory
+	 * @param content of the file
+	 */
+	public void write(String name, String content) {
 		write(name, content.getBytes(StandardCharsets.UTF_8));
 	}
 
-	void write(String name, byte[] content) {
+	/**
+	 * Writes a file.
+	 * @param name of the file, below the directory
+	 * @param content of the file
+	 */
+	public void write(String name, byte[] content) {
 		Path file = this.directory.resolve(name);
 		try {
 			Files.createDirectories(file.getParent());

@@ -1,5 +1,6 @@
 package io.calm.cli.ablate;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -8,7 +9,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiConsumer;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
@@ -64,7 +64,9 @@ public final class StudyReport {
 				? point.series() + ", " + point.name() : point.name(), point.y()));
 	}
 
-	void write(Notebook notebook) {
+	/** Writes the report and tells its files. */
+	List<Path> write(Notebook notebook) {
+		List<String> files = new ArrayList<>(List.of("report.md", "results.csv", "chart.png"));
 		notebook.write("results.csv", csv(this.points));
 		notebook.write("chart.png", switch (this.study.measure()) {
 			case BRIER_LM ->
@@ -75,32 +77,26 @@ public final class StudyReport {
 					this.points, false);
 		});
 		if (!this.way.isEmpty()) {
+			files.addAll(List.of("checkpoints.csv", "checkpoints.png"));
 			notebook.write("checkpoints.csv", csv(this.way));
 			notebook.write("checkpoints.png", Charts.lines("BrierLM and cross entropy of the same checkpoints",
 					"cross entropy, nats per token", "BrierLM at every position", this.way, false));
 		}
 		notebook.write("report.md", markdown());
+		return files.stream().map(notebook.directory()::resolve).toList();
 	}
 
-	private String csv(List<Point> rows) {
-		Set<String> columns = columns(rows);
-		StringBuilder csv = new StringBuilder("series,name,x,y,error");
-		columns.forEach((column) -> csv.append(',').append(column));
-		csv.append('\n');
-		for (Point row : rows) {
-			csv.append(quoted(row.series())).append(',').append(quoted(row.name()));
-			for (double value : new double[] { row.x(), row.y(), row.error() }) {
-				csv.append(',').append(Double.isNaN(value) ? "" : value);
-			}
-			columns.forEach((column) -> csv.append(',')
-				.append(row.more().containsKey(column) ? String.valueOf(row.more().get(column)) : ""));
-			csv.append('\n');
-		}
-		return csv.toString();
-	}
-
-	private static String quoted(String text) {
-		return '"' + text.replace("\"", "\"\"") + '"';
+	private static String csv(List<Point> rows) {
+		Table<Point> table = new Table<Point>().column("series", Point::series)
+			.column("name", Point::name)
+			.column("x", (row) -> Table.exact(row.x()))
+			.column("y", (row) -> Table.exact(row.y()))
+			.column("error", (row) -> Table.exact(row.error()));
+		columns(rows).forEach((column) -> table.column(column, (row) -> {
+			Double value = row.more().get(column);
+			return (value != null) ? String.valueOf(value) : "";
+		}));
+		return table.csv(rows);
 	}
 
 	private static Set<String> columns(List<Point> rows) {
@@ -140,31 +136,24 @@ public final class StudyReport {
 
 	private void table(StringBuilder text) {
 		boolean temperature = this.study.measure() == Study.Measure.TEMPERATURE;
-		Map<String, Function<Point, String>> columns = new LinkedHashMap<>();
-		columns.put(this.study.measure() == Study.Measure.BRIER_LM ? this.study.axis() : "model",
+		Table<Point> table = new Table<>();
+		table.column(this.study.measure() == Study.Measure.BRIER_LM ? this.study.axis() : "model",
 				(point) -> temperature ? point.series() + ", " + point.name() : point.name());
-		columns.put(temperature ? "accuracy" : "BrierLM", (point) -> number(point.y()));
-		columns.put("standard error", (point) -> number(point.error()));
+		table.column(temperature ? "accuracy" : "BrierLM", (point) -> Table.number(point.y()));
+		table.column("standard error", (point) -> Table.number(point.error()));
 		if (temperature) {
-			columns.put("collisions", (point) -> number(point.x()));
+			table.column("collisions", (point) -> Table.number(point.x()));
 		}
 		if (idealIsKnown()) {
-			columns.put("of the best possible",
+			table.column("of the best possible",
 					(point) -> String.format(Locale.ROOT, "%.1f %%", 100 * point.y() / this.material.idealBrierLm()));
 		}
 		REPORTED.forEach((column, name) -> {
 			if (this.points.stream().anyMatch((point) -> point.more().containsKey(column))) {
-				columns.put(name, (point) -> number(point.more().getOrDefault(column, Double.NaN)));
+				table.column(name, (point) -> Table.number(point.more().getOrDefault(column, Double.NaN)));
 			}
 		});
-		text.append("| ").append(String.join(" | ", columns.keySet())).append(" |\n|");
-		text.append("---|".repeat(columns.size())).append('\n');
-		for (Point point : this.points) {
-			text.append(columns.values()
-				.stream()
-				.map((cell) -> cell.apply(point))
-				.collect(Collectors.joining(" | ", "| ", " |\n")));
-		}
+		text.append(table.markdown(this.points));
 	}
 
 	private void correlations(StringBuilder text) {
@@ -175,16 +164,6 @@ public final class StudyReport {
 		series.forEach((name, rows) -> text.append(String.format(Locale.ROOT,
 				"* %s: Pearson correlation %.3f over %d checkpoints%n", name, correlation(rows), rows.size())));
 		text.append(String.format(Locale.ROOT, "* all together: %.3f%n", correlation(this.way)));
-	}
-
-	private static String number(double value) {
-		if (Double.isNaN(value)) {
-			return "";
-		}
-		if (value == Math.rint(value) && Math.abs(value) < 1e6) {
-			return Long.toString(Math.round(value));
-		}
-		return String.format(Locale.ROOT, (Math.abs(value) >= 1e6) ? "%.3g" : "%.4g", value);
 	}
 
 	/** The scores that a baseline had on its way. */
