@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -133,6 +134,20 @@ final class Commands {
 	static void checkRunKey(String where, String key) {
 		CommandLine train = Objects.requireNonNull(new CommandLine(new CalmCommand()).getSubcommands().get("train"));
 		assertThat(train.getCommandSpec().optionsMap()).as("%s: options of a run", where).containsKey("--" + key);
+	}
+
+	/** In the file of a sweep, they are options of {@code calm sweep}, and three more. */
+	static void checkSweep(String where, Map<?, ?> sweep) {
+		CommandLine command = Objects.requireNonNull(new CommandLine(new CalmCommand()).getSubcommands().get("sweep"));
+		sweep.forEach((key, value) -> {
+			if (List.of("run", "parameters").contains(key) && value instanceof Map<?, ?> options) {
+				options.keySet().forEach((option) -> checkRunKey(where, option.toString()));
+			}
+			else if (!key.equals("halving")) {
+				assertThat(command.getCommandSpec().optionsMap()).as("%s: options of a sweep", where)
+					.containsKey("--" + key);
+			}
+		});
 	}
 
 	private void maven(String where, List<String> arguments) {

@@ -76,7 +76,7 @@ final class PageTests {
 				case "kotlin" -> test(name, () -> new KotlinSnippets(this.snippets, work).check(block));
 				case "sh", "" -> script(name, scripts, work, block);
 				case "xml" -> test(name, () -> new Dependencies(this.repository).check(block));
-				case "yaml" -> test(name, () -> yaml(block));
+				case "yaml" -> test(name, () -> yaml(block, work));
 				case "properties" -> test(name, () -> properties(block));
 				case "json" -> test(name, () -> JsonParser.parseString(block.text()));
 				case "python" -> test(name, () -> python(block));
@@ -127,8 +127,13 @@ final class PageTests {
 		}
 	}
 
-	private void yaml(Block block) {
+	private void yaml(Block block, Path work) throws IOException {
 		Object value = new Yaml().load(block.text());
+		for (String sweep : block.remarks("a sweep")) {
+			Commands.checkSweep(block.where(), (Map<?, ?>) value);
+			Files.writeString(work.resolve(sweep), block.text());
+			return;
+		}
 		if (block.hasRemark("a run")) {
 			((Map<?, ?>) value).keySet().forEach((key) -> Commands.checkRunKey(block.where(), key.toString()));
 		}
