@@ -136,8 +136,7 @@ public record Trainer(Trainable model, TrainingOptions options, ProgramOptions p
 	public Trial tryOut(TokenStore data, int steps) {
 		TokenBlocks blocks = this.model.blocks(data, this.options);
 		try (TrainingProgram training = this.model.program(this.options, this.program, null)) {
-			training.begin((weights, parameters) -> {
-			});
+			training.begin();
 			return Trial.of(this.model, training, blocks, this.options, steps);
 		}
 	}

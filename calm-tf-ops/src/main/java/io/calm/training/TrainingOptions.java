@@ -31,8 +31,7 @@ import io.calm.input.InvalidInputException;
  */
 public record TrainingOptions(long steps, long pauseAfter, int batch, int patches, int accumulation,
 		LearningRate learningRate, BackboneRate backboneRate, double averaging, long checkpointEvery,
-		long evaluateEvery, int patience, long seed,
-		OptimizerConfig optimizer) {
+		long evaluateEvery, int patience, long seed, OptimizerConfig optimizer) {
 
 	/** Refuses numbers that are out of range. */
 	public TrainingOptions {

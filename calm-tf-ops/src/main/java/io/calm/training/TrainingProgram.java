@@ -472,6 +472,12 @@ final class TrainingProgram implements AutoCloseable {
 				|| name.startsWith(AdamW.SECOND_MOMENT) || name.startsWith(AVERAGE));
 	}
 
+	/** Sets everything to its first value, which is random. */
+	void begin() {
+		begin((weights, variables) -> {
+		});
+	}
+
 	/**
 	 * Sets everything to its first value; the averages begin at the parameters.
 	 * @param known sets the parameters of which something is known; all are random before

@@ -97,7 +97,7 @@ class SharedStepTest {
 		try (TokenStore text = TinyModel.text(60);
 				TrainingProgram training = model.program(options, TinyModel.PROGRAM, cluster)) {
 			TokenBlocks blocks = model.blocks(text, options);
-			training.begin(null);
+			training.begin();
 			for (int step = 1; step <= steps; step++) {
 				training.step(model.phase(), step, training.share().of(blocks, step));
 			}

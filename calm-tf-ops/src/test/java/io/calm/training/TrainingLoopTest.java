@@ -378,8 +378,7 @@ class TrainingLoopTest {
 			}
 			TrainingOptions options = options((training) -> training.batch(size).patches(5).accumulation(parts.size()));
 			try (TrainingProgram program = withoutNoise(options)) {
-				program.begin((weights, parameters) -> {
-				});
+				program.begin();
 				metrics[accumulation - 1] = program.step(Phase.AUTOENCODER, 1, parts);
 				Map<String, float[]> values = new LinkedHashMap<>();
 				program.program()

@@ -31,8 +31,7 @@ import picocli.CommandLine.ScopeType;
 				EvaluateCommand.class, CompareCommand.class, GenerateCommand.class, ServeCommand.class,
 				InspectCommand.class, EncodeCommand.class, ScoreCommand.class, MergeCommand.class, ExportCommand.class,
 				FlopsCommand.class, AblateCommand.class, SweepCommand.class, KnownSourceCommand.class,
-				BenchmarkCommand.class,
-				MlflowReplayCommand.class })
+				BenchmarkCommand.class, MlflowReplayCommand.class })
 public final class CalmCommand {
 
 	private static final String STACKTRACE = "--stacktrace";

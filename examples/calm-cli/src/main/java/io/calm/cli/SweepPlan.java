@@ -146,8 +146,7 @@ record SweepPlan(SweepFile file, Sweep sweep, Halving halving, Equal equal, List
 		params.put("rungs", Integer.toString(this.halving.rungs()));
 		params.put("factor", Integer.toString(this.halving.factor()));
 		params.put("equal", this.equal.name().toLowerCase(Locale.ROOT));
-		this.sweep.parameters()
-			.forEach((parameter) -> params.put("parameters." + parameter.key(), parameter.space()));
+		this.sweep.parameters().forEach((parameter) -> params.put("parameters." + parameter.key(), parameter.space()));
 		return params;
 	}
 

@@ -239,14 +239,14 @@ class SweepCommandTest {
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', quoteCharacter = '`',
 			textBlock = """
-					steps: 8              | patience: 3             | run: patience is 3, and all trials of a sweep get the same
-					steps: 8              | workers: 2              | run: workers is 2, and a trial is trained by one process
-					steps: 8              | trace: t.json           | run: trace is given, and all trials would write the same file
-					steps: 8              | stps: 3                 | run has the key "stps", which is no option; write "steps"
-					steps: 8              | evaluate-every: 0       | run: evaluate-every is 0, and trials need a score
-			evaluation-corpus     | json-field              | run: evaluation-corpus is missing
-					tokenizer: byte       | seed: 1                 | trial-001 (batch 2): --tokenizer is missing
-					""")
+							steps: 8              | patience: 3             | run: patience is 3, and all trials of a sweep get the same
+							steps: 8              | workers: 2              | run: workers is 2, and a trial is trained by one process
+							steps: 8              | trace: t.json           | run: trace is given, and all trials would write the same file
+							steps: 8              | stps: 3                 | run has the key "stps", which is no option; write "steps"
+							steps: 8              | evaluate-every: 0       | run: evaluate-every is 0, and trials need a score
+					evaluation-corpus     | json-field              | run: evaluation-corpus is missing
+							tokenizer: byte       | seed: 1                 | trial-001 (batch 2): --tokenizer is missing
+							""")
 	void aRunThatCannotBeCompared(String replaced, String by, String message) throws IOException {
 		Path file = sweep("parameters: {batch: [2, 4]}\n");
 		String text = Files.readString(file);
