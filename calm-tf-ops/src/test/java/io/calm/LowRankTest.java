@@ -262,6 +262,8 @@ class LowRankTest {
 				Arguments.of("\"none\"", "\"all\"", "'bias' = '\"all\"' is not supported"),
 				Arguments.of(bias, "\"modules_to_save\": [\"lm_head\"], " + bias, "'modules_to_save' = "),
 				Arguments.of(bias, "\"rank_pattern\": {\"q_proj\": 2}, " + bias, "'rank_pattern' = "),
+				Arguments.of(bias, "\"init_lora_weights\": \"pissa\", " + bias, "'init_lora_weights' = "),
+				Arguments.of(bias, "\"of_next_year\": 1, " + bias, "'of_next_year' = '1' is not supported"),
 				Arguments.of("\"LORA\"", "\"IA3\"", "'peft_type' = '\"IA3\"' is not supported"),
 				Arguments.of("\"lora_alpha\": 8.0", "\"lora_alpha\": \"much\"", "'lora_alpha'"),
 				Arguments.of("\"r\": 4", "\"r\": 0", "'r' = '0' is out of range"));

@@ -2,14 +2,17 @@ package io.calm.checkpoint;
 
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
-import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import io.calm.graph.LowRank;
 
@@ -32,15 +35,20 @@ public final class Adapter {
 
 	private static final int LARGEST = 1 << 20;
 
-	/** Settings that change what is computed, with the values that are computed here. */
-	private static final Map<String, String> PLAIN = Map.of("peft_type", "\"LORA\"", "bias", "\"none\"", "use_dora",
-			"false", "fan_in_fan_out", "false", "lora_bias", "false");
-
 	/**
-	 * Settings that add something to the product of two matrices, if they say anything.
+	 * Settings that do not say what is computed, or are read elsewhere. Of all others, a
+	 * value may change it.
 	 */
-	private static final List<String> NONE = List.of("modules_to_save", "rank_pattern", "alpha_pattern",
-			"trainable_token_indices", "target_parameters", "alora_invocation_tokens", "corda_config");
+	private static final Set<String> HARMLESS = Set.of(BASE, "auto_mapping", "ensure_weight_tying", "eva_config",
+			"exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
+			"megatron_core", "peft_version", "qalora_group_size", "r", "revision", "runtime_config", "target_modules",
+			"task_type", "use_rslora");
+
+	/** Values of the others that change nothing. */
+	private static final Map<String, Set<String>> PLAIN = Map.of("peft_type", Set.of("\"LORA\""), "bias",
+			Set.of("\"none\""), "init_lora_weights", Set.of("true", "\"gaussian\"", "\"orthogonal\""));
+
+	private static final Set<String> NOTHING = Set.of("null", "false", "[]", "{}");
 
 	private final Path directory;
 
@@ -99,18 +107,27 @@ public final class Adapter {
 	/** The model whose weights it changes. */
 	ModelDirectory base() {
 		Path file = this.directory.resolve(CONFIG);
-		// a path that is not absolute begins where the adapter is
-		Path base = this.directory.resolve(ConfigFile.read(file).text(BASE)).normalize();
-		if (!Files.isDirectory(base)) {
-			throw OpenFile.invalid(file,
-					"names the base " + OpenFile.shown(base.toString()) + ", which is no directory",
-					"put the base there, or write the path of its directory into " + BASE);
-		}
+		String given = ConfigFile.read(file).text(BASE);
+		Path base = baseIn(given).orElseThrow(
+				() -> OpenFile.invalid(file, "names the base " + OpenFile.shown(given) + ", which is no directory",
+						"put the base there, or write the path of its directory into " + BASE));
 		if (Adapter.isIn(base)) {
 			throw OpenFile.invalid(file, "names the base " + base + ", which is an adapter itself",
 					"merge that with its own base first, with 'calm merge'");
 		}
 		return ModelDirectory.open(base);
+	}
+
+	/**
+	 * PEFT writes the path as it was given in Python; it may also begin at the adapter.
+	 */
+	private Optional<Path> baseIn(String given) {
+		try {
+			return Stream.of(Path.of(given), this.directory.resolve(given)).filter(Files::isDirectory).findFirst();
+		}
+		catch (InvalidPathException ex) {
+			return Optional.empty();
+		}
 	}
 
 	/**
@@ -162,28 +179,19 @@ public final class Adapter {
 	private float scale() {
 		Path file = this.directory.resolve(CONFIG);
 		JsonObject json = ConfigFile.readJson(file, LARGEST);
-		PLAIN.forEach((key, value) -> {
-			JsonElement given = json.get(key);
-			if (given != null && !given.isJsonNull() && !given.toString().equals(value)) {
-				throw unsupported(file, key, given);
+		json.asMap().forEach((key, value) -> {
+			String given = value.toString();
+			if (!HARMLESS.contains(key) && !NOTHING.contains(given)
+					&& !PLAIN.getOrDefault(key, Set.of()).contains(given)) {
+				throw OpenFile.invalid(file,
+						"'" + key + "' = " + OpenFile.shown(given) + " is not supported and would give wrong texts",
+						"merge the adapter with its base in Python");
 			}
 		});
-		for (String key : NONE) {
-			JsonElement given = json.get(key);
-			if (given != null && !List.of("null", "[]", "{}").contains(given.toString())) {
-				throw unsupported(file, key, given);
-			}
-		}
 		ConfigFile config = ConfigFile.read(file);
 		int rank = config.integer("r", 1, LARGEST);
 		double alpha = config.number("lora_alpha");
 		return (float) (alpha / (config.flag("use_rslora", false) ? Math.sqrt(rank) : rank));
-	}
-
-	private static RuntimeException unsupported(Path file, String key, JsonElement given) {
-		return OpenFile.invalid(file,
-				"'" + key + "' = " + OpenFile.shown(given.toString()) + " is not supported and would give wrong texts",
-				"merge the adapter with its base in Python");
 	}
 
 	/**
