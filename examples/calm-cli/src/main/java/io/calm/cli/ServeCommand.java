@@ -127,7 +127,10 @@ final class ServeCommand extends Subcommand {
 				connection.trackingUri(this.mlflow);
 			}
 		}), experiment);
-		List<String> properties = new ArrayList<>(List.of(EXPORT + "endpoint=" + to.endpoint()));
+		// headers and protocol that variables of OpenTelemetry name are meant for another
+		// server
+		List<String> properties = new ArrayList<>(List.of("management.opentelemetry.map-environment-variables=false",
+				EXPORT + "endpoint=" + to.endpoint()));
 		to.headers().forEach((name, value) -> properties.add(EXPORT + "headers." + name + "=" + value));
 		String certificate = System.getenv("MLFLOW_TRACKING_SERVER_CERT_PATH");
 		if (certificate != null && !certificate.isBlank()) {

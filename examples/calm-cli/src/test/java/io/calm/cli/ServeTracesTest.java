@@ -6,10 +6,10 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.UUID;
 import java.util.stream.Stream;
 
+import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.calm.mlflow.MlflowServer;
 import io.calm.mlflow.ReceivedTrace;
@@ -40,33 +40,22 @@ class ServeTracesTest {
 	}
 
 	@Test
-	void promptAndTextAreInTheListOnlyWhereAskedFor() throws IOException, InterruptedException {
-		Path model = RunningServe.tinyModel(this.directory);
-		written(model);
-		assertThat(latestOf(1).info().toString()).doesNotContain("preview", "private");
-		String text = written(model, "--trace-texts");
-		ReceivedTrace trace = latestOf(2);
-		assertThat(trace.info().get("request_preview").getAsString()).contains(PROMPT);
-		assertThat(JsonParser.parseString(trace.info().get("response_preview").getAsString())
-			.getAsJsonArray()
-			.get(0)
-			.getAsJsonObject()
-			.getAsJsonArray("parts")
-			.get(0)
-			.getAsJsonObject()
-			.get("content")
-			.getAsString()).isEqualTo(text);
-		assertThat(trace.spans()).singleElement()
-			.satisfies((span) -> assertThat(span.get("name").getAsString()).isEqualTo("text_completion tiny"));
-	}
-
-	private ReceivedTrace latestOf(int number) {
+	void promptAndTextAreInTheListWhereAskedFor() throws IOException, InterruptedException {
+		String text = written(RunningServe.tinyModel(this.directory), "--trace-texts");
 		String id = new MlflowClient(this.server.toString()).getExperimentByName(this.experiment)
 			.orElseThrow()
 			.getExperimentId();
-		List<ReceivedTrace> traces = ReceivedTrace.of(this.server, id);
-		assertThat(traces).hasSize(number);
-		return traces.get(0);
+		assertThat(ReceivedTrace.of(this.server, id)).singleElement().satisfies((trace) -> {
+			assertThat(trace.spans()).singleElement()
+				.satisfies((span) -> assertThat(span.get("name").getAsString()).isEqualTo("text_completion tiny"));
+			assertThat(trace.info().get("request_preview").getAsString()).contains(PROMPT);
+			JsonObject message = JsonParser.parseString(trace.info().get("response_preview").getAsString())
+				.getAsJsonArray()
+				.get(0)
+				.getAsJsonObject();
+			assertThat(message.getAsJsonArray("parts").get(0).getAsJsonObject().get("content").getAsString())
+				.isEqualTo(text);
+		});
 	}
 
 	/** By a service that has ended. */
