@@ -3,11 +3,14 @@ package io.calm.cli;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
@@ -20,10 +23,8 @@ import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 import org.snakeyaml.engine.v2.nodes.Tag;
 import org.snakeyaml.engine.v2.schema.FailsafeSchema;
-import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * The options of a command in a YAML file: each key is the long name of an option without
@@ -92,9 +93,31 @@ final class RunFile {
 
 	/** What is said of a key that does not exist. */
 	static InvalidInputException unknown(String where, String key, String what, Collection<String> keys, String help) {
-		List<String> similar = similar(key, keys);
-		return new InvalidInputException(where, "has the key \"" + key + "\", which is no " + what, similar.isEmpty()
-				? help + " for all of them" : "write \"" + similar.get(0).substring(2) + "\", or " + help);
+		return new InvalidInputException(where, "has the key \"" + key + "\", which is no " + what,
+				nearest(key, keys).map((nearest) -> "write \"" + nearest + "\", or " + help)
+					.orElse(help + " for all of them"));
+	}
+
+	/** The key that differs in the fewest letters, if not in half of them. */
+	private static Optional<String> nearest(String key, Collection<String> keys) {
+		return keys.stream()
+			.min(Comparator.comparingInt((each) -> distance(key, each)))
+			.filter((each) -> 2 * distance(key, each) < Math.max(2, key.length()));
+	}
+
+	/** How many letters have to be changed, added or left out (Levenshtein). */
+	private static int distance(String one, String other) {
+		int[] row = IntStream.rangeClosed(0, other.length()).toArray();
+		for (int i = 0; i < one.length(); i++) {
+			int diagonal = row[0];
+			row[0] = i + 1;
+			for (int j = 0; j < other.length(); j++) {
+				int changed = diagonal + ((one.charAt(i) == other.charAt(j)) ? 0 : 1);
+				diagonal = row[j + 1];
+				row[j + 1] = Math.min(changed, 1 + Math.min(diagonal, row[j]));
+			}
+		}
+		return row[other.length()];
 	}
 
 	/** A value, or several, of a key as arguments. */
@@ -124,13 +147,6 @@ final class RunFile {
 
 	static boolean isFlag(OptionSpec option) {
 		return option.typeInfo().isBoolean();
-	}
-
-	/** The command line knows what resembles its options. */
-	private static List<String> similar(String key, Collection<String> keys) {
-		CommandSpec known = CommandSpec.create();
-		keys.forEach((each) -> known.addOption(OptionSpec.builder("--" + each).build()));
-		return new UnmatchedArgumentException(new CommandLine(known), List.of("--" + key)).getSuggestions();
 	}
 
 	/**
