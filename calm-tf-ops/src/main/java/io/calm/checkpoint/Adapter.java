@@ -165,6 +165,10 @@ public final class Adapter {
 		TensorEntry entry = weights.entries().get(changed);
 		StoredTensor up = parts.get(map + LowRank.UP);
 		StoredTensor down = parts.get(map + LowRank.DOWN);
+		if (up != null && down != null && !(up.entry().type().floating() && down.entry().type().floating())) {
+			throw file.invalid("has integers in the product for " + OpenFile.shown(changed),
+					"give an adapter of floating-point numbers");
+		}
 		if (entry == null || up == null || down == null || entry.shape().size() != 2 || up.entry().shape().size() != 2
 				|| down.entry().shape().size() != 2 || !up.entry().shape().get(0).equals(entry.shape().get(0))
 				|| !down.entry().shape().get(1).equals(entry.shape().get(1))
