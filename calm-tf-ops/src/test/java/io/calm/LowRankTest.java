@@ -51,6 +51,9 @@ class LowRankTest {
 
 	private static Path llama;
 
+	/** Of the CALM model, after three steps. */
+	private static Path adapter;
+
 	/** One block of 32 tokens: each step sees the same. */
 	private static Path text;
 
@@ -71,6 +74,9 @@ class LowRankTest {
 			.output(calm)).close();
 		llama = directory.resolve("llama");
 		TinyModel.write(llama, TinyModel.baseline(new ByteTokenizer().vocabularySize(), 0), 1);
+		adapter = directory.resolve("adapter");
+		train(calm, 4, 3, adapter, (training) -> {
+		});
 	}
 
 	@BeforeEach
@@ -83,7 +89,7 @@ class LowRankTest {
 		Thread.interrupted();
 	}
 
-	private List<Double> train(Path base, int rank, long steps, Path output, Consumer<CalmTraining> settings) {
+	private static List<Double> train(Path base, int rank, long steps, Path output, Consumer<CalmTraining> settings) {
 		List<Double> losses = new ArrayList<>();
 		Calm.train((training) -> {
 			training.base(base)
@@ -112,6 +118,11 @@ class LowRankTest {
 		return losses;
 	}
 
+	/** The adapter that all tests share, to be changed. */
+	private void copyAdapter() {
+		ModelDirectory.open(adapter).copyTo(this.output);
+	}
+
 	private List<Double> train(Path base, long steps) {
 		return train(base, 4, steps, this.output, (training) -> {
 		});
@@ -119,27 +130,26 @@ class LowRankTest {
 
 	@Test
 	void writesTheFilesOfPeftAndNothingOfTheBase() throws IOException {
-		train(calm, 3);
-		try (Stream<Path> files = Files.list(this.output)) {
+		try (Stream<Path> files = Files.list(adapter)) {
 			assertThat(files.map((file) -> file.getFileName().toString())).containsExactlyInAnyOrder(CONFIG, ADAPTER,
 					"config.json", "tokenizer.json", "tokenizer_config.json");
 		}
-		ConfigFile config = ConfigFile.read(this.output.resolve(CONFIG));
+		ConfigFile config = ConfigFile.read(adapter.resolve(CONFIG));
 		assertThat(config.text("peft_type")).isEqualTo("LORA");
 		assertThat(config.integer("r")).isEqualTo(4);
 		assertThat(config.number("lora_alpha")).isEqualTo(8);
 		assertThat(config.text("base_model_name_or_path")).isEqualTo(calm.toAbsolutePath().toString());
-		assertThat(Files.readString(this.output.resolve(CONFIG))).contains("down_proj", "gate_proj", "k_proj", "o_proj",
+		assertThat(Files.readString(adapter.resolve(CONFIG))).contains("down_proj", "gate_proj", "k_proj", "o_proj",
 				"q_proj", "up_proj", "v_proj");
-		try (TensorFile adapter = TensorFile.open(this.output.resolve(ADAPTER))) {
+		try (TensorFile factors = TensorFile.open(adapter.resolve(ADAPTER))) {
 			// two layers of seven maps
-			assertThat(adapter.entries()).hasSize(28);
-			assertThat(adapter.entry("base_model.model.transformer.layers.1.mlp.gate_proj.lora_A.weight").shape())
+			assertThat(factors.entries()).hasSize(28);
+			assertThat(factors.entry("base_model.model.transformer.layers.1.mlp.gate_proj.lora_A.weight").shape())
 				.containsExactly(4L, 16L);
-			assertThat(adapter.entry("base_model.model.transformer.layers.1.mlp.gate_proj.lora_B.weight").shape())
+			assertThat(factors.entry("base_model.model.transformer.layers.1.mlp.gate_proj.lora_B.weight").shape())
 				.containsExactly(64L, 4L);
-			for (String name : adapter.entries().keySet()) {
-				assertThat(adapter.readFloats(name)).as(name).matches((values) -> values[0] != 0);
+			for (String name : factors.entries().keySet()) {
+				assertThat(factors.readFloats(name)).as(name).matches((values) -> values[0] != 0);
 			}
 		}
 	}
@@ -161,7 +171,7 @@ class LowRankTest {
 	@ParameterizedTest
 	@CsvSource({ "false, 2", "true, 4" })
 	void addsTheScaledProduct(boolean rankStabilised, double scale) throws IOException {
-		train(calm, 3);
+		copyAdapter();
 		replaceInConfig("\"use_rslora\": false", "\"use_rslora\": " + rankStabilised);
 		Path merged = this.output.resolveSibling("merged");
 		Calm.merge(this.output, merged);
@@ -200,7 +210,7 @@ class LowRankTest {
 
 	@Test
 	void writesTheSameTextWithItsBaseAndMerged() {
-		train(calm, 3);
+		copyAdapter();
 		Path merged = this.output.resolveSibling("merged");
 		Calm.merge(this.output, merged);
 		assertThat(merged.resolve("autoencoder/model.safetensors"))
@@ -248,7 +258,7 @@ class LowRankTest {
 	@ParameterizedTest
 	@MethodSource("otherAdapters")
 	void refusesWhatWouldGiveWrongTexts(String before, String after, String problem) throws IOException {
-		train(calm, 1);
+		copyAdapter();
 		replaceInConfig(before, after);
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> weights(this.output))
 			.withMessageContaining(CONFIG)
@@ -271,7 +281,7 @@ class LowRankTest {
 
 	@Test
 	void refusesABaseThatIsNotThere() throws IOException {
-		train(calm, 1);
+		copyAdapter();
 		replaceInConfig(calm.toString(), "meta-llama/Llama-3.2-1B");
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelDirectory.open(this.output))
 			.withMessageContaining(
@@ -280,7 +290,7 @@ class LowRankTest {
 
 	@Test
 	void refusesAnotherBase() throws IOException {
-		train(calm, 1);
+		copyAdapter();
 		replaceInConfig(calm.toString(), llama.toString());
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> weights(this.output))
 			.withMessageContaining("changes 'transformer.layers.0")
@@ -289,7 +299,7 @@ class LowRankTest {
 
 	@Test
 	void refusesAnAdapterOfAnAdapter() throws IOException {
-		train(calm, 1);
+		copyAdapter();
 		Path second = this.output.resolveSibling("second");
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> train(this.output, 4, 1, second, (training) -> {
@@ -303,7 +313,7 @@ class LowRankTest {
 
 	@Test
 	void anAdapterIsABaseToTrainOn() {
-		train(calm, 1);
+		copyAdapter();
 		Path tuned = this.output.resolveSibling("tuned");
 		train(this.output, 0, 1, tuned,
 				(training) -> training.languageModel((length) -> length.steps(1).batch(1).patches(8)));

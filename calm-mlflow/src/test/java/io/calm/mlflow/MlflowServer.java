@@ -81,6 +81,10 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 				.redirectErrorStream(true)
 				.redirectOutput(ProcessBuilder.Redirect.appendTo(log()));
 			builder.environment().put("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false");
+			// a thread of it changes the environment while the server copies that, which
+			// then
+			// ends
+			builder.environment().put("MLFLOW_DISABLE_TELEMETRY", "true");
 			builder.environment().putAll(this.environment);
 			Process started = builder.start();
 			this.process = started;
