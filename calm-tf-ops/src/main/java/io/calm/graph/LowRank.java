@@ -6,8 +6,8 @@ import io.calm.input.InvalidInputException;
 
 /**
  * Low-rank adaptation of a backbone (LoRA, Hu et al., arXiv 2106.09685): each of its
- * linear maps W stays as it is, and {@code W·x + α/r·B·A·x} takes its place, where A has
- * r rows and B r columns. Only A and B learn.
+ * linear maps W {@code [out, in]} stays as it is, and {@code W·x + α/r·B·A·x} takes its
+ * place, where A is {@code [r, in]} and B {@code [out, r]}. Only A and B learn.
  *
  * @param rank r
  * @param alpha α, how much the product counts
@@ -53,7 +53,11 @@ public record LowRank(int rank, double alpha) {
 		return weight.endsWith(WEIGHT) && MAPS.matcher(map(weight)).matches();
 	}
 
-	/** The name of a linear map whose weights have this name. */
+	/**
+	 * The linear map that weights belong to.
+	 * @param weight the name of a variable, which ends with {@code .weight}
+	 * @return the name without that
+	 */
 	public static String map(String weight) {
 		return weight.substring(0, weight.length() - WEIGHT.length());
 	}

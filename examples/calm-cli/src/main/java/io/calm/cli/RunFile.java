@@ -10,10 +10,10 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
 
 import io.calm.input.InputFile;
 import io.calm.input.InvalidInputException;
+import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.snakeyaml.engine.v2.api.Dump;
 import org.snakeyaml.engine.v2.api.DumpSettings;
 import org.snakeyaml.engine.v2.api.Load;
@@ -105,19 +105,9 @@ final class RunFile {
 			.filter((each) -> 2 * distance(key, each) < Math.max(2, key.length()));
 	}
 
-	/** How many letters have to be changed, added or left out (Levenshtein). */
+	/** How many letters have to be changed, added or left out. */
 	private static int distance(String one, String other) {
-		int[] row = IntStream.rangeClosed(0, other.length()).toArray();
-		for (int i = 0; i < one.length(); i++) {
-			int diagonal = row[0];
-			row[0] = i + 1;
-			for (int j = 0; j < other.length(); j++) {
-				int changed = diagonal + ((one.charAt(i) == other.charAt(j)) ? 0 : 1);
-				diagonal = row[j + 1];
-				row[j + 1] = Math.min(changed, 1 + Math.min(diagonal, row[j]));
-			}
-		}
-		return row[other.length()];
+		return LevenshteinDistance.getDefaultInstance().apply(one, other);
 	}
 
 	/** A value, or several, of a key as arguments. */
