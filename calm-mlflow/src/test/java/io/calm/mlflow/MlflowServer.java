@@ -16,6 +16,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
@@ -24,7 +25,8 @@ import org.junit.jupiter.api.extension.ParameterResolver;
  * A real MLflow server. As an extension it gives a test class the address of one that all
  * share: {@code CALM_TEST_MLFLOW_URI} if that is set, else one of its own, installed by
  * pip into the user's cache directory, which 'mvn clean' keeps. Without Python 3 the
- * tests are skipped.
+ * tests are skipped. A test that takes the server itself may kill it, and has to start it
+ * again.
  */
 public final class MlflowServer implements ParameterResolver, AutoCloseable {
 
@@ -70,7 +72,7 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 	}
 
 	/** Also after {@link #kill}, with the data it had. */
-	void start() {
+	public void start() {
 		try {
 			List<String> command = new ArrayList<>(List.of(installed().resolve("bin/mlflow").toString(), "server",
 					"--host", "127.0.0.1", "--port", String.valueOf(this.port), "--workers", "1", "--backend-store-uri",
@@ -123,7 +125,7 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 	}
 
 	/** As a machine that fails: no call is answered to its end. */
-	void kill() {
+	public void kill() {
 		Process killed = this.process;
 		if (killed == null) {
 			return;
@@ -160,13 +162,16 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 
 	@Override
 	public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
-		return parameter.getParameter().getType() == URI.class;
+		Class<?> type = parameter.getParameter().getType();
+		return type == URI.class || type == MlflowServer.class;
 	}
 
 	@Override
 	public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
+		boolean process = parameter.getParameter().getType() == MlflowServer.class;
 		String given = System.getenv("CALM_TEST_MLFLOW_URI");
 		if (given != null && !given.isBlank()) {
+			Assumptions.assumeFalse(process, "the server of CALM_TEST_MLFLOW_URI is not ours to kill");
 			return URI.create(given);
 		}
 		// the root's: one for all classes, closed after the last
@@ -181,7 +186,7 @@ public final class MlflowServer implements ParameterResolver, AutoCloseable {
 					throw new UncheckedIOException(ex);
 				}
 			}, MlflowServer.class);
-		return URI.create(shared.uri());
+		return process ? shared : URI.create(shared.uri());
 	}
 
 	/** The virtual environment; made by the first who asks, while others wait. */

@@ -9,7 +9,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.mlflow.api.proto.Service.Metric;
 import org.mlflow.api.proto.Service.Param;
 import org.mlflow.api.proto.Service.Run;
+import org.mlflow.api.proto.Service.RunInfo;
 import org.mlflow.api.proto.Service.RunStatus;
 import org.mlflow.api.proto.Service.RunTag;
 import org.mlflow.tracking.MlflowClient;
@@ -88,27 +91,37 @@ class TrackedSweepTest {
 		return Files.readString(this.directory.resolve("log"), StandardCharsets.UTF_8);
 	}
 
+	/**
+	 * The sweep and the server; both are started again at the same time, on what is on
+	 * the disk.
+	 */
 	@Test
-	void everythingIsKilledInTheMiddle() throws Exception {
+	void everythingIsKilledInTheMiddle(MlflowServer mortal) throws Exception {
 		Path file = sweep();
 		Path results = this.directory.resolve("sweep/results");
 		Process killed = start(file);
-		while (names(results).stream().noneMatch((name) -> name.endsWith(".rung-1.json"))) {
+		while (names(results).stream().noneMatch((name) -> name.endsWith(".rung-1.json")) || received().size() < 5) {
 			assertThat(killed.isAlive()).as(log()).isTrue();
 			Thread.sleep(20);
 		}
-		killed.destroyForcibly().waitFor();
+		Set<String> begun = received();
+		killed.destroyForcibly();
+		mortal.kill();
+		killed.waitFor();
 		Map<String, String> before = names(results).stream()
 			.filter((name) -> name.matches(".*rung-.\\.json"))
 			.collect(Collectors.toMap((name) -> name, (name) -> content(results.resolve(name))));
 		assertThat(before).as("outcomes").hasSizeBetween(1, 5);
 
+		CompletableFuture<Void> started = CompletableFuture.runAsync(mortal::start);
 		calm("sweep " + file + " --quiet");
+		started.get();
 		before.forEach((name, content) -> assertThat(results.resolve(name)).hasContent(content));
 		assertThat(names(results).stream().filter((name) -> name.contains("rung"))).hasSize(6);
 		sendTheRest(this.directory.resolve("sweep/mlflow-spool"));
 
 		List<Run> runs = runs();
+		assertThat(runs.stream().map((run) -> run.getInfo().getRunId())).as("the same runs").containsAll(begun);
 		Run parent = parent(runs);
 		assertThat(parent.getInfo().getStatus()).isEqualTo(RunStatus.FINISHED);
 		assertThat(params(parent)).containsEntry("method", "grid")
@@ -195,6 +208,18 @@ class TrackedSweepTest {
 		}
 		catch (IOException ex) {
 			throw new IllegalStateException(ex);
+		}
+	}
+
+	/** The runs that the server knows by now. */
+	private Set<String> received() {
+		try (MlflowClient client = new MlflowClient(this.server)) {
+			return client.getExperimentByName(this.experiment)
+				.map((known) -> client.searchRuns(List.of(known.getExperimentId()), ""))
+				.orElse(List.of())
+				.stream()
+				.map(RunInfo::getRunId)
+				.collect(Collectors.toSet());
 		}
 	}
 
