@@ -284,9 +284,10 @@ public final class MlflowConnection {
 		}
 
 		private @Nullable SSLContext ofEnvironment() {
-			if ("true".equalsIgnoreCase(this.environment.get("MLFLOW_TRACKING_INSECURE_TLS"))) {
+			String insecure = this.environment.getOrDefault("MLFLOW_TRACKING_INSECURE_TLS", "").strip();
+			if (insecure.equalsIgnoreCase("true") || insecure.equals("1")) {
 				throw new InvalidInputException("MLFLOW_TRACKING_INSECURE_TLS", "is not supported",
-						"name the server's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH");
+						MlflowException.NAME_THE_CERTIFICATE);
 			}
 			String file = this.environment.get("MLFLOW_TRACKING_SERVER_CERT_PATH");
 			return (file != null && !file.isBlank()) ? trusting(Path.of(file)) : null;

@@ -3,6 +3,8 @@ package io.calm.mlflow;
 import java.net.URI;
 import java.time.Duration;
 
+import javax.net.ssl.SSLHandshakeException;
+
 import io.calm.input.InvalidInputException;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +26,9 @@ final class MlflowException extends RuntimeException {
 
 	/** The code of what is in the server's bin. */
 	static final String DELETED = "DELETED";
+
+	/** What to do where a certificate is not trusted. */
+	static final String NAME_THE_CERTIFICATE = "name the server's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH";
 
 	private final String server;
 
@@ -113,6 +118,9 @@ final class MlflowException extends RuntimeException {
 		}
 		if (isRedirect()) {
 			return "give the address that answers itself: credentials and records are sent to no other";
+		}
+		if (getCause() instanceof SSLHandshakeException) {
+			return NAME_THE_CERTIFICATE + ", and use a host name that stands in it";
 		}
 		return switch (this.status) {
 			case NO_ANSWER -> "start the server, or check the address, proxies and firewalls";

@@ -5,20 +5,15 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.KeyStore;
 import java.time.Duration;
 import java.util.Base64;
 import java.util.Map;
 
-import javax.net.ssl.KeyManagerFactory;
-import javax.net.ssl.SSLContext;
-
 import com.sun.net.httpserver.HttpServer;
-import com.sun.net.httpserver.HttpsConfigurator;
-import com.sun.net.httpserver.HttpsServer;
 import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -235,52 +230,27 @@ class MlflowConnectionTest {
 
 	@Test
 	void certificateOfTheEnvironment() throws Exception {
-		Path store = this.directory.resolve("server.p12");
-		Path certificate = this.directory.resolve("server.pem");
-		keytool("-genkeypair", "-alias", "server", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext",
-				"san=ip:127.0.0.1", "-validity", "2", "-keystore", store.toString());
-		keytool("-exportcert", "-rfc", "-alias", "server", "-file", certificate.toString(), "-keystore",
-				store.toString());
-		HttpsServer server = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-		server.setHttpsConfigurator(new HttpsConfigurator(context(store)));
-		server.createContext("/", (exchange) -> {
-			byte[] body = "{\"experiment\":{\"experiment_id\":\"7\"}}".getBytes(StandardCharsets.UTF_8);
-			exchange.sendResponseHeaders(200, body.length);
-			exchange.getResponseBody().write(body);
-			exchange.close();
-		});
-		server.start();
-		try {
-			String uri = "https://127.0.0.1:" + server.getAddress().getPort();
-			MlflowApi trusting = new MlflowApi(
-					of(Map.of("MLFLOW_TRACKING_URI", uri, "MLFLOW_TRACKING_SERVER_CERT_PATH", certificate.toString())));
-			assertThat(trusting.experiment("7", "")).isEqualTo("7");
-			assertThatExceptionOfType(MlflowException.class)
-				.isThrownBy(() -> new MlflowApi(MlflowConnection.to(uri)).experiment("7", ""));
-		}
-		finally {
-			server.stop(0);
+		try (StubServer server = new StubServer();
+				TlsFront front = new TlsFront(URI.create(server.uri()), this.directory)) {
+			MlflowApi trusting = new MlflowApi(of(Map.of("MLFLOW_TRACKING_URI", front.uri(),
+					"MLFLOW_TRACKING_SERVER_CERT_PATH", front.certificate().toString())));
+			assertThat(trusting.experiment(null, "stories")).isEqualTo("7");
+			MlflowConnection unknown = MlflowConnection.to(front.uri());
+			assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> MlflowTraces.of(unknown, "stories"))
+				.withMessageContaining("cannot be reached (SSLHandshakeException")
+				.withMessageEndingWith("; name the server's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH, "
+						+ "and use a host name that stands in it");
 		}
 	}
 
-	private static void keytool(String... arguments) throws Exception {
-		String[] command = new String[arguments.length + 5];
-		command[0] = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
-		System.arraycopy(arguments, 0, command, 1, arguments.length);
-		System.arraycopy(new String[] { "-storepass", "changeit", "-storetype", "PKCS12" }, 0, command,
-				arguments.length + 1, 4);
-		Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-		String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-		assertThat(process.waitFor()).as(output).isZero();
-	}
-
-	private static SSLContext context(Path store) throws Exception {
-		KeyStore keys = KeyStore.getInstance(store.toFile(), "changeit".toCharArray());
-		KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-		factory.init(keys, "changeit".toCharArray());
-		SSLContext context = SSLContext.getInstance("TLS");
-		context.init(factory.getKeyManagers(), null, null);
-		return context;
+	@ParameterizedTest
+	@ValueSource(strings = { "true", "True", "1" })
+	void everyCertificateIsNoChoice(String yes) {
+		assertThatExceptionOfType(InvalidInputException.class)
+			.isThrownBy(() -> of(
+					Map.of("MLFLOW_TRACKING_URI", "https://mlflow.example.org", "MLFLOW_TRACKING_INSECURE_TLS", yes)))
+			.withMessage("MLFLOW_TRACKING_INSECURE_TLS is not supported; "
+					+ "name the server's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH");
 	}
 
 }

@@ -2,6 +2,7 @@ package io.calm.cli;
 
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -134,7 +135,7 @@ final class ServeCommand extends Subcommand {
 		to.headers().forEach((name, value) -> properties.add(EXPORT + "headers." + name + "=" + value));
 		String certificate = System.getenv("MLFLOW_TRACKING_SERVER_CERT_PATH");
 		if (certificate != null && !certificate.isBlank()) {
-			properties.add("spring.ssl.bundle.pem.mlflow.truststore.certificate=file:" + certificate);
+			properties.add("spring.ssl.bundle.pem.mlflow.truststore.certificate=" + Path.of(certificate).toUri());
 			properties.add(EXPORT + "ssl.bundle=mlflow");
 		}
 		return properties;

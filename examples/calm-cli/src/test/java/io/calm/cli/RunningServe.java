@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -41,6 +42,16 @@ final class RunningServe implements AutoCloseable {
 
 	/** In a virtual machine with options of its own. */
 	static RunningServe start(List<String> machine, Path model, Path output, boolean withKey, String... options) {
+		return start(machine, withKey ? Map.of("CALM_API_KEY", KEY) : Map.of(), model, output, options);
+	}
+
+	/** With variables of its own. */
+	static RunningServe start(Map<String, String> environment, Path model, Path output, String... options) {
+		return start(List.of("-Xmx512m"), environment, model, output, options);
+	}
+
+	private static RunningServe start(List<String> machine, Map<String, String> environment, Path model, Path output,
+			String... options) {
 		List<String> command = new ArrayList<>();
 		command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
 		command.addAll(machine);
@@ -56,12 +67,8 @@ final class RunningServe implements AutoCloseable {
 			command.addAll(List.of("--port", "0"));
 		}
 		ProcessBuilder builder = new ProcessBuilder(command).redirectError(output.resolve("serve.log").toFile());
-		if (withKey) {
-			builder.environment().put("CALM_API_KEY", KEY);
-		}
-		else {
-			builder.environment().remove("CALM_API_KEY");
-		}
+		builder.environment().remove("CALM_API_KEY");
+		builder.environment().putAll(environment);
 		try {
 			Process process = builder.start();
 			String line = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))

@@ -3,11 +3,16 @@ package io.calm.cli;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
+import java.util.List;
 
+import io.calm.cli.serve.ServeApplication;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 /**
  * Why {@code calm serve} may not start: one line, whatever framework is under it.
@@ -47,6 +52,25 @@ class ServeCommandTest {
 	void noSuchHost() {
 		assertRefused("--host is nowhere.invalid, which is not known here; choose an address of this machine", "serve",
 				"model", "--host", "nowhere.invalid");
+	}
+
+	/**
+	 * What Spring Boot makes of the variables of OpenTelemetry, which a test cannot set
+	 * here.
+	 */
+	@ParameterizedTest
+	@CsvSource({ "transport=grpc, OTEL_EXPORTER_OTLP_PROTOCOL is grpc",
+			"ssl.bundle=opentelemetry-tracing, Error reading certificate or key from file 'file:/nowhere.pem'" })
+	void spansThatCannotBeSent(String property, String message) {
+		List<String> properties = List.of("spring.config.name=calm-serve", "calm.http.enabled=true", "server.port=0",
+				"calm.model.location=model",
+				"spring.ssl.bundle.pem.opentelemetry-tracing.truststore.certificate=file:/nowhere.pem",
+				"management.opentelemetry.tracing.export.otlp.endpoint=https://localhost:4317",
+				"management.opentelemetry.tracing.export.otlp." + property);
+		assertThatExceptionOfType(RuntimeException.class)
+			.isThrownBy(() -> ServeApplication.run(properties, (port, name) -> {
+			}))
+			.withMessageStartingWith(message);
 	}
 
 }

@@ -57,17 +57,22 @@ public class ServeApplication {
 
 	/** The cause says what is wrong; what is around it, in which property. */
 	private static RuntimeException inWordsOfTheLibrary(RuntimeException failure) {
-		RuntimeException found = failure;
+		RuntimeException deepest = failure;
 		for (Throwable each = failure; each != null; each = each.getCause()) {
-			if (each instanceof InvalidInputException invalid) {
-				found = invalid;
+			if (each instanceof InvalidInputException
+					|| each instanceof RuntimeException && !(deepest instanceof InvalidInputException)) {
+				deepest = (RuntimeException) each;
 			}
 			if (each instanceof PortInUseException inUse) {
 				return new InvalidInputException("--port", "is " + inUse.getPort() + ", which is in use",
 						"choose another");
 			}
 		}
-		return found;
+		if (String.valueOf(deepest.getMessage()).startsWith("No GrpcSenderProvider")) {
+			return new InvalidInputException("OTEL_EXPORTER_OTLP_PROTOCOL", "is grpc, which calm serve does not speak",
+					"choose http/protobuf, and the endpoint for it, often at port 4318");
+		}
+		return deepest;
 	}
 
 }
