@@ -26,18 +26,18 @@ import picocli.CommandLine.Model.OptionSpec;
 record SweepFile(String name, Map<String, List<String>> options, Map<String, List<String>> run,
 		List<Parameter> parameters, Map<String, Map<String, List<String>>> choices, @Nullable HalvingKeys halving) {
 
-	private static final String RUN = "run";
+	static final String RUN = "run";
 
-	private static final String PARAMETERS = "parameters";
+	static final String PARAMETERS = "parameters";
 
-	private static final String HALVING = "halving";
+	static final String HALVING = "halving";
 
-	private static final List<String> OF_RANGES = List.of("values", "min", "max", "log");
+	static final List<String> OF_RANGES = List.of("values", "min", "max", "log");
 
-	private static final List<String> OF_HALVING = List.of("factor", "rungs", "minimum-steps");
+	static final List<String> OF_HALVING = List.of("factor", "rungs", "minimum-steps");
 
 	/** What a sweep sets itself, or what trials could not be compared by. */
-	private static final Set<String> NOT_VARIED = Set.of("output", "tokens", "evaluation-corpus", "patience", "sample",
+	static final Set<String> NOT_VARIED = Set.of("output", "tokens", "evaluation-corpus", "patience", "sample",
 			"mlflow", "mlflow-experiment", "trace", "workers", "join-timeout");
 
 	/** Of a run alone: a sweep has a directory for each. */

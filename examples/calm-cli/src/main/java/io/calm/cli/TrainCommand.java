@@ -63,6 +63,19 @@ final class TrainCommand extends Subcommand {
 	private static final List<String> OF_LANGUAGE_MODELS = List.of("--preset", "--steps", "--learning-rate",
 			"--averaging", "--sample", "--backbone-rate", "--frozen-steps");
 
+	/** Those that workers can send sums in. */
+	private enum ReductionPrecision {
+
+		FP32(Precision.FP32), BF16(Precision.BF16);
+
+		private final Precision precision;
+
+		ReductionPrecision(Precision precision) {
+			this.precision = precision;
+		}
+
+	}
+
 	@Parameters(paramLabel = "RUN", arity = "0..1",
 			description = "A YAML file of options: each key is the name of an option without its dashes. Options on the "
 					+ "command line override it. The options of a run are written to run.yaml in the model directory.")
@@ -221,7 +234,7 @@ final class TrainCommand extends Subcommand {
 	@Option(names = "--reduction-precision", defaultValue = "fp32",
 			description = "Number format in which workers send each other gradients: fp32, or bf16, which is half the "
 					+ "bytes and rounds each gradient to 8 bits (default: ${DEFAULT-VALUE}).")
-	private Precision reductionPrecision = Precision.FP32;
+	private ReductionPrecision reductionPrecision = ReductionPrecision.FP32;
 
 	@Option(names = "--join-timeout", paramLabel = "SECONDS", defaultValue = "600",
 			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
@@ -399,9 +412,6 @@ final class TrainCommand extends Subcommand {
 		if (this.joinTimeout < 1) {
 			throw new InvalidInputException("--join-timeout", "is " + this.joinTimeout, "choose at least 1 second");
 		}
-		if (this.reductionPrecision == Precision.AUTO) {
-			throw new InvalidInputException("--reduction-precision", "is auto", "choose fp32 or bf16");
-		}
 		if (cluster.isPresent() && cluster.get().count() != count) {
 			throw new InvalidInputException("--workers",
 					"is " + count + ", but " + Workers.VARIABLE + " lists " + cluster.get().count(),
@@ -466,7 +476,7 @@ final class TrainCommand extends Subcommand {
 				.samples(this.samples, (request) -> request.temperature(0.5).maxNewTokens(64))
 				.files((directory) -> write(directory.resolve(DESCRIPTION), description))
 				.tokens(tokens(output))
-				.reductionPrecision(this.reductionPrecision)
+				.reductionPrecision(this.reductionPrecision.precision)
 				.joinTimeout(Duration.ofSeconds(this.joinTimeout))
 				.onLostWorker(this::end)
 				.output(output);

@@ -1,18 +1,16 @@
 package io.calm.cli;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import static io.calm.cli.Invocation.calm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
@@ -128,14 +126,7 @@ class ModelsTest {
 	}
 
 	private static JsonObject run(String line) {
-		StringWriter out = new StringWriter();
-		StringWriter err = new StringWriter();
-		int exit = CalmCommand.commandLine()
-			.setOut(new PrintWriter(out, true))
-			.setErr(new PrintWriter(err, true))
-			.execute((line + " --json").split(" "));
-		assertThat(exit).as(err.toString()).isZero();
-		return JsonParser.parseString(out.toString()).getAsJsonObject();
+		return calm((Object[]) (line + " --json").split(" ")).json();
 	}
 
 }

@@ -1,8 +1,6 @@
 package io.calm.cli;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,12 +8,12 @@ import java.util.List;
 import java.util.stream.Stream;
 
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import static io.calm.cli.Invocation.calm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** A training whose options lie in a file. */
@@ -55,25 +53,6 @@ class RunFileTests {
 				weight-decay: 0.5
 				accumulation: 2
 				""".formatted(this.corpus, this.directory.resolve("model")));
-	}
-
-	private record Outcome(int exit, String out, String err) {
-
-		JsonObject json() {
-			assertThat(this.exit).as(this.err).isZero();
-			return JsonParser.parseString(this.out).getAsJsonObject();
-		}
-
-	}
-
-	private static Outcome calm(Object... args) {
-		StringWriter out = new StringWriter();
-		StringWriter err = new StringWriter();
-		int exit = CalmCommand.commandLine()
-			.setOut(new PrintWriter(out, true))
-			.setErr(new PrintWriter(err, true))
-			.execute(Stream.of(args).map(Object::toString).toArray(String[]::new));
-		return new Outcome(exit, out.toString(), err.toString());
 	}
 
 	@Test
@@ -117,7 +96,7 @@ class RunFileTests {
 		Path again = this.directory.resolve("again");
 		calm("train", tuned.resolve("run.yaml"), "--output", again, "--quiet", "--json").json();
 		assertThat(again.resolve(WEIGHTS)).hasSameBinaryContentAs(tuned.resolve(WEIGHTS));
-		Outcome refused = calm("train", smallRun(), "--base", model, "--output", this.directory.resolve("no"));
+		Invocation refused = calm("train", smallRun(), "--base", model, "--output", this.directory.resolve("no"));
 		assertThat(refused.err()).contains("--tokenizer has no meaning with --base");
 	}
 
@@ -173,7 +152,7 @@ class RunFileTests {
 	void whatIsWrongIsSaidInOneLine(String content, String message) throws IOException {
 		Path run = file(content.startsWith("beta1")
 				? "corpus: %s%noutput: x%ntokenizer: byte%n%s".formatted(this.corpus, content) : content + "\n");
-		Outcome outcome = calm("train", run);
+		Invocation outcome = calm("train", run);
 		assertThat(outcome.exit()).isEqualTo(2);
 		assertThat(outcome.err().lines()).singleElement().asString().startsWith("calm: ").contains(message);
 	}

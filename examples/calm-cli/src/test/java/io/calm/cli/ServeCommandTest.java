@@ -1,7 +1,5 @@
 package io.calm.cli;
 
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -11,6 +9,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import static io.calm.cli.Invocation.calm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
@@ -20,15 +19,10 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 class ServeCommandTest {
 
 	private static void assertRefused(String message, String... arguments) {
-		StringWriter out = new StringWriter();
-		StringWriter err = new StringWriter();
-		int exit = CalmCommand.commandLine()
-			.setOut(new PrintWriter(out, true))
-			.setErr(new PrintWriter(err, true))
-			.execute(arguments);
-		assertThat(err.toString().lines()).singleElement().asString().startsWith("calm: " + message);
-		assertThat(exit).isEqualTo(2);
-		assertThat(out.toString()).isEmpty();
+		Invocation refused = calm((Object[]) arguments);
+		assertThat(refused.err().lines()).singleElement().asString().startsWith("calm: " + message);
+		assertThat(refused.exit()).isEqualTo(2);
+		assertThat(refused.out()).isEmpty();
 	}
 
 	@Test

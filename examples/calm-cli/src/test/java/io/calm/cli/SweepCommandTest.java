@@ -2,8 +2,6 @@ package io.calm.cli;
 
 import java.awt.image.BufferedImage;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,12 +13,12 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import static io.calm.cli.Invocation.calm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Sweeps of models that hardly train, from the file to the picture. */
@@ -58,25 +56,6 @@ class SweepCommandTest {
 				+ rest);
 	}
 
-	private record Result(int exit, String out, String err) {
-
-		JsonObject json() {
-			assertThat(this.exit).as(this.err).isZero();
-			return JsonParser.parseString(this.out).getAsJsonObject();
-		}
-
-	}
-
-	private static Result calm(Object... args) {
-		StringWriter out = new StringWriter();
-		StringWriter err = new StringWriter();
-		int exit = CalmCommand.commandLine()
-			.setOut(new PrintWriter(out, true))
-			.setErr(new PrintWriter(err, true))
-			.execute(Stream.of(args).map(Object::toString).toArray(String[]::new));
-		return new Result(exit, out.toString(), err.toString());
-	}
-
 	private Path model(int trial) {
 		return this.output.resolve("trials/trial-00" + trial + "/model");
 	}
@@ -105,7 +84,7 @@ class SweepCommandTest {
 		Files.delete(this.output.resolve("report.md"));
 		assertThat(calm("sweep", file, "--quiet", "--json").json()).isEqualTo(found);
 		assertThat(this.output.resolve("report.md")).exists();
-		Result other = calm("sweep", sweep("parameters: {learning-rate: [0.0001, 0.02]}\n"));
+		Invocation other = calm("sweep", sweep("parameters: {learning-rate: [0.0001, 0.02]}\n"));
 		assertThat(other.exit()).isEqualTo(2);
 		assertThat(other.err()).contains("plan.json was begun with other settings", "give another output directory");
 	}
@@ -227,7 +206,7 @@ class SweepCommandTest {
 					""")
 	void whatIsWrongIsSaidInOneLine(String content, String message) throws IOException {
 		boolean whole = content.startsWith("par") && !content.startsWith("parallel") || content.startsWith("trials: 3");
-		Result result = calm("sweep", sweep(content + (whole ? "\n" : "\nparameters: {batch: [2, 4]}\n")));
+		Invocation result = calm("sweep", sweep(content + (whole ? "\n" : "\nparameters: {batch: [2, 4]}\n")));
 		assertThat(result.exit()).as(result.err()).isEqualTo(2);
 		assertThat(result.err().lines()).singleElement().asString().startsWith("calm: ").contains(message);
 		assertThat(this.output).doesNotExist();
@@ -249,7 +228,7 @@ class SweepCommandTest {
 		String text = Files.readString(file);
 		Files.writeString(file, by.equals("json-field") ? text.replaceAll("evaluation-corpus: .*", "seed: 1")
 				: text.replace(replaced, by));
-		Result result = calm("sweep", file);
+		Invocation result = calm("sweep", file);
 		assertThat(result.exit()).as(result.err()).isEqualTo(2);
 		assertThat(result.err().lines()).singleElement().asString().startsWith("calm: ").contains(message);
 	}

@@ -1,8 +1,6 @@
 package io.calm.cli;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -114,7 +112,7 @@ class TrackedSweepTest {
 		assertThat(before).as("outcomes").hasSizeBetween(1, 5);
 
 		CompletableFuture<Void> started = CompletableFuture.runAsync(mortal::start);
-		calm("sweep " + file + " --quiet");
+		succeed("sweep " + file + " --quiet");
 		started.get();
 		before.forEach((name, content) -> assertThat(results.resolve(name)).hasContent(content));
 		assertThat(names(results).stream().filter((name) -> name.contains("rung"))).hasSize(6);
@@ -150,7 +148,7 @@ class TrackedSweepTest {
 		assertThat(runs).hasSize(1 + 4 + 4);
 
 		// all is done: nothing is trained again, and no run is doubled
-		calm("sweep " + file + " --quiet");
+		succeed("sweep " + file + " --quiet");
 		sendTheRest(this.directory.resolve("sweep/mlflow-spool"));
 		assertThat(runs()).hasSize(1 + 4 + 4).allMatch((run) -> run.getInfo().getStatus() == RunStatus.FINISHED);
 	}
@@ -161,9 +159,9 @@ class TrackedSweepTest {
 				+ " --autoencoder-size 32 --latent-size 8 --positions 100 --steps 2 --output "
 				+ this.directory.resolve("study") + " --mlflow " + this.server + " --mlflow-experiment "
 				+ this.experiment;
-		calm(command);
+		succeed(command);
 		Files.delete(this.directory.resolve("study/results/both.json"));
-		calm(command);
+		succeed(command);
 		sendTheRest(this.directory.resolve("study/mlflow-spool"));
 		List<Run> runs = runs();
 		Run parent = parent(runs);
@@ -180,17 +178,14 @@ class TrackedSweepTest {
 		assertThat(runs).hasSize(1 + 3 + 6);
 	}
 
-	private static void calm(String command) {
-		StringWriter err = new StringWriter();
-		assertThat(CalmCommand.commandLine()
-			.setOut(new PrintWriter(new StringWriter(), true))
-			.setErr(new PrintWriter(err, true))
-			.execute(command.split(" "))).as(err.toString()).isZero();
+	private static void succeed(String command) {
+		Invocation invocation = Invocation.calm((Object[]) command.split(" "));
+		assertThat(invocation.exit()).as(invocation.err()).isZero();
 	}
 
 	/** A server that is slow may not have had all of it when the command ended. */
 	private void sendTheRest(Path spool) {
-		calm("mlflow-replay --spool " + spool + " --tracking-uri " + this.server);
+		succeed("mlflow-replay --spool " + spool + " --tracking-uri " + this.server);
 	}
 
 	private static List<String> names(Path directory) throws IOException {

@@ -2,8 +2,6 @@ package io.calm.cli;
 
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import static io.calm.cli.Invocation.calm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** {@code calm train --workers}: a process for each. */
@@ -91,16 +90,15 @@ class WorkersTest {
 	}
 
 	@ParameterizedTest
-	@CsvSource({ "--workers=0, --workers is 0; choose at least 1",
-			"--join-timeout=0, --join-timeout is 0; choose at least 1 second",
-			"--reduction-precision=auto, --reduction-precision is auto; choose fp32 or bf16" })
+	@CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+			--workers=0                | --workers is 0; choose at least 1
+			--join-timeout=0           | --join-timeout is 0; choose at least 1 second
+			--reduction-precision=auto | Invalid value for option '--reduction-precision': expected one of [FP32, BF16]
+			""")
 	void refusesWhatMakesNoSense(String option, String message) {
-		StringWriter err = new StringWriter();
-		int code = CalmCommand.commandLine()
-			.setErr(new PrintWriter(err, true))
-			.execute("train", "--corpus", "text.txt", "--output", this.directory.resolve("model").toString(), option);
-		assertThat(code).isEqualTo(2);
-		assertThat(err).hasToString("calm: " + message + System.lineSeparator());
+		Invocation refused = calm("train", "--corpus", "text.txt", "--output", this.directory.resolve("model"), option);
+		assertThat(refused.exit()).isEqualTo(2);
+		assertThat(refused.err().lines()).singleElement().asString().startsWith("calm: " + message);
 	}
 
 }
