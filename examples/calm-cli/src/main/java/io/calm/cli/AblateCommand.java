@@ -74,8 +74,8 @@ final class AblateCommand extends Subcommand {
 	private FieldOptions fields = new FieldOptions();
 
 	@Option(names = "--minutes", defaultValue = "5",
-			description = "Time for the whole study. Some steps of every model tell how many fit (default: "
-					+ "${DEFAULT-VALUE}).")
+			description = "Time for the whole study. A few steps of each model are timed first, to find out how many "
+					+ "fit (default: ${DEFAULT-VALUE}).")
 	private double minutes;
 
 	@Option(names = "--steps", defaultValue = "0",
@@ -83,7 +83,7 @@ final class AblateCommand extends Subcommand {
 	private long steps;
 
 	@Option(names = "--equal", defaultValue = "steps",
-			description = "What all models get equally: steps or flops (default: ${DEFAULT-VALUE}).")
+			description = "What is the same for all models: steps or flops (default: ${DEFAULT-VALUE}).")
 	private Equal equal = Equal.STEPS;
 
 	@Option(names = "--preset", defaultValue = "nano",
@@ -126,7 +126,7 @@ final class AblateCommand extends Subcommand {
 	private long seed;
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "Track the study on this MLflow server, as a run in which those of its models are nested.")
+			description = "Track the study on this MLflow server, as a run with a nested run for each model.")
 	private @Nullable String mlflow;
 
 	@Option(names = "--mlflow-experiment", paramLabel = "NAME",

@@ -111,7 +111,7 @@ final class BenchmarkCommand {
 		private @Nullable Integer guessedTokens;
 
 		@Option(names = "--vector-every", defaultValue = "1",
-				description = "The vectors are learned in one of so many sequences (default: ${DEFAULT-VALUE}).")
+				description = "Learn the vectors in one of this many sequences (default: ${DEFAULT-VALUE}).")
 		private int vectorEvery;
 
 		@Option(names = "--lead-tokens",

@@ -19,19 +19,20 @@ import picocli.CommandLine.Parameters;
 
 /** Tells which of two models is better. */
 @Command(name = "compare",
-		description = "Tell which of two models has the higher BrierLM on a text, and whether the difference is more "
-				+ "than its error. Both are scored at the same positions, with the same seed.")
+		description = "Find out which of two models has the higher BrierLM on a text, and whether the difference "
+				+ "exceeds its error. Both are scored at the same positions, with the same seed.")
 final class CompareCommand extends Subcommand {
 
 	@Parameters(paramLabel = "MODEL", index = "0",
 			description = "A model directory, or an address such as models:/stories@champion.")
 	private String first = "";
 
-	@Parameters(paramLabel = "MODEL", index = "1", description = "Another one.")
+	@Parameters(paramLabel = "MODEL", index = "1", description = "The model to compare it with, likewise.")
 	private String second = "";
 
 	@Option(names = "--patch-size", defaultValue = "4",
-			description = "For two baselines: every how many tokens they are scored (default: ${DEFAULT-VALUE}).")
+			description = "For two baselines: the number of tokens from one scored position to the next (default: "
+					+ "${DEFAULT-VALUE}).")
 	private int patchSize;
 
 	@Mixin

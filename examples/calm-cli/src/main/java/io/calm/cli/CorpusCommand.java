@@ -19,9 +19,9 @@ import picocli.CommandLine.Option;
 
 /** Looks at a text before anyone trains on it. */
 @Command(name = "corpus",
-		description = "Look at a text before a model is trained on it: documents and their lengths, duplicates, the "
-				+ "longest lines, and what cannot be read, such as bytes that are not UTF-8, with its place. With "
-				+ "--tokenizer also tokens and the share of PAD.")
+		description = "Inspect a text before training on it: documents and their lengths, duplicates, the longest "
+				+ "lines, and where something cannot be read, such as bytes that are not UTF-8. With --tokenizer, also "
+				+ "tokens and the share of PAD.")
 final class CorpusCommand extends Subcommand {
 
 	@Mixin
@@ -35,7 +35,7 @@ final class CorpusCommand extends Subcommand {
 	private int patchSize;
 
 	@Option(names = "--picture", paramLabel = "FILE",
-			description = "Draw how many documents have which length, as PNG.")
+			description = "Draw a histogram of the lengths of documents, as PNG.")
 	private @Nullable Path picture;
 
 	@Override

@@ -24,8 +24,8 @@ import picocli.CommandLine.Parameters;
 
 /** Shows a text as its autoencoder sees it. */
 @Command(name = "encode",
-		description = "Show a text as its autoencoder sees it: how many tokens come back, which do not,"
-				+ " and the latent vectors of its patches.")
+		description = "Show what the autoencoder makes of a text: how many tokens it reconstructs, which ones it does "
+				+ "not, and the latent vectors of the patches.")
 final class EncodeCommand extends Subcommand {
 
 	/** Vectors take a thousand times the memory of their text. */

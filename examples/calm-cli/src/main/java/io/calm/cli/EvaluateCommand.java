@@ -33,8 +33,8 @@ import picocli.CommandLine.Parameters;
 
 /** Scores a model on text. */
 @Command(name = "evaluate",
-		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy"
-				+ " or the baseline's cross entropy and perplexity. Of prompts with answers, only the answers count.")
+		description = "Score a model on text: Brier-1..4 and BrierLM, and the autoencoder's accuracy or the baseline's "
+				+ "cross entropy and perplexity. For prompts with answers, only the answers count.")
 final class EvaluateCommand extends Subcommand {
 
 	@Parameters(paramLabel = "MODEL", arity = "0..1",
@@ -47,8 +47,7 @@ final class EvaluateCommand extends Subcommand {
 	private int patchSize;
 
 	@Option(names = "--mlflow-experiment", paramLabel = "NAME", defaultValue = "Default",
-			description = "The experiment in which scores of a model directory are recorded "
-					+ "(default: ${DEFAULT-VALUE}).")
+			description = "The experiment for the scores of a model directory (default: ${DEFAULT-VALUE}).")
 	private String experiment = "Default";
 
 	@Option(names = "--exact-match",

@@ -8,14 +8,15 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Writes a model in another format. */
-@Command(name = "export", description = "Write a model in TensorFlow's own format, which other languages open.")
+@Command(name = "export",
+		description = "Write a model as a SavedModel, TensorFlow's own format, which other languages " + "can open.")
 final class ExportCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")
 	private Path directory = Path.of("model");
 
 	@Option(names = "--saved-model", required = true, paramLabel = "DIR",
-			description = "The directory of the SavedModel, which does not exist yet or is empty.")
+			description = "The directory for the SavedModel. Must be empty or not exist yet.")
 	private Path savedModel = Path.of("saved-model");
 
 	@Override

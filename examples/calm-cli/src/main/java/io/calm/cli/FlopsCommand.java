@@ -12,7 +12,7 @@ import picocli.CommandLine.Command;
 
 /** Sets the costs that are computed here beside those of the paper. */
 @Command(name = "flops",
-		description = "Print the operations that the paper's six models cost, as computed here and as in table 1 of "
+		description = "Print how many operations the paper's six models cost, as computed here and as in table 1 of "
 				+ "the paper.")
 final class FlopsCommand extends Subcommand {
 

@@ -32,8 +32,8 @@ import picocli.CommandLine.Option;
 
 /** Trains on a source whose best possible score is known. */
 @Command(name = "known-source",
-		description = "Train on a random Markov source whose best possible Brier-n is known, and report how close a "
-				+ "configuration comes.")
+		description = "Train on a random Markov source whose best possible Brier-n is known, and report how close the "
+				+ "model comes to it.")
 final class KnownSourceCommand extends Subcommand {
 
 	/** Ids before the states: PAD, BOS, EOS. */

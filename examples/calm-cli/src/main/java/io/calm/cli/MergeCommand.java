@@ -9,8 +9,8 @@ import picocli.CommandLine.Parameters;
 
 /** Makes a model of an adapter and its base. */
 @Command(name = "merge",
-		description = "Merge a low-rank adapter (LoRA), from 'calm train --lora-rank' or PEFT, with its base into a model "
-				+ "that needs neither.")
+		description = "Merge a low-rank adapter (LoRA), from 'calm train --lora-rank' or PEFT, and its base into a "
+				+ "model that needs neither.")
 final class MergeCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The directory of the adapter.")

@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
 final class MlflowReplayCommand extends Subcommand {
 
 	@Option(names = "--spool", required = true, paramLabel = "DIR",
-			description = "The directory mlflow-spool next to the model, or one file of it.")
+			description = "The directory mlflow-spool next to the model, or one file in it.")
 	private Path spool = Path.of("mlflow-spool");
 
 	@Option(names = "--tracking-uri", paramLabel = "URI",

@@ -17,13 +17,13 @@ final class OptimizerOptions {
 	private long warmup;
 
 	@Option(names = "--decay", defaultValue = "cosine",
-			description = "What the learning rate does after that: constant; linear or cosine, down to a tenth; or late, "
-					+ "linear in the last fifth (default: ${DEFAULT-VALUE}).")
+			description = "What the learning rate does after the warm-up: constant; linear or cosine, down to a tenth; "
+					+ "or late, linear in the last fifth (default: ${DEFAULT-VALUE}).")
 	private LearningRate.Decay decay = LearningRate.Decay.COSINE;
 
 	@Option(names = "--averaging", defaultValue = "0.999",
-			description = "Decay of the running average of the language model's weights, which is what is kept. 0 keeps "
-					+ "the weights themselves (default: ${DEFAULT-VALUE}).")
+			description = "Decay of the running average of the language model's weights. The average is what is saved; "
+					+ "0 saves the weights themselves (default: ${DEFAULT-VALUE}).")
 	private double averaging;
 
 	@Option(names = "--weight-decay", defaultValue = "0.1",

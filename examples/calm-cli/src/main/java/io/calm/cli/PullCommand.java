@@ -11,17 +11,17 @@ import picocli.CommandLine.Parameters;
 
 /** Fetches a model from a hub. */
 @Command(name = "pull",
-		description = "Fetch a model directory from Hugging Face, or from the hub that HF_ENDPOINT names, into the cache "
-				+ "that Hugging Face's Python libraries use too (HF_HOME). HF_TOKEN says who you are. What is there "
-				+ "is not fetched again, and what was cut off goes on.")
+		description = "Download a model directory from Hugging Face, or from the hub that HF_ENDPOINT names, to the "
+				+ "cache that Hugging Face's Python libraries also use (HF_HOME). HF_TOKEN authenticates you. Files in "
+				+ "the cache are not downloaded again, and interrupted downloads resume.")
 final class PullCommand extends Subcommand {
 
 	@Parameters(paramLabel = "hf:OWNER/NAME[@REVISION]", description = "The model (default revision: main).")
 	private String model = "";
 
 	@Option(names = "--include", paramLabel = "FILE",
-			description = "Another file to fetch, such as pytorch_model.bin. May be given several times (default: .json and "
-					+ ".safetensors only).")
+			description = "Another file to download, such as pytorch_model.bin. May be given several times (default: "
+					+ ".json and .safetensors only).")
 	private List<String> include = List.of();
 
 	@Override

@@ -13,8 +13,8 @@ final class RegistryOption {
 	private static final String REGISTERED = "models:/";
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "The MLflow server of models:/… addresses, such as http://localhost:5000 (default: "
-					+ "MLFLOW_TRACKING_URI). 'calm evaluate' records scores there if this option is given. "
+			description = "The MLflow server for models:/… addresses, such as http://localhost:5000 (default: "
+					+ "MLFLOW_TRACKING_URI). If this option is given, 'calm evaluate' records scores there. "
 					+ "Credentials come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
 					+ "MLFLOW_TRACKING_TOKEN.")
 	private @Nullable String uri;

@@ -13,8 +13,8 @@ import picocli.CommandLine.Parameters;
 
 /** Tells how well given texts continue a prompt. */
 @Command(name = "score",
-		description = "Tell how well given texts continue a prompt, by what the model draws in their place: the energy"
-				+ " score and Brier-1..4 of a text, patch by patch, or of several texts, the best first.")
+		description = "Score how well given texts continue a prompt, by comparing them with the model's own draws: the "
+				+ "energy score and Brier-1..4 of one text, patch by patch, or of several texts, best first.")
 final class ScoreCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")
@@ -29,7 +29,8 @@ final class ScoreCommand extends Subcommand {
 	private List<String> texts = List.of();
 
 	@Option(names = "--open",
-			description = "The texts go on: EOS is no part of them, and a last patch that is not whole is left out.")
+			description = "The texts are unfinished: they do not end with EOS, and an incomplete last patch is left "
+					+ "out.")
 	private boolean open;
 
 	@Option(names = "--samples", defaultValue = "100", paramLabel = "N",

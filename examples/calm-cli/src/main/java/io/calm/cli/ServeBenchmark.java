@@ -42,8 +42,8 @@ import picocli.CommandLine.Parameters;
  * the engine again, each with the same clients that want the same texts.
  */
 @Command(name = "serve",
-		description = "Time texts over HTTP, and the same texts of the engine alone before and after. A quarter of the "
-				+ "clients reads slowly, and a quarter leaves before the end.")
+		description = "Time texts over HTTP, and the same texts from the engine alone before and after. A quarter of "
+				+ "the clients read slowly, and a quarter disconnect before the end.")
 final class ServeBenchmark extends Subcommand {
 
 	private static final String LOOPBACK = "127.0.0.1";
@@ -58,7 +58,8 @@ final class ServeBenchmark extends Subcommand {
 	private Path model = Path.of("model");
 
 	@Option(names = "--clients", defaultValue = "64",
-			description = "Clients, each of which wants one text after the other (default: ${DEFAULT-VALUE}).")
+			description = "Number of clients, each of which requests one text after another (default: "
+					+ "${DEFAULT-VALUE}).")
 	private int clients;
 
 	@Option(names = "--seconds", defaultValue = "120",
@@ -66,7 +67,7 @@ final class ServeBenchmark extends Subcommand {
 	private int seconds;
 
 	@Option(names = "--slots", defaultValue = "4",
-			description = "Texts that are generated side by side (default: ${DEFAULT-VALUE}).")
+			description = "Number of texts to generate at the same time (default: ${DEFAULT-VALUE}).")
 	private int slots;
 
 	@Option(names = "--prompt", defaultValue = "Once upon a time",

@@ -20,8 +20,9 @@ import picocli.CommandLine.Parameters;
 /** Answers over HTTP. */
 @Command(name = "serve",
 		description = "Answer completions, chat completions and embeddings over HTTP, in the dialect of the OpenAI "
-				+ "clients, with a page to try it in. The environment variable CALM_API_KEY holds the key that clients have to send, or "
-				+ "several with commas between them. Without a key, only this machine is answered.")
+				+ "API, with a web page to try the model. The environment variable CALM_API_KEY holds the key that "
+				+ "clients must send, or several keys separated by commas. Without a key, only requests from this "
+				+ "machine are answered.")
 final class ServeCommand extends Subcommand {
 
 	private static final String KEY = "CALM_API_KEY";
@@ -33,22 +34,22 @@ final class ServeCommand extends Subcommand {
 	private String model = "model";
 
 	@Option(names = "--host", defaultValue = "127.0.0.1",
-			description = "Address to listen at: 0.0.0.0 for all, which needs a key (default: ${DEFAULT-VALUE}).")
+			description = "Address to listen on. 0.0.0.0, for all addresses, needs a key (default: ${DEFAULT-VALUE}).")
 	private String host = "127.0.0.1";
 
 	@Option(names = "--port", defaultValue = "8080",
-			description = "Port to listen at; 0 for any that is free (default: ${DEFAULT-VALUE}).")
+			description = "Port to listen on; 0 for any free port (default: ${DEFAULT-VALUE}).")
 	private int port;
 
-	@Option(names = "--name", description = "Name of the model for clients (default: the last part of MODEL).")
+	@Option(names = "--name", description = "Name by which clients know the model (default: the last part of MODEL).")
 	private @Nullable String name;
 
 	@Option(names = "--slots", defaultValue = "4",
-			description = "Texts that are generated side by side (default: ${DEFAULT-VALUE}).")
+			description = "Number of texts to generate at the same time (default: ${DEFAULT-VALUE}).")
 	private int slots;
 
 	@Option(names = "--queue", defaultValue = "64",
-			description = "Requests that may wait for a slot; more are refused (default: ${DEFAULT-VALUE}).")
+			description = "Number of requests that may wait for a slot; more are refused (default: ${DEFAULT-VALUE}).")
 	private int queue;
 
 	@Option(names = "--context", defaultValue = "512",
@@ -57,12 +58,13 @@ final class ServeCommand extends Subcommand {
 	private int context;
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "The MLflow server of models:/… and --traces (default: MLFLOW_TRACKING_URI).")
+			description = "The MLflow server for models:/… and --traces (default: MLFLOW_TRACKING_URI). Credentials "
+					+ "and its certificate come from the environment, as for MLflow's own tools.")
 	private @Nullable String mlflow;
 
 	@Option(names = "--traces", paramLabel = "EXPERIMENT",
 			description = "Send a trace of each text to this experiment of the MLflow server, which is created if it "
-					+ "does not exist. It contains neither prompt nor text.")
+					+ "does not exist. Traces contain neither prompts nor texts.")
 	private @Nullable String traces;
 
 	@Option(names = "--trace-texts", description = "Send prompts and texts with the traces. They are private: use this "

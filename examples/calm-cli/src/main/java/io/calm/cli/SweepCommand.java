@@ -21,14 +21,14 @@ import picocli.CommandLine.Parameters;
 
 /** Tries values of options. */
 @Command(name = "sweep",
-		description = "Train models that differ in values of options, compare them by BrierLM, and write results.csv, "
-				+ "parallel.png and report.md. The same command resumes an interrupted sweep.")
+		description = "Train models with different values of some options, compare them by BrierLM, and write "
+				+ "results.csv, parallel.png and report.md. The same command resumes an interrupted sweep.")
 final class SweepCommand extends Subcommand {
 
 	@Parameters(paramLabel = "SWEEP", arity = "0..1",
-			description = "A YAML file: run (a file of 'calm train', or its keys), parameters (values or ranges by "
-					+ "option), halving, and options of this command without their dashes, which the command line "
-					+ "overrides.")
+			description = "A YAML file with the keys run (a file for 'calm train', or its options), parameters (values "
+					+ "or a range for each option), halving, and the options of this command without their dashes. The "
+					+ "command line overrides them.")
 	private @Nullable Path file;
 
 	@Option(names = "--output", paramLabel = "DIR", description = "Directory for models and results. Required.")
@@ -38,16 +38,18 @@ final class SweepCommand extends Subcommand {
 			description = "How values are chosen: grid (every combination) or random (default: ${DEFAULT-VALUE}).")
 	private Sweep.Method method = Sweep.Method.GRID;
 
-	@Option(names = "--trials", defaultValue = "0", description = "How many combinations are drawn at random.")
+	@Option(names = "--trials", defaultValue = "0",
+			description = "Number of combinations to draw, with " + "--method=random.")
 	private int trials;
 
 	@Option(names = "--seed", defaultValue = "1",
-			description = "Seed of what is drawn; trials have that of the run (default: ${DEFAULT-VALUE}).")
+			description = "Seed for drawing combinations. Trials use the seed of the run (default: ${DEFAULT-VALUE}).")
 	private long seed;
 
 	@Option(names = "--equal",
-			description = "What all trials get equally: steps, as the run says, or flops, as many as the run without "
-					+ "parameters takes for its language model (default: flops with halving, otherwise steps).")
+			description = "What is the same for all trials: steps, as in the run; or flops, the operations that the "
+					+ "language model of the run takes without parameters (default: flops with halving, otherwise "
+					+ "steps).")
 	private SweepPlan.@Nullable Equal equal;
 
 	@Option(names = "--parallel", paramLabel = "N", defaultValue = "1",
@@ -55,7 +57,7 @@ final class SweepCommand extends Subcommand {
 	private int parallel;
 
 	@Option(names = "--mlflow", paramLabel = "URI",
-			description = "Track the sweep on this MLflow server, as a run in which those of its trials are nested.")
+			description = "Track the sweep on this MLflow server, as a run with a nested run for each trial.")
 	private @Nullable String mlflow;
 
 	@Option(names = "--mlflow-experiment", paramLabel = "NAME",

@@ -12,13 +12,13 @@ import picocli.CommandLine.Option;
 
 /** Makes the tokens of a training before it starts. */
 @Command(name = "tokenize",
-		description = "Make tokens of a text and keep them, so that trainings on it start at once: those whose --tokens "
-				+ "is the same directory. A text whose tokens are kept already is only checked.")
+		description = "Tokenize a text and keep the tokens, so that trainings with the same directory as --tokens "
+				+ "start at once. A text that was tokenized before is only checked.")
 final class TokenizeCommand extends Subcommand {
 
 	@Option(names = "--output", required = true, paramLabel = "DIR",
-			description = "The directory to keep them in. A training looks for it beside its --output, under the name "
-					+ "tokens.")
+			description = "The directory to keep the tokens in. By default, a training looks for a directory named "
+					+ "tokens next to its --output.")
 	private Path output = Path.of("");
 
 	@Mixin

@@ -46,8 +46,8 @@ import picocli.CommandLine.Parameters;
 
 /** Trains a model on text. */
 @Command(name = "train",
-		description = "Train an autoencoder and a language model on text, or a baseline. Options may also lie in a "
-				+ "file. The same command resumes an interrupted training.")
+		description = "Train an autoencoder and a language model on text, or a baseline. Options can also be read from "
+				+ "a file. The same command resumes an interrupted training.")
 final class TrainCommand extends Subcommand {
 
 	/** The run in the model directory. */
@@ -110,22 +110,22 @@ final class TrainCommand extends Subcommand {
 	private @Nullable Integer loraRank;
 
 	@Option(names = "--lora-alpha", paramLabel = "ALPHA", defaultValue = "16",
-			description = "The adaptation is multiplied with this number divided by its rank (default: "
+			description = "The adaptation is multiplied by this number, divided by its rank (default: "
 					+ "${DEFAULT-VALUE}).")
 	private double loraAlpha;
 
 	@Option(names = "--warm-start", paramLabel = "DIR",
-			description = "A pretrained Llama-like model whose backbone and token embeddings the language model begins "
-					+ "with, and whose tokenizer it uses unless --tokenizer names it. Autoencoder, patch embedding and "
-					+ "head are trained from the start.")
+			description = "A pretrained Llama-like model. The language model starts with its backbone and token "
+					+ "embeddings, and uses its tokenizer unless --tokenizer names one. Autoencoder, patch embedding "
+					+ "and head are trained from scratch.")
 	private @Nullable Path warmStart;
 
 	@Option(names = "--output", paramLabel = "DIR", description = "The model directory to write. Required.")
 	private @Nullable Path output;
 
 	@Option(names = "--tokens", paramLabel = "DIR",
-			description = "Where the tokens of the texts are kept, so that each text is tokenized once (default: the "
-					+ "directory tokens beside the output).")
+			description = "Directory to keep the tokens of the texts in, so that each text is tokenized only once "
+					+ "(default: tokens, next to the output).")
 	private @Nullable Path tokens;
 
 	@Option(names = "--preset", defaultValue = "micro",
@@ -172,8 +172,8 @@ final class TrainCommand extends Subcommand {
 	private double backboneRate;
 
 	@Option(names = "--frozen-steps", defaultValue = "0",
-			description = "First steps in which the language model's backbone and token embeddings stay unchanged "
-					+ "(default: ${DEFAULT-VALUE}).")
+			description = "Number of steps at the start in which the language model's backbone and token embeddings "
+					+ "stay unchanged (default: ${DEFAULT-VALUE}).")
 	private long frozenSteps;
 
 	@Option(names = "--batch", defaultValue = "8", description = "Sequences per step (default: ${DEFAULT-VALUE}).")
@@ -212,7 +212,7 @@ final class TrainCommand extends Subcommand {
 	@Option(names = "--mlflow", paramLabel = "URI",
 			description = "Track the training on this MLflow server, such as http://localhost:5000. Credentials come "
 					+ "from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. What "
-					+ "the server does not accept stays in mlflow-spool next to the output, see 'calm "
+					+ "the server does not accept stays in mlflow-spool next to the output; see 'calm "
 					+ "mlflow-replay'.")
 	private @Nullable String mlflow;
 
@@ -226,18 +226,17 @@ final class TrainCommand extends Subcommand {
 	private @Nullable Path trace;
 
 	@Option(names = "--workers", paramLabel = "N",
-			description = "Share each step among this number of processes. Without TF_CONFIG they are started on this "
-					+ "machine, which opens a port for each to its network (default: as many as TF_CONFIG lists, else "
-					+ "1).")
+			description = "Share each step among this number of processes. Without TF_CONFIG, they are started on this "
+					+ "machine, and each opens a port to the network (default: as many as TF_CONFIG lists, else 1).")
 	private @Nullable Integer workers;
 
 	@Option(names = "--reduction-precision", defaultValue = "fp32",
-			description = "Number format in which workers send each other gradients: fp32, or bf16, which is half the "
+			description = "Number format in which workers send each other gradients: fp32, or bf16, which halves the "
 					+ "bytes and rounds each gradient to 8 bits (default: ${DEFAULT-VALUE}).")
 	private ReductionPrecision reductionPrecision = ReductionPrecision.FP32;
 
 	@Option(names = "--join-timeout", paramLabel = "SECONDS", defaultValue = "600",
-			description = "How long workers wait for one that comes late (default: ${DEFAULT-VALUE}).")
+			description = "How many seconds workers wait for one that is late (default: ${DEFAULT-VALUE}).")
 	private int joinTimeout;
 
 	/** Set by a sweep, for which a training may have several parts. */
