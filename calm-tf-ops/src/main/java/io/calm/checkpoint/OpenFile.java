@@ -72,30 +72,49 @@ final class OpenFile implements AutoCloseable {
 	 * @return a little-endian buffer of just these bytes
 	 */
 	ByteBuffer bytes(long offset, int length) {
-		if (!holds(offset, length)) {
-			throw invalid("ends before the byte " + (offset + length) + " it should have", "download or copy it again");
-		}
-		if (!this.channel.isOpen()) {
-			throw new IllegalStateException(this.path + " has been closed");
+		check(offset, length);
+		if (length < MAPPED_FROM) {
+			ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+			read(offset, bytes);
+			return bytes;
 		}
 		try {
-			ByteBuffer bytes = (length < MAPPED_FROM) ? copy(offset, length)
-					: this.channel.map(MapMode.READ_ONLY, offset, length);
-			return bytes.order(ByteOrder.LITTLE_ENDIAN);
+			return this.channel.map(MapMode.READ_ONLY, offset, length).order(ByteOrder.LITTLE_ENDIAN);
 		}
 		catch (IOException ex) {
 			throw unreadable(this.path, ex);
 		}
 	}
 
-	private ByteBuffer copy(long offset, int length) throws IOException {
-		ByteBuffer bytes = ByteBuffer.allocate(length);
-		while (bytes.hasRemaining()) {
-			if (this.channel.read(bytes, offset + bytes.position()) < 0) {
-				throw new IOException("it became shorter while it was read");
+	/**
+	 * Copies a part of the file.
+	 * @param offset where it begins
+	 * @param target is filled up to its limit, and ready to be read
+	 */
+	void read(long offset, ByteBuffer target) {
+		check(offset, target.remaining());
+		try {
+			for (long next = offset; target.hasRemaining();) {
+				int length = this.channel.read(target, next);
+				if (length < 0) {
+					throw new IOException("it became shorter while it was read");
+				}
+				next += length;
 			}
+			target.flip();
 		}
-		return bytes.flip();
+		catch (IOException ex) {
+			throw unreadable(this.path, ex);
+		}
+	}
+
+	private void check(long offset, int length) {
+		if (!holds(offset, length)) {
+			throw invalid("ends before the byte " + (offset + length) + " it should have", "download or copy it again");
+		}
+		if (!this.channel.isOpen()) {
+			throw new IllegalStateException(this.path + " has been closed");
+		}
 	}
 
 	void digest(Checksum checksum, long offset, long length) {

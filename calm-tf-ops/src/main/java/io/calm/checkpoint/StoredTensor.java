@@ -1,8 +1,10 @@
 package io.calm.checkpoint;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.function.Consumer;
 
 import org.jspecify.annotations.Nullable;
 
@@ -19,13 +21,27 @@ import org.jspecify.annotations.Nullable;
  */
 record StoredTensor(TensorEntry entry, OpenFile file, long offset, @Nullable List<Long> strides) {
 
-	void read(FloatBuffer target) {
+	/**
+	 * Bytes that are read at once: few enough to stay in a processor's cache until they
+	 * are where they belong.
+	 */
+	private static final int PIECE = 128 << 10;
+
+	/** Reads floating-point numbers, in row-major order, piece after piece. */
+	void read(Consumer<FloatBuffer> target) {
 		if (this.entry.type() == ElementType.F32 && this.strides == null) {
-			forEachWindow((window) -> target.put(window.asFloatBuffer()));
+			forEachPiece((bytes) -> target.accept(bytes.asFloatBuffer()));
+			return;
 		}
-		else {
-			forEachElement((bytes, position) -> target.put(this.entry.type().floatAt(bytes, position)));
-		}
+		FloatBuffer piece = FloatBuffer.allocate(PIECE / Float.BYTES);
+		forEachElement((bytes, position) -> {
+			piece.put(this.entry.type().floatAt(bytes, position));
+			if (!piece.hasRemaining()) {
+				target.accept(piece.flip());
+				piece.clear();
+			}
+		});
+		target.accept(piece.flip());
 	}
 
 	long[] readLongs() {
@@ -42,18 +58,20 @@ record StoredTensor(TensorEntry entry, OpenFile file, long offset, @Nullable Lis
 			forEachStrided(strides, visitor);
 			return;
 		}
-		forEachWindow((window) -> {
-			for (int position = 0; position < window.limit(); position += step) {
-				visitor.visit(window, position);
+		forEachPiece((bytes) -> {
+			for (int position = 0; position < bytes.limit(); position += step) {
+				visitor.visit(bytes, position);
 			}
 		});
 	}
 
-	private void forEachWindow(WindowVisitor visitor) {
+	private void forEachPiece(Consumer<ByteBuffer> visitor) {
 		long bytes = this.entry.bytes();
-		for (long done = 0; done < bytes; done += OpenFile.WINDOW) {
-			int length = (int) Math.min(OpenFile.WINDOW, bytes - done);
-			visitor.visit(this.file.bytes(this.offset + done, length));
+		ByteBuffer piece = ByteBuffer.allocate((int) Math.min(PIECE, bytes)).order(ByteOrder.LITTLE_ENDIAN);
+		for (long done = 0; done < bytes; done += PIECE) {
+			piece.clear().limit((int) Math.min(PIECE, bytes - done));
+			this.file.read(this.offset + done, piece);
+			visitor.accept(piece);
 		}
 	}
 
@@ -108,12 +126,6 @@ record StoredTensor(TensorEntry entry, OpenFile file, long offset, @Nullable Lis
 	private interface ElementVisitor {
 
 		void visit(ByteBuffer bytes, int position);
-
-	}
-
-	private interface WindowVisitor {
-
-		void visit(ByteBuffer window);
 
 	}
 

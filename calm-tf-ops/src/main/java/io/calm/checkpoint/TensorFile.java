@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 import io.calm.input.InvalidInputException;
@@ -18,9 +19,9 @@ import io.calm.input.InvalidInputException;
 /**
  * Named tensors in a file: safetensors, or a state dict that {@code torch.save} wrote
  * ({@code pytorch_model.bin}). Opening reads and checks the list of tensors, and the
- * checksums where the file has some; the values are read one tensor at a time, from
- * memory-mapped pages. The file is not trusted: nothing in it is executed, and a damaged
- * or malicious one ends in an {@link InvalidInputException}.
+ * checksums where the file has some; the values are read one tensor at a time. The file
+ * is not trusted: nothing in it is executed, and a damaged or malicious one ends in an
+ * {@link InvalidInputException}.
  * <p>
  * Several threads may read at once. The file must not be shortened while it is open;
  * replacing it by a rename is safe.
@@ -157,28 +158,18 @@ public final class TensorFile implements AutoCloseable {
 
 	/**
 	 * Reads a tensor of floating-point numbers (F32, F16, BF16, F64), rounded to
-	 * {@code float}.
+	 * {@code float}, without room for all of them.
 	 * @param name the tensor's name
-	 * @param target takes the elements in row-major order, from its position on; as many
-	 * must remain in it as the tensor has
-	 * @throws InvalidInputException if the file has no such tensor, or one of another
-	 * size or of integers
+	 * @param target is given the elements in row-major order, piece after piece
+	 * @throws InvalidInputException if the file has no such tensor, or one of integers
 	 * @throws IllegalStateException if the file has been closed
 	 */
-	public void read(String name, FloatBuffer target) {
-		StoredTensor tensor = find(name, ElementType::floating, "floating-point numbers");
-		if (tensor.entry().elements() != target.remaining()) {
-			throw tensor.file()
-				.invalid(
-						"the tensor " + OpenFile.shown(name) + " has the shape " + tensor.entry().shape() + ", that is "
-								+ tensor.entry().elements() + " elements where the model has " + target.remaining(),
-						"check that the weights and config.json belong together");
+	public void read(String name, Consumer<FloatBuffer> target) {
+		if (this.changes.containsKey(name)) {
+			target.accept(FloatBuffer.wrap(readFloats(name)));
 		}
-		FloatBuffer whole = target.slice();
-		tensor.read(target);
-		Adapter.Change change = this.changes.get(name);
-		if (change != null) {
-			change.addTo(whole);
+		else {
+			floating(name).read(target);
 		}
 	}
 
@@ -192,7 +183,7 @@ public final class TensorFile implements AutoCloseable {
 	 * @throws IllegalStateException if the file has been closed
 	 */
 	public float[] readFloats(String name) {
-		float[] values = floats(find(name, ElementType::floating, "floating-point numbers"));
+		float[] values = floats(floating(name));
 		Adapter.Change change = this.changes.get(name);
 		if (change != null) {
 			change.addTo(FloatBuffer.wrap(values));
@@ -202,7 +193,7 @@ public final class TensorFile implements AutoCloseable {
 
 	static float[] floats(StoredTensor tensor) {
 		float[] values = new float[arraySize(tensor)];
-		tensor.read(FloatBuffer.wrap(values));
+		tensor.read(FloatBuffer.wrap(values)::put);
 		return values;
 	}
 
@@ -242,6 +233,10 @@ public final class TensorFile implements AutoCloseable {
 						"check that it holds the weights of the model that config.json describes");
 		}
 		return tensor;
+	}
+
+	private StoredTensor floating(String name) {
+		return find(name, ElementType::floating, "floating-point numbers");
 	}
 
 	private StoredTensor find(String name, Predicate<ElementType> wanted, String description) {

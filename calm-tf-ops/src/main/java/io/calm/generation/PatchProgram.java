@@ -106,7 +106,6 @@ final class PatchProgram implements ModelProgram {
 			program.initialize(program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
 			ModelFiles.load(program, program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
 					weights);
-			program.keepWeights();
 		});
 	}
 

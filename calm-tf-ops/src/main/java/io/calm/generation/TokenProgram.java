@@ -102,7 +102,6 @@ final class TokenProgram implements ModelProgram {
 			program.initialize(program.variables((name) -> name.startsWith(CacheConfig.PREFIX)), 0);
 			ModelFiles.load(program, program.variables((name) -> !name.startsWith(CacheConfig.PREFIX)), directory,
 					weights);
-			program.keepWeights();
 		});
 	}
 

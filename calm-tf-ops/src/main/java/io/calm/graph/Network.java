@@ -95,7 +95,7 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 
 	/**
 	 * Says that weights are used in products only: where these compute with copies, the
-	 * weights themselves are freed.
+	 * weights themselves are never in memory as a whole.
 	 * @param weights of a product
 	 */
 	public void usedInProductsOnly(Variable weights) {

@@ -1,13 +1,17 @@
 package io.calm.graph;
 
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 
 import org.jspecify.annotations.Nullable;
 import org.tensorflow.Graph;
@@ -15,7 +19,7 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.ndarray.buffer.FloatDataBuffer;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt64;
 import org.tensorflow.types.TString;
@@ -36,13 +40,13 @@ public final class Program implements AutoCloseable {
 
 	private final Input<TInt64, long[]> initialSeed;
 
-	private final List<List<String>> keeping;
+	private final List<Variables.Keeping> keeping;
 
 	/** Null while calls are not recorded. */
 	private volatile @Nullable Trace trace;
 
 	Program(Graph graph, Session session, Device device, Map<Variable, Access> variables,
-			Input<TInt64, long[]> initialSeed, List<List<String>> keeping) {
+			Input<TInt64, long[]> initialSeed, List<Variables.Keeping> keeping) {
 		this.graph = graph;
 		this.session = session;
 		this.device = device;
@@ -135,34 +139,66 @@ public final class Program implements AutoCloseable {
 	 * @param source gives a variable's values, row by row
 	 */
 	public void write(List<Variable> variables, Function<Variable, float[]> source) {
-		if (variables.isEmpty()) {
+		assign(variables, (variable, target) -> target.accept(FloatBuffer.wrap(source.apply(variable))));
+	}
+
+	/**
+	 * Sets variables to given values, some at a time. Where weights do not change any
+	 * more and only their copies are needed, makes those copies instead.
+	 * @param variables which; all that have no other values, if weights do not change
+	 * @param source gives a variable's values, row by row, piece after piece; several
+	 * threads ask for those of several variables
+	 */
+	public void load(List<Variable> variables, BiConsumer<Variable, Consumer<FloatBuffer>> source) {
+		Set<Variable> staying = new LinkedHashSet<>(variables);
+		this.keeping.forEach((step) -> step.weights().forEach(staying::remove));
+		List<Variable> some = new ArrayList<>();
+		long size = 0;
+		for (Variable variable : staying) {
+			some.add(variable);
+			size += variable.size();
+			if (size > Variables.AT_ONCE) {
+				assign(some, source);
+				some.clear();
+				size = 0;
+			}
+		}
+		assign(some, source);
+		for (Variables.Keeping step : this.keeping) {
+			run(step.weights(), (variable) -> access(variable).read(), step.operations(), source);
+		}
+	}
+
+	private void assign(List<Variable> variables, BiConsumer<Variable, Consumer<FloatBuffer>> source) {
+		run(variables, (variable) -> access(variable).given(),
+				variables.stream().map((variable) -> access(variable).assign()).toList(), source);
+	}
+
+	/**
+	 * Runs operations with the values of some variables.
+	 * @param place where the values of a variable come in
+	 */
+	private void run(List<Variable> variables, Function<Variable, String> place, List<String> operations,
+			BiConsumer<Variable, Consumer<FloatBuffer>> source) {
+		if (operations.isEmpty()) {
 			return;
 		}
-		List<Tensor> tensors = new ArrayList<>();
+		List<TFloat32> tensors = new ArrayList<>();
 		try {
 			Session.Runner runner = this.session.runner();
 			for (Variable variable : variables) {
-				Tensor tensor = TFloat32.tensorOf(Shape.of(variable.shape()), DataBuffers.of(source.apply(variable)));
+				TFloat32 tensor = TFloat32.tensorOf(Shape.of(variable.shape()));
 				tensors.add(tensor);
-				runner.feed(access(variable).given(), tensor);
-				runner.addTarget(access(variable).assign());
+				runner.feed(place.apply(variable), tensor);
 			}
+			IntStream.range(0, tensors.size())
+				.parallel()
+				.forEach((i) -> new Filling(tensors.get(i)).from(variables.get(i), source));
+			operations.forEach(runner::addTarget);
 			runner.run().close();
 		}
 		finally {
 			tensors.forEach(Tensor::close);
-		}
-	}
-
-	/**
-	 * Converts weights that do not change any more, and frees those that only their
-	 * copies are needed of; to be called when they are set.
-	 */
-	public void keepWeights() {
-		for (List<String> operations : this.keeping) {
-			Session.Runner runner = this.session.runner();
-			operations.forEach(runner::addTarget);
-			runner.run().close();
 		}
 	}
 
@@ -210,6 +246,38 @@ public final class Program implements AutoCloseable {
 	public void close() {
 		this.session.close();
 		this.graph.close();
+	}
+
+	/** Puts values into a tensor, piece after piece. */
+	private static final class Filling implements Consumer<FloatBuffer> {
+
+		private FloatDataBuffer free;
+
+		private float[] values = new float[0];
+
+		Filling(TFloat32 tensor) {
+			this.free = tensor.asRawTensor().data().asFloats();
+		}
+
+		void from(Variable variable, BiConsumer<Variable, Consumer<FloatBuffer>> source) {
+			source.accept(variable, this);
+			if (this.free.size() > 0) {
+				throw new IllegalArgumentException(
+						"There are " + this.free.size() + " values less than " + variable.name() + " has");
+			}
+		}
+
+		@Override
+		public void accept(FloatBuffer piece) {
+			int length = piece.remaining();
+			if (this.values.length < length) {
+				this.values = new float[length];
+			}
+			piece.get(this.values, 0, length);
+			this.free.write(this.values, 0, length);
+			this.free = this.free.offset(length);
+		}
+
 	}
 
 	/** The nodes that set a variable to its first or to a given value, and read it. */

@@ -71,7 +71,7 @@ public final class ProgramBuilder implements AutoCloseable {
 
 	/**
 	 * Begins a program whose weights do not change: they are converted to the precision
-	 * of the products once, by {@link Program#keepWeights()}.
+	 * of the products once, by {@link Program#load}.
 	 * @param options device, precision and fusion
 	 * @return the builder
 	 */

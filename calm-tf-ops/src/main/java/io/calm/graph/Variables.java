@@ -6,7 +6,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -24,8 +26,8 @@ public final class Variables {
 	/** Numbers that a processor computes with at once. */
 	private static final int VECTOR = 16;
 
-	/** Weights that are copied before the first of them are freed. */
-	private static final long AT_ONCE = 1 << 24;
+	/** Values of which there are two copies for a moment. */
+	static final long AT_ONCE = 1 << 25;
 
 	private final Ops tf;
 
@@ -38,7 +40,7 @@ public final class Variables {
 	private final Map<Operand<TFloat32>, List<String>> keeping = new LinkedHashMap<>();
 
 	/** Of whose values only copies are needed, by these values. */
-	private final Map<Operand<TFloat32>, Release> releasing = new LinkedHashMap<>();
+	private final Map<Operand<TFloat32>, Variable> released = new LinkedHashMap<>();
 
 	private int kept;
 
@@ -71,8 +73,8 @@ public final class Variables {
 	}
 
 	/**
-	 * A copy of weights that is made once, when {@link Program#keepWeights} is called,
-	 * instead of at every call.
+	 * A copy of weights that is made once, when {@link Program#load} is called, instead
+	 * of at every call.
 	 * @param weights {@code [out, in]}, computed from variables only
 	 * @param parts how many pieces of rows it is in
 	 * @param type of its elements
@@ -103,8 +105,8 @@ public final class Variables {
 	}
 
 	/**
-	 * A value that is computed once, when {@link Program#keepWeights} is called, instead
-	 * of at every call.
+	 * A value that is computed once, when {@link Program#load} is called, instead of at
+	 * every call.
 	 * @param value computed from variables only
 	 * @return the same
 	 */
@@ -120,48 +122,60 @@ public final class Variables {
 	}
 
 	/**
-	 * Frees a variable of which only copies are needed, once they are made.
+	 * Has a variable of which only copies are needed never set.
 	 * @param variable nothing but products with its copies may use it
 	 */
 	void release(Variable variable) {
-		this.releasing.computeIfAbsent(variable.value(),
-				(value) -> new Release(this.tf.destroyResourceOp(variable.handle()).op().name(), variable.size()));
+		this.released.put(variable.value(), variable);
 	}
 
-	/** Whether these are the values of a variable that will be freed. */
+	/** Whether these are the values of a variable of which there are only copies. */
 	boolean isReleased(Operand<TFloat32> weights) {
-		return this.releasing.containsKey(weights);
+		return this.released.containsKey(weights);
 	}
 
 	/**
-	 * The operations that make the copies and free what was copied, those of a step
-	 * together. Variables are freed while others are not copied yet, so that there is
-	 * never room taken for all of both.
+	 * The operations that make what is kept, those of a step together, so that there is
+	 * never room taken for all weights and their copies.
 	 * @return the steps in their order
 	 */
-	List<List<String>> keeping() {
-		Map<Operand<TFloat32>, List<String>> left = new LinkedHashMap<>(this.keeping);
-		left.keySet().removeAll(this.releasing.keySet());
-		List<List<String>> steps = new ArrayList<>();
-		steps.add(left.values().stream().flatMap(List::stream).toList());
-		List<String> made = new ArrayList<>();
-		List<String> freed = new ArrayList<>();
+	List<Keeping> keeping() {
+		Map<String, Variable> sources = new LinkedHashMap<>();
+		this.released.forEach((value, weights) -> sources.put(value.op().name(), weights));
+		Keeping ofOthers = Keeping.nothing();
+		Map<Variable, List<String>> copies = new LinkedHashMap<>();
+		this.keeping.forEach((value, operations) -> {
+			List<Variable> from = sources(value, sources).distinct().toList();
+			if (from.size() > 1) {
+				throw new IllegalStateException("What is kept is computed from several weights that are never set");
+			}
+			from.forEach((weights) -> copies.computeIfAbsent(weights, (none) -> new ArrayList<>()).addAll(operations));
+			if (from.isEmpty()) {
+				ofOthers.operations().addAll(operations);
+			}
+		});
+		List<Keeping> steps = new ArrayList<>(List.of(ofOthers));
+		Keeping step = Keeping.nothing();
 		long size = 0;
-		for (Map.Entry<Operand<TFloat32>, Release> each : this.releasing.entrySet()) {
-			made.addAll(this.keeping.getOrDefault(each.getKey(), List.of()));
-			freed.add(each.getValue().operation());
-			size += each.getValue().size();
+		for (Variable weights : sources.values()) {
+			step.weights().add(weights);
+			step.operations().addAll(copies.getOrDefault(weights, List.of()));
+			size += weights.size();
 			if (size > AT_ONCE) {
-				steps.add(List.copyOf(made));
-				steps.add(List.copyOf(freed));
-				made.clear();
-				freed.clear();
+				steps.add(step);
+				step = Keeping.nothing();
 				size = 0;
 			}
 		}
-		steps.add(made);
-		steps.add(freed);
-		return steps.stream().filter((step) -> !step.isEmpty()).toList();
+		steps.add(step);
+		return steps;
+	}
+
+	/** Which of some variables a value is computed from. */
+	private static Stream<Variable> sources(Operand<?> value, Map<String, Variable> among) {
+		Variable variable = among.get(value.op().name());
+		return (variable != null) ? Stream.of(variable)
+				: ((GraphOperation) value.op()).inputs().stream().flatMap((input) -> sources(input, among));
 	}
 
 	/**
@@ -189,12 +203,17 @@ public final class Variables {
 	}
 
 	/**
-	 * What frees a variable.
+	 * Makes some of what is kept.
 	 *
-	 * @param operation that does it
-	 * @param size how many values it has
+	 * @param weights whose values it is made of, if only it is needed of them
+	 * @param operations that make it
 	 */
-	private record Release(String operation, long size) {
+	record Keeping(List<Variable> weights, List<String> operations) {
+
+		private static Keeping nothing() {
+			return new Keeping(new ArrayList<>(), new ArrayList<>());
+		}
+
 	}
 
 }

@@ -104,7 +104,8 @@ public final class ModelFiles {
 		for (Variable variable : variables) {
 			names.put(variable, nameInFile(named.apply(variable.name()), variable, where, weights));
 		}
-		program.write(variables, (variable) -> weights.readFloats(names.getOrDefault(variable, variable.name())));
+		program.load(variables,
+				(variable, target) -> weights.read(names.getOrDefault(variable, variable.name()), target));
 	}
 
 	/**

@@ -1,5 +1,6 @@
 package io.calm.graph;
 
+import java.nio.FloatBuffer;
 import java.util.List;
 
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,8 +39,8 @@ class KeptWeightsTest {
 			Fetch<float[]> again = Fetch.floats(network.matMulTransposed(x.value(), weights.value()));
 			EntryPoint entryPoint = builder.entryPoint().fetching(product, again);
 			try (Program program = builder.build()) {
-				program.write(List.of(weights), (variable) -> numbers(OUT * IN, 7));
-				program.keepWeights();
+				program.load(List.of(weights),
+						(variable, target) -> target.accept(FloatBuffer.wrap(numbers(OUT * IN, 7))));
 				try (Call call = program.call(entryPoint).feed(x, numbers(ROWS * IN, 5)).run()) {
 					assertThat(call.get(product)).isEqualTo(expected());
 					assertThat(call.get(again)).isEqualTo(expected());
@@ -48,7 +49,7 @@ class KeptWeightsTest {
 					program.read(List.of(weights), (variable, values) -> assertThat(values).hasSize(OUT * IN));
 				}
 				else {
-					assertThatExceptionOfType(TensorFlowException.class).as("the room of the weights is free")
+					assertThatExceptionOfType(TensorFlowException.class).as("the weights themselves take no room")
 						.isThrownBy(() -> program.read(List.of(weights), (variable, values) -> {
 						}));
 				}
