@@ -11,7 +11,6 @@ import io.calm.evaluation.ContinuationScoring;
 import io.calm.generation.GenerationEngine;
 import io.calm.graph.ProgramOptions;
 import io.calm.hub.Hub;
-import io.calm.hub.ModelName;
 import io.calm.training.Phase;
 
 /**
@@ -84,8 +83,30 @@ public final class Calm {
 	 * @see Hub#ofEnvironment()
 	 */
 	public static Path pull(String model) {
-		return Hub.ofEnvironment().pull(ModelName.of(model), List.of(), (file, bytes, size) -> {
+		return pull(model, (parts) -> {
 		});
+	}
+
+	/**
+	 * Fetches a model whose parts are in several repositories, and puts them together:
+	 *
+	 * <pre>{@code
+	 * Path model = Calm.pull("hf:OWNER/MODEL",
+	 *     (parts) -> parts.autoencoder("hf:OWNER/AUTOENCODER").tokenizer("hf:OWNER/TOKENIZER"));
+	 * }</pre>
+	 *
+	 * Parts that do not fit are refused. What is there is not fetched again.
+	 * @param model {@code hf:OWNER/NAME} or {@code hf:OWNER/NAME@REVISION}
+	 * @param parts names the repositories of the parts, and what differs from the
+	 * defaults
+	 * @return the directory, for {@link #open} and {@link CalmTraining#base}
+	 * @throws io.calm.input.InvalidInputException if the hub does not give a part away,
+	 * or one does not fit
+	 */
+	public static Path pull(String model, Consumer<CalmPull> parts) {
+		CalmPull pull = new CalmPull(model);
+		parts.accept(pull);
+		return pull.run();
 	}
 
 	/**

@@ -21,6 +21,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 
 import com.google.gson.JsonArray;
@@ -48,8 +49,13 @@ public final class Hub {
 	private static final Pattern WANTED = Pattern
 		.compile("(autoencoder/)?[A-Za-z0-9][A-Za-z0-9._-]{0,200}\\.(json|safetensors)");
 
+	/** Of a tokenizer; the repository may hold a large model that is not needed. */
+	private static final Pattern TOKENIZER = Pattern.compile("tokenizer(_config)?\\.json");
+
 	/** What may be asked for by name. */
 	private static final Pattern NAMEABLE = Pattern.compile("(autoencoder/)?[A-Za-z0-9][A-Za-z0-9._-]{0,200}");
+
+	private static final String AUTOENCODER = "autoencoder/";
 
 	private static final Pattern DIGEST = Pattern.compile("[0-9a-f]{40}|[0-9a-f]{64}");
 
@@ -147,6 +153,58 @@ public final class Hub {
 						"name one like pytorch_model.bin");
 			}
 		}
+		return pull(model, (listing) -> files(listing, model, WANTED, more, "config.json"), progress);
+	}
+
+	/**
+	 * Fetches a tokenizer, and nothing else of the repository that it is in.
+	 * @param model in whose repository it is
+	 * @param progress is told how it goes on
+	 * @return the directory in the cache in which {@code tokenizer.json} is, perhaps
+	 * among other files; not to be changed
+	 * @throws InvalidInputException if the hub does not have it or does not give it away,
+	 * or the files cannot be written
+	 */
+	public Path pullTokenizer(ModelName model, Progress progress) {
+		return pull(model, (listing) -> files(listing, model, TOKENIZER, List.of(), "tokenizer.json"), progress);
+	}
+
+	/**
+	 * Makes one model directory of parts that have been fetched from several
+	 * repositories. It holds links to their files and lies in the model's directory of
+	 * the cache, where Python's libraries leave it alone and delete it with the model.
+	 * The same parts give the same directory.
+	 * @param model the model, as {@link #pull(ModelName, Collection, Progress)} has
+	 * returned it
+	 * @param autoencoder its autoencoder, in the same way; null to keep the one that it
+	 * may have
+	 * @param tokenizer its tokenizer, as {@link #pullTokenizer} has returned it; null to
+	 * keep the one that it may have
+	 * @param more files other than json and safetensors, by their names in the new
+	 * directory, such as {@code autoencoder/pytorch_model.bin}
+	 * @return the directory, complete; not to be changed
+	 * @throws InvalidInputException if it cannot be written
+	 */
+	public static Path putTogether(Path model, @Nullable Path autoencoder, @Nullable Path tokenizer,
+			Collection<String> more) {
+		try {
+			LinkedModel linked = new LinkedModel((name) -> WANTED.matcher(name).matches() || more.contains(name));
+			linked.add("", model);
+			if (autoencoder != null) {
+				linked.replace((name) -> name.startsWith(AUTOENCODER), AUTOENCODER, autoencoder);
+			}
+			if (tokenizer != null) {
+				linked.replace((name) -> TOKENIZER.matcher(name).matches(), "", tokenizer);
+			}
+			return linked.makeIn(model.resolve("../../calm").normalize());
+		}
+		catch (IOException | UncheckedIOException ex) {
+			throw new InvalidInputException(model.toString(), "cannot be linked beside it (" + ex + ")",
+					"check the permissions there, and try again", ex);
+		}
+	}
+
+	private Path pull(ModelName model, Function<JsonObject, List<HubFile>> chosen, Progress progress) {
 		Path directory = this.cache.resolve(model.directory());
 		try {
 			JsonObject listing = listing(model);
@@ -154,7 +212,7 @@ public final class Hub {
 			if (!COMMIT.matcher(commit).matches()) {
 				throw new JsonParseException("no commit");
 			}
-			List<HubFile> files = files(listing, model, more);
+			List<HubFile> files = chosen.apply(listing);
 			Path snapshot = directory.resolve("snapshots").resolve(commit);
 			Path blobs = Files.createDirectories(directory.resolve("blobs"));
 			checkSpace(files, blobs, model);
@@ -197,7 +255,8 @@ public final class Hub {
 		}
 	}
 
-	private static List<HubFile> files(JsonObject listing, ModelName model, Collection<String> more) {
+	private static List<HubFile> files(JsonObject listing, ModelName model, Pattern wanted, Collection<String> more,
+			String required) {
 		if (!(listing.get("siblings") instanceof JsonArray siblings) || siblings.size() > MOST_FILES) {
 			throw new JsonParseException("no files, or too many");
 		}
@@ -206,7 +265,7 @@ public final class Hub {
 		for (JsonElement element : siblings) {
 			JsonObject sibling = element.getAsJsonObject();
 			String name = text(sibling, "rfilename");
-			if (WANTED.matcher(name).matches() || missing.contains(name)) {
+			if (wanted.matcher(name).matches() || missing.contains(name)) {
 				JsonObject content = (sibling.get("lfs") instanceof JsonObject large) ? large : sibling;
 				String digest = text(content, (content == sibling) ? "blobId" : "sha256");
 				long size = Long.parseLong(text(content, "size"));
@@ -220,9 +279,8 @@ public final class Hub {
 		if (!missing.isEmpty()) {
 			throw new InvalidInputException(model.toString(), "has no file " + missing.get(0), "check its name");
 		}
-		if (files.stream().noneMatch((file) -> file.path().equals("config.json"))) {
-			throw new InvalidInputException(model.toString(), "is no model directory: it has no config.json",
-					"check name and revision");
+		if (files.stream().noneMatch((file) -> file.path().equals(required))) {
+			throw new InvalidInputException(model.toString(), "has no file " + required, "check name and revision");
 		}
 		return files;
 	}
@@ -338,7 +396,7 @@ public final class Hub {
 	}
 
 	/** As Python's libraries do; where there are no links, a copy. */
-	private static void link(Path file, Path blob) throws IOException {
+	static void link(Path file, Path blob) throws IOException {
 		if (Files.exists(file)) {
 			return;
 		}
