@@ -5,6 +5,7 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 import io.calm.generation.GenerationEngine;
+import io.calm.hub.Hub;
 import io.calm.input.InvalidInputException;
 import io.micrometer.observation.ObservationRegistry;
 import org.jspecify.annotations.Nullable;
@@ -42,6 +43,11 @@ public final class CalmModelAutoConfiguration {
 	@Bean
 	ResourceModelResolver calmResourceModelResolver(ResourceLoader resources) {
 		return new ResourceModelResolver(resources);
+	}
+
+	@Bean
+	HubModelResolver calmHubModelResolver(CalmProperties properties, ObjectProvider<Hub> hub) {
+		return new HubModelResolver(properties.model(), () -> hub.getIfAvailable(Hub::ofEnvironment));
 	}
 
 	@Bean

@@ -56,8 +56,12 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 *
 	 * @param enabled Whether a model is opened at all. An application that only trains
 	 * switches it off.
-	 * @param location Model directory: a path, file:… or classpath:…; models:/name@alias
-	 * with calm-mlflow; or what a ModelResolver bean knows.
+	 * @param location Model directory: a path, file:… or classpath:…; hf:OWNER/NAME of a
+	 * hub; models:/name@alias with calm-mlflow; or what a ModelResolver bean knows.
+	 * @param autoencoder Where the autoencoder of a model from a hub is, as
+	 * hf:OWNER/NAME. By default, it comes with the model.
+	 * @param tokenizer Where the tokenizer of a model from a hub is, as hf:OWNER/NAME. By
+	 * default, it comes with the model.
 	 * @param name Name of the model in metrics, health and chat responses. By default,
 	 * the last part of the location.
 	 * @param loading Whether the model is opened while the application starts, beside
@@ -68,8 +72,9 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * such as models:/name@alias when the alias was moved; that one is then opened, and
 	 * takes the place of the old one without a gap. By default, never.
 	 */
-	public record Model(@DefaultValue("true") boolean enabled, @Nullable String location, @Nullable String name,
-			@DefaultValue("eager") Loading loading, @DefaultValue("true") boolean warmUp, @Nullable Duration watch) {
+	public record Model(@DefaultValue("true") boolean enabled, @Nullable String location, @Nullable String autoencoder,
+			@Nullable String tokenizer, @Nullable String name, @DefaultValue("eager") Loading loading,
+			@DefaultValue("true") boolean warmUp, @Nullable Duration watch) {
 	}
 
 	/**

@@ -46,6 +46,7 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 			}
 		}
 		try {
+			refuseUnusedParts(location);
 			String version = version(location);
 			Path directory = directory(location);
 			for (String now = version(location); !Objects.equals(now, version); now = version(location)) {
@@ -90,13 +91,22 @@ final class ModelOpening implements Function<String, ServedModel.Opened> {
 		return new ModelEncoder(() -> LatentEncoder.open(directory, program));
 	}
 
+	private void refuseUnusedParts(String location) {
+		CalmProperties.Model model = this.properties.model();
+		if (!location.startsWith(HubModelResolver.SCHEME)
+				&& (model.autoencoder() != null || model.tokenizer() != null)) {
+			throw new InvalidInputException(location, "is not fetched from a hub, so that its parts cannot be either",
+					"leave calm.model.autoencoder and calm.model.tokenizer out");
+		}
+	}
+
 	private Path directory(String location) {
 		return this.resolvers.stream()
 			.map((resolver) -> resolver.resolve(location))
 			.filter(Objects::nonNull)
 			.findFirst()
 			.orElseThrow(() -> new InvalidInputException(location, "is no location that is known here",
-					"give a path, file:… or classpath:…, set calm.mlflow.tracking-uri (with calm-mlflow) for models:/…, or"
+					"give a path, file:…, classpath:… or hf:…, set calm.mlflow.tracking-uri (with calm-mlflow) for models:/…, or"
 							+ " add a ModelResolver bean that knows it"));
 	}
 

@@ -137,8 +137,8 @@ class AutoConfigurationTests {
 				request.seed(1);
 			})).isEqualTo(GenerationRequest.of("a", (request) -> {
 			}));
-			assertThat(properties.model()).isEqualTo(
-					new CalmProperties.Model(true, "models/fish", null, CalmProperties.Loading.LAZY, true, null));
+			assertThat(properties.model()).isEqualTo(new CalmProperties.Model(true, "models/fish", null, null, null,
+					CalmProperties.Loading.LAZY, true, null));
 			assertThat(properties.engine().drainTimeout()).isEqualTo(Duration.ofMinutes(10));
 			assertThat(properties.observations()).isEqualTo(new CalmProperties.Observations(false, false, false));
 		});
@@ -156,6 +156,7 @@ class AutoConfigurationTests {
 	@Test
 	void everyProperty() {
 		Map<String, String> values = Map.ofEntries(Map.entry("calm.model.name", "fish"),
+				Map.entry("calm.model.autoencoder", "hf:me/ae"), Map.entry("calm.model.tokenizer", "hf:me/llama"),
 				Map.entry("calm.model.warm-up", "false"), Map.entry("calm.model.watch", "5m"),
 				Map.entry("calm.engine.slots", "2"), Map.entry("calm.engine.queue", "3"),
 				Map.entry("calm.engine.context", "16"), Map.entry("calm.engine.buffer", "5"),
@@ -176,8 +177,8 @@ class AutoConfigurationTests {
 			.run((context) -> {
 				CalmProperties properties = context.getBean(CalmProperties.class);
 				assertThat(properties).isEqualTo(new CalmProperties(
-						new CalmProperties.Model(true, "models/fish", "fish", CalmProperties.Loading.LAZY, false,
-								Duration.ofMinutes(5)),
+						new CalmProperties.Model(true, "models/fish", "hf:me/ae", "hf:me/llama", "fish",
+								CalmProperties.Loading.LAZY, false, Duration.ofMinutes(5)),
 						new CalmProperties.Engine(2, 3, 16, 5, Duration.ofSeconds(9), Device.CPU, Precision.BF16, true,
 								Duration.ofSeconds(7)),
 						new CalmProperties.Generation(8, 0.5, 9, true, 11L, List.of("one", "two"),

@@ -200,6 +200,16 @@ class BadInputTest {
 
 	@ParameterizedTest
 	@CsvSource(delimiter = '|', textBlock = """
+			me/tiny                                 | me/tiny is no name of a model on a hub; write hf:OWNER/NAME
+			hf:me/tiny --autoencoder ae             | ae is no name of a model on a hub; write hf:OWNER/NAME
+			hf:me/tiny --tokenizer tokenizer.json   | tokenizer.json is no name of a model on a hub
+			""")
+	void whatIsNoNameIsNotFetched(String options, String message) throws IOException {
+		assertRefused(message, ("pull " + options).split(" "));
+	}
+
+	@ParameterizedTest
+	@CsvSource(delimiter = '|', textBlock = """
 			--temperature 0             | temperature is 0.0; choose a value above 0 and up to 1
 			--temperature 1.01          | temperature is 1.01; choose a value above 0 and up to 1
 			--temperature -0.5          | temperature is -0.5; choose a number greater than 0 and at most 1
