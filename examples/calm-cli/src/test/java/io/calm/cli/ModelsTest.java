@@ -3,8 +3,11 @@ package io.calm.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
 
 import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import io.calm.hub.HubServer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -83,7 +86,7 @@ class ModelsTest {
 	}
 
 	@Test
-	void aFinishedModelIsTrainedOn() throws IOException {
+	void aFinishedModelIsTrainedOn() throws Exception {
 		Path corpus = this.directory.resolve("corpus.txt");
 		Files.writeString(corpus, "The quick brown fox jumps over the lazy dog. ".repeat(60));
 		Path base = this.directory.resolve("base");
@@ -91,7 +94,7 @@ class ModelsTest {
 		run(training + " --tokenizer byte --preset nano --patch-size 2 --latent-size 8 --autoencoder-size 64"
 				+ " --autoencoder-steps 2 --output " + base);
 		Path tuned = this.directory.resolve("tuned");
-		run(training + " --base " + base + " --autoencoder-steps 0 --evaluate-every 1 --patience 1"
+		run(training + " --base " + pulled(base) + " --autoencoder-steps 0 --evaluate-every 1 --patience 1"
 				+ " --evaluation-corpus " + corpus + " --output " + tuned);
 
 		assertThat(run("inspect " + tuned)).isEqualTo(run("inspect " + base));
@@ -104,6 +107,35 @@ class ModelsTest {
 		assertThat(Files.mismatch(both.resolve(autoencoder), base.resolve(autoencoder))).isNotNegative();
 		assertThat(Files.mismatch(both.resolve("model.safetensors"), base.resolve("model.safetensors")))
 			.isNotNegative();
+	}
+
+	/** As it comes from a hub on which its parts are apart. */
+	private Path pulled(Path model) throws Exception {
+		Path out = this.directory.resolve("pulled.json");
+		Path log = this.directory.resolve("pull.log");
+		try (HubServer hub = new HubServer()) {
+			hub.publish("me/model", model, "config.json", "model.safetensors");
+			hub.publish("me/autoencoder", model.resolve("autoencoder"));
+			hub.publish("me/tokenizer", model, "tokenizer.json", "tokenizer_config.json");
+			// the hub is what the environment says
+			ProcessBuilder builder = new ProcessBuilder(
+					Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m",
+					"-XX:TieredStopAtLevel=1", "-cp",
+					System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+					CalmCommand.class.getName(), "pull", "hf:me/model", "--autoencoder", "hf:me/autoencoder",
+					"--tokenizer", "hf:me/tokenizer", "--json")
+				.redirectOutput(out.toFile())
+				.redirectError(log.toFile());
+			builder.environment().put("HF_ENDPOINT", hub.endpoint());
+			builder.environment().put("HF_HOME", this.directory.resolve("huggingface").toString());
+			builder.environment().keySet().removeAll(Set.of("HF_TOKEN", "HF_HUB_CACHE"));
+			assertThat(builder.start().waitFor()).as(Files.readString(log)).isZero();
+		}
+		assertThat(log).content().contains("model.safetensors");
+		Path pulled = Path
+			.of(JsonParser.parseString(Files.readString(out)).getAsJsonObject().get("directory").getAsString());
+		assertThat(pulled).startsWith(this.directory.resolve("huggingface/hub"));
+		return pulled;
 	}
 
 	@Test
