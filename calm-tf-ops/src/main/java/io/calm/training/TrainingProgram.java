@@ -492,10 +492,11 @@ final class TrainingProgram implements AutoCloseable {
 		if (this.options.averaging() == 0) {
 			return;
 		}
-		Map<String, float[]> values = new LinkedHashMap<>();
-		this.program.read(this.parameters, (variable, array) -> values.put(AVERAGE + variable.name(), array));
-		this.program.write(this.program.variables(values::containsKey),
-				(variable) -> values.getOrDefault(variable.name(), new float[0]));
+		// one by one: all together would be the whole model once more
+		for (Variable parameter : this.parameters) {
+			this.program.read(List.of(parameter), (read, values) -> this.program
+				.write(this.program.variables((AVERAGE + parameter.name())::equals), (average) -> values));
+		}
 	}
 
 	@Override
