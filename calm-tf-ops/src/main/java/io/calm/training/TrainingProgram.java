@@ -74,6 +74,9 @@ final class TrainingProgram implements AutoCloseable {
 	 */
 	private final EntryPoint update;
 
+	/** Sets the averages, if there are any. */
+	private final EntryPoint averagesFromParameters;
+
 	/** Null for a worker alone. */
 	private final @Nullable Sharing sharing;
 
@@ -81,7 +84,7 @@ final class TrainingProgram implements AutoCloseable {
 
 	private TrainingProgram(TrainingOptions options, Share share, Program program, List<Variable> parameters,
 			AdamW optimizer, Feeds feeds, Fetches fetches, EntryPoint forward, EntryPoint update,
-			@Nullable Sharing sharing) {
+			EntryPoint averagesFromParameters, @Nullable Sharing sharing) {
 		this.options = options;
 		this.share = share;
 		this.program = program;
@@ -91,6 +94,7 @@ final class TrainingProgram implements AutoCloseable {
 		this.fetches = fetches;
 		this.forward = forward;
 		this.update = update;
+		this.averagesFromParameters = averagesFromParameters;
 		this.sharing = sharing;
 	}
 
@@ -214,13 +218,15 @@ final class TrainingProgram implements AutoCloseable {
 			Fetch<float[]> norms = Fetch.floats(squaredNorms);
 			List<Op> steps = optimizer.step(parameters, gradients, squaredNorms);
 			update.fetching(norms).changing(steps).changing(clear(tf, sums, steps));
+			EntryPoint averagesFromParameters = builder.entryPoint();
 			if (options.averaging() > 0) {
 				List<Variable> averages = alongside(network, AVERAGE, parameters, Initializer.ZEROS);
 				update.changing(average(tf, parameters, averages, steps, feeds.averaging().value()));
+				averagesFromParameters.changing(assign(tf, averages, parameters));
 			}
 			Program program = (cluster != null) ? cluster.open(builder) : builder.build();
 			return new TrainingProgram(options, share, program, parameters, optimizer, feeds,
-					new Fetches(loss, metrics, norms), forward, update, sharing);
+					new Fetches(loss, metrics, norms), forward, update, averagesFromParameters, sharing);
 		}
 	}
 
@@ -263,6 +269,14 @@ final class TrainingProgram implements AutoCloseable {
 		List<Op> operations = new ArrayList<>();
 		for (int i = 0; i < sums.size(); i++) {
 			operations.add(tf.assignAddVariableOp(sums.get(i).handle(), gradients.get(i)));
+		}
+		return operations;
+	}
+
+	private static List<Op> assign(Ops tf, List<Variable> variables, List<Variable> values) {
+		List<Op> operations = new ArrayList<>();
+		for (int i = 0; i < variables.size(); i++) {
+			operations.add(tf.assignVariableOp(variables.get(i).handle(), values.get(i).value()));
 		}
 		return operations;
 	}
@@ -485,17 +499,8 @@ final class TrainingProgram implements AutoCloseable {
 	void begin(BiConsumer<Program, List<Variable>> known) {
 		this.program.initialize(this.program.variables((name) -> true), this.options.seed());
 		known.accept(this.program, this.parameters);
-		averagesFromParameters();
-	}
-
-	private void averagesFromParameters() {
-		if (this.options.averaging() == 0) {
-			return;
-		}
-		// one by one: all together would be the whole model once more
-		for (Variable parameter : this.parameters) {
-			this.program.read(List.of(parameter), (read, values) -> this.program
-				.write(this.program.variables((AVERAGE + parameter.name())::equals), (average) -> values));
+		if (this.options.averaging() > 0) {
+			this.program.call(this.averagesFromParameters).run().close();
 		}
 	}
 
