@@ -144,7 +144,7 @@ record TrainingPlan(@Nullable Part autoencoder, Part model, @Nullable Path baseA
 		if (settings.lowRank != null) {
 			refuseBeside("LoRA", "autoencoder", settings.autoencoderTraining != null);
 			if (model.base().isPresent()) {
-				throw new InvalidInputException(base.toString(), "is an adapter, of which there can be no other",
+				throw new InvalidInputException(base.toString(), "is an adapter, to which no other can be added",
 						"merge it with its base first");
 			}
 		}

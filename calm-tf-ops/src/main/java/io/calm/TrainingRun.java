@@ -109,8 +109,9 @@ final class TrainingRun {
 			}
 			if (ex.getCause() instanceof ClosedByInterruptException) {
 				// not the file is to blame, which an interrupt has closed
-				throw new TrainingException("The training was interrupted; its state is in " + work
-						+ " and the same command goes on from there", ex);
+				throw new TrainingException(
+						"The training was interrupted; its state is in " + work + " and the same command resumes there",
+						ex);
 			}
 			throw ex;
 		}

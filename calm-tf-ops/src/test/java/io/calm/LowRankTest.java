@@ -304,7 +304,7 @@ class LowRankTest {
 		assertThatExceptionOfType(InvalidInputException.class)
 			.isThrownBy(() -> train(this.output, 4, 1, second, (training) -> {
 			}))
-			.withMessageContaining("is an adapter, of which there can be no other; merge it with its base first");
+			.withMessageContaining("is an adapter, to which no other can be added; merge it with its base first");
 		ModelDirectory.open(this.output).copyTo(second);
 		replaceInConfig(calm.toString(), second.toString());
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> ModelDirectory.open(this.output))

@@ -406,7 +406,7 @@ public final class MlflowListener implements TrainingListener, AutoCloseable {
 			action.run();
 		}
 		catch (RuntimeException ex) {
-			LOG.warn("The training goes on, but MLflow does not hear of this", ex);
+			LOG.warn("The training continues, but MLflow does not get this event", ex);
 		}
 	}
 

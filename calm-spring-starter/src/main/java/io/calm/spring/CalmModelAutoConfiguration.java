@@ -108,7 +108,7 @@ public final class CalmModelAutoConfiguration {
 
 	private static String location(@Nullable String location) {
 		if (!StringUtils.hasText(location)) {
-			throw new InvalidInputException("calm.model.location", "is not set, so that there is no model to open",
+			throw new InvalidInputException("calm.model.location", "is not set, so there is no model to open",
 					"set it to a model directory (file:… or classpath:…), define a GenerationEngine bean,"
 							+ " or switch the model off with calm.model.enabled=false");
 		}

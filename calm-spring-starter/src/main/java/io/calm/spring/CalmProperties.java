@@ -92,8 +92,8 @@ public record CalmProperties(@Valid @DefaultValue Model model, @Valid @DefaultVa
 	 * for it, otherwise fp32 (auto), or one of them everywhere.
 	 * @param fused Whether XLA compiles the element-wise work: faster on a CPU, after
 	 * some seconds of compilation.
-	 * @param drainTimeout How long the texts of the old model may go on after another one
-	 * was loaded in its place; then they end with an error.
+	 * @param drainTimeout How long the texts of the old model may continue after another
+	 * one was loaded in its place; then they end with an error.
 	 */
 	public record Engine(@Min(1) @DefaultValue("4") int slots, @Min(1) @DefaultValue("64") int queue,
 			@Min(2) @DefaultValue("512") int context, @Min(1) @DefaultValue("64") int buffer,

@@ -223,7 +223,7 @@ final class TemplateRenderer {
 
 	private static InvalidInputException broken(String problem, @Nullable Throwable cause) {
 		return new InvalidInputException("the chat template of the model", "cannot be used: it " + problem,
-				"mend it in chat_template.jinja or tokenizer_config.json, or define a ChatPromptFormat bean", cause);
+				"correct it in chat_template.jinja or tokenizer_config.json, or define a ChatPromptFormat bean", cause);
 	}
 
 	/** A message may quote what is private, or all of the template. */

@@ -63,7 +63,7 @@ class StartupTests {
 
 	@Test
 	void noLocation(CapturedOutput output) {
-		assertFails(output, "calm.model.location is not set, so that there is no model to open.",
+		assertFails(output, "calm.model.location is not set, so there is no model to open.",
 				"Set it to a model directory (file:… or classpath:…), define a GenerationEngine bean,");
 	}
 

@@ -145,7 +145,7 @@ class TemplateRendererTests {
 					+ "{% macro f() %}{{ e() }}{{ e() }}{{ e() }}{{ e() }}{% endmacro %}{{ f() }}{{ f() }}",
 			"{% for a in range(2000) %}{% if false %}{% endif %}{% set b = a %}{% set c = b %}{% endfor %}" })
 	void aTemplateWithoutEnd(String template) {
-		assertBroken(template, "the chat template of the model cannot be used: it takes too many steps; mend it");
+		assertBroken(template, "the chat template of the model cannot be used: it takes too many steps; correct it");
 	}
 
 	@ParameterizedTest
@@ -175,7 +175,8 @@ class TemplateRendererTests {
 	void aStepWithoutEnd() {
 		String template = "{% set ns = namespace(a=['x'], b=['x']) %}{% for i in range(32) %}"
 				+ "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}";
-		assertBroken(template, "the chat template of the model cannot be used: it takes more than 5 seconds; mend it");
+		assertBroken(template,
+				"the chat template of the model cannot be used: it takes more than 5 seconds; correct it");
 	}
 
 	@Test
@@ -228,7 +229,7 @@ class TemplateRendererTests {
 		assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> render(template, List.of(USER)))
 			.withMessageStartingWith(message)
 			.withMessageEndingWith(
-					"; mend it in chat_template.jinja or tokenizer_config.json, or define a ChatPromptFormat"
+					"; correct it in chat_template.jinja or tokenizer_config.json, or define a ChatPromptFormat"
 							+ " bean");
 	}
 

@@ -245,7 +245,7 @@ public final class Cluster implements AutoCloseable {
 	/** The first that goes is named. */
 	private LostWorkerException lost(String what, @Nullable RuntimeException cause) {
 		LostWorkerException ex = new LostWorkerException(
-				what + "; start all workers again, they go on from the last checkpoint", cause);
+				what + "; start all workers again to resume at the last checkpoint", cause);
 		LostWorkerException before = this.lost.compareAndExchange(null, ex);
 		return (before != null) ? before : ex;
 	}

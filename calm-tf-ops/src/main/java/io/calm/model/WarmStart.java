@@ -43,7 +43,7 @@ public final class WarmStart {
 		try (TensorFile weights = llama.weights()) {
 			if (ModelKind.of(llama.path(), weights) != ModelKind.BASELINE) {
 				throw new InvalidInputException(llama.path().toString(), "is no Llama",
-						"give the directory of one; a CALM model is a base to go on from");
+						"give the directory of one; to train a CALM model further, make it the base");
 			}
 			return ModelConfigs.backbone(llama.config());
 		}

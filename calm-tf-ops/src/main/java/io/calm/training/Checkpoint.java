@@ -294,7 +294,7 @@ public final class Checkpoint {
 			}
 		});
 		if (!changes.isEmpty()) {
-			LOG.warn("{}: the training goes on after step {} with other options: {}", stateFile, step,
+			LOG.warn("{}: the training resumes after step {} with other options: {}", stateFile, step,
 					String.join(", ", changes));
 		}
 	}

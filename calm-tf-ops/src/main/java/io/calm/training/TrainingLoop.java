@@ -151,7 +151,7 @@ final class TrainingLoop {
 		}
 		if (!finished(done)) {
 			throw new TrainingException("The training of the " + this.phase + " was interrupted after step " + done
-					+ "; its state is in " + this.checkpoint.directory() + " and the same command goes on from there");
+					+ "; its state is in " + this.checkpoint.directory() + " and the same command resumes there");
 		}
 		return (this.best != null) ? this.checkpoint.bestModel() : this.checkpoint.directory();
 	}
@@ -203,7 +203,7 @@ final class TrainingLoop {
 			if (!Arrays.equals(all[worker], all[0])) {
 				throw new InvalidInputException(this.checkpoint.directory().toString(),
 						(all[worker][0] != all[0][0])
-								? "worker %d goes on after step %d, worker 0 after step %d".formatted(worker,
+								? "worker %d resumes after step %d, worker 0 after step %d".formatted(worker,
 										all[worker][0], all[0][0])
 								: "worker " + worker + " begins with other weights than worker 0",
 						"let all workers have the same output directory, on a volume that they share");

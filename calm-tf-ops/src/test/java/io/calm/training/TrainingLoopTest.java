@@ -330,7 +330,7 @@ class TrainingLoopTest {
 			System.setErr(before);
 		}
 		assertThat(told.toString(StandardCharsets.UTF_8)).containsOnlyOnce(
-				"the training goes on after step 1 with other options: steps (1, now 2), learning rate (0.001, now 0.25)");
+				"the training resumes after step 1 with other options: steps (1, now 2), learning rate (0.001, now 0.25)");
 	}
 
 	@Test

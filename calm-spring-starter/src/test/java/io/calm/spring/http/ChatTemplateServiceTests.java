@@ -101,7 +101,7 @@ class ChatTemplateServiceTests {
 			HttpResponse<String> response = service.post("/v1/chat/completions", CHAT);
 			assertThat(response.statusCode()).isEqualTo(400);
 			assertThat(RunningService.json(response).path("error").path("message").stringValue())
-				.startsWith("the chat template of the model cannot be used: it takes too many steps; mend it");
+				.startsWith("the chat template of the model cannot be used: it takes too many steps; correct it");
 		}
 		finally {
 			Files.delete(model.resolve("chat_template.jinja"));

@@ -166,7 +166,7 @@ final class AblateCommand extends Subcommand {
 			refuse("--known-source", "--corpus");
 		}
 		if (this.evaluationCorpus.isEmpty()) {
-			throw new InvalidInputException("--corpus", "needs --evaluation-corpus beside it",
+			throw new InvalidInputException("--corpus", "needs --evaluation-corpus too",
 					"name text that is not trained on");
 		}
 		Corpus text = text(this.corpus);

@@ -305,7 +305,7 @@ final class TrainCommand extends Subcommand {
 
 	private Tokenizer tokenizer(Corpus text, @Nullable TokenCache kept) {
 		return (this.warmStart != null && !this.tokenizer.isNamed()) ? Tokenizer.load(this.warmStart)
-				: this.tokenizer.tokenizer(text, "a model to go on from with --base", kept);
+				: this.tokenizer.tokenizer(text, "a model to train further with --base", kept);
 	}
 
 	/**

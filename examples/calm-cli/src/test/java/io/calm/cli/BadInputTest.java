@@ -157,7 +157,7 @@ class BadInputTest {
 		assertRefused("--preset has no meaning with --base; leave one of them out", "train", "--base", input("model"),
 				"--preset", "nano", "--corpus", input("corpus.txt"), "--output",
 				this.directory.resolve("b").toString());
-		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to go on from",
+		assertRefused("--tokenizer is missing; name a tokenizer.json, bpe:4096 or byte, or a model to train further",
 				"train", "--corpus", input("corpus.txt"), "--output", this.directory.resolve("b").toString());
 		assertRefused("--lora-rank needs a model whose weights stay as they are; name it with --base", "train",
 				"--lora-rank", "8", "--tokenizer", "byte", "--corpus", input("corpus.txt"), "--output",
@@ -240,7 +240,7 @@ class BadInputTest {
 					alpha --equal minutes                  | Invalid value for option '--equal'
 					alpha --preset gigantic                | preset gigantic is not known; choose one of nano
 					alpha --states 1                       | Markov source: 1 states; ask for at least 2
-					alpha --corpus missing.txt             | --corpus needs --evaluation-corpus beside it
+					alpha --corpus missing.txt             | --corpus needs --evaluation-corpus too
 					""")
 	void studyNeverBegins(String options, String message) throws IOException {
 		assertRefused(message,

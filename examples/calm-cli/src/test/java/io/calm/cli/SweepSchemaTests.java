@@ -139,7 +139,7 @@ class SweepSchemaTests {
 				{"description": "Stops the worse trials early.", "type": "object", "additionalProperties": false,
 				 "properties": {
 				  "factor": {"type": "integer", "minimum": 2, "default": 2, "description":
-				   "How many times as many operations the next rung has, and which part of the trials goes on."},
+				   "By how much the operations grow from rung to rung. The best 1/factor of the trials continue."},
 				  "rungs": {"type": "integer", "minimum": 2, "maximum": 20, "description":
 				   "How many rungs there are (default: as many as leave one trial)."},
 				  "minimum-steps": {"type": "integer", "minimum": 1, "default": 1, "description":

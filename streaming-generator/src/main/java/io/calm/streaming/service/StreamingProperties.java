@@ -28,7 +28,7 @@ import org.springframework.validation.annotation.Validated;
  * one.
  * @param ahead Requests taken up beyond the slots of the engine, so that a slot that
  * becomes free has work at once.
- * @param shutdownGrace How long texts may go on when the application ends; those that
+ * @param shutdownGrace How long texts may continue when the application ends; those that
  * have not ended by then are left to another service.
  * @param cancelMemory How long a cancellation is remembered, for requests that have not
  * been taken up yet.

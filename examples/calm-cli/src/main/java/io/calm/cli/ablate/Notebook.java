@@ -74,7 +74,7 @@ public record Notebook(Path directory) {
 			if (!settings.equals(found.settings())) {
 				throw new InvalidInputException(file.toString(),
 						"was begun with other settings (" + found.settings() + ", now " + settings + ")",
-						"repeat them to go on, or give another output directory");
+						"repeat them to continue, or give another output directory");
 			}
 		});
 		return plan;

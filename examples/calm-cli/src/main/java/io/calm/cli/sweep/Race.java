@@ -119,7 +119,7 @@ public final class Race {
 		}
 		catch (InterruptedException ex) {
 			Thread.currentThread().interrupt();
-			throw new TrainingException("The sweep was interrupted; the same command goes on from there", ex);
+			throw new TrainingException("The sweep was interrupted; the same command resumes there", ex);
 		}
 		finally {
 			end(threads);

@@ -58,7 +58,7 @@ final class Beginning {
 		this.out.println();
 		this.out.println("  There is no model yet: one is trained on made-up stories, which takes some minutes.");
 		this.out.println("  Watch it on the page: " + page);
-		this.out.println("  After an interruption (Ctrl+C), the same command goes on where it was.");
+		this.out.println("  After an interruption (Ctrl+C), the same command resumes the training.");
 		this.out.println();
 		Thread thread = new Thread(() -> trainAndServe(page), "calm-training");
 		this.trainer = thread;
