@@ -116,6 +116,7 @@ public final class GenerationEngine implements AutoCloseable {
 	public static GenerationEngine open(Path directory, Consumer<EngineOptions.Builder> options) {
 		EngineOptions chosen = EngineOptions.of(options);
 		ModelDirectory model = ModelDirectory.open(directory);
+		Device.prepare();
 		try (TensorFile weights = model.weights()) {
 			LanguageModelConfig config = ModelConfigs.languageModel(model, weights);
 			Tokenizer tokenizer = Tokenizer.load(model.requiredTokenizer());

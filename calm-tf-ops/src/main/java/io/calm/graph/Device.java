@@ -1,5 +1,7 @@
 package io.calm.graph;
 
+import java.util.concurrent.CompletableFuture;
+
 import io.calm.input.InvalidInputException;
 import org.slf4j.LoggerFactory;
 import org.tensorflow.proto.ConfigProto;
@@ -36,6 +38,14 @@ public enum Device {
 			LoggerFactory.getLogger(Device.class).info("Computing on the {}", device);
 		}
 		return device;
+	}
+
+	/**
+	 * Begins to load TensorFlow's libraries on another thread. That takes a second, in
+	 * which other work can be done. If it fails, {@link #resolve()} says why.
+	 */
+	public static void prepare() {
+		CompletableFuture.runAsync(NativeRuntime::load);
 	}
 
 	ConfigProto.Builder config() {
