@@ -116,7 +116,16 @@ public final class GenerationEngine implements AutoCloseable {
 	public static GenerationEngine open(Path directory, Consumer<EngineOptions.Builder> options) {
 		EngineOptions chosen = EngineOptions.of(options);
 		ModelDirectory model = ModelDirectory.open(directory);
-		Device.prepare();
+		CompletableFuture<Void> libraries = Device.prepare();
+		try {
+			return open(model, chosen);
+		}
+		finally {
+			libraries.join();
+		}
+	}
+
+	private static GenerationEngine open(ModelDirectory model, EngineOptions chosen) {
 		try (TensorFile weights = model.weights()) {
 			LanguageModelConfig config = ModelConfigs.languageModel(model, weights);
 			Tokenizer tokenizer = Tokenizer.load(model.requiredTokenizer());

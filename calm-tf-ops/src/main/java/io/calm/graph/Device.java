@@ -43,9 +43,11 @@ public enum Device {
 	/**
 	 * Begins to load TensorFlow's libraries on another thread. That takes a second, in
 	 * which other work can be done. If it fails, {@link #resolve()} says why.
+	 * @return completes when they are loaded or have failed to; to be waited for, as a
+	 * process that ends while it loads a library may crash
 	 */
-	public static void prepare() {
-		CompletableFuture.runAsync(NativeRuntime::load);
+	public static CompletableFuture<Void> prepare() {
+		return CompletableFuture.runAsync(NativeRuntime::load).exceptionally((failure) -> null);
 	}
 
 	ConfigProto.Builder config() {

@@ -66,6 +66,11 @@ final class ServeBenchmark extends Subcommand {
 			description = "Length of each of the three measurements (default: ${DEFAULT-VALUE}).")
 	private int seconds;
 
+	@Option(names = "--warm-up", paramLabel = "SECONDS", defaultValue = "20",
+			description = "Time before each of them in which the same is done and not counted: the JVM compiles what is "
+					+ "used often (default: ${DEFAULT-VALUE}).")
+	private int warmUp;
+
 	@Option(names = "--slots", defaultValue = "4",
 			description = "Number of texts to generate at the same time (default: ${DEFAULT-VALUE}).")
 	private int slots;
@@ -107,12 +112,16 @@ final class ServeBenchmark extends Subcommand {
 	Report run() {
 		atLeastOne("--clients", this.clients);
 		atLeastOne("--seconds", this.seconds);
+		if (this.warmUp < 0) {
+			throw new InvalidInputException("--warm-up", "is " + this.warmUp, "choose at least 0");
+		}
 		Measurement before = engine();
 		Measurement service = service();
 		Measurement after = engine();
 		return new Report().put("clients", this.clients)
 			.put("slots", this.slots)
 			.put("seconds", this.seconds)
+			.put("warm_up_seconds", this.warmUp)
 			.put("engine", before.report())
 			.put("service", service.report())
 			.put("engine_again", after.report())
@@ -193,8 +202,7 @@ final class ServeBenchmark extends Subcommand {
 		AtomicLong seeds = new AtomicLong();
 		ExecutorService threads = Executors.newFixedThreadPool(this.clients);
 		try {
-			// a text each, which is not timed: much happens for the first time
-			readAll(threads, texts, seeds, 0);
+			readAll(threads, texts, seeds, this.warmUp);
 			return readAll(threads, texts, seeds, this.seconds);
 		}
 		catch (ExecutionException ex) {

@@ -34,7 +34,7 @@ class ServeBenchmarkTest {
 	void serviceAndEngine(@TempDir Path directory) throws IOException {
 		String model = RunningServe.tinyModel(directory).toString();
 		assertThat(run("benchmark", "serve", model, "--json", "--clients", "4", "--slots", "2", "--seconds", "1",
-				"--new-tokens", "16"))
+				"--warm-up", "0", "--new-tokens", "16"))
 			.as(this.err.toString())
 			.isZero();
 		JsonObject report = JsonParser.parseString(this.out.toString()).getAsJsonObject();
@@ -56,6 +56,8 @@ class ServeBenchmarkTest {
 	void badInput() {
 		assertThat(run("benchmark", "serve", "nowhere", "--clients", "0")).isEqualTo(2);
 		assertThat(this.err.toString()).isEqualTo("calm: --clients is 0; choose at least 1\n");
+		assertThat(run("benchmark", "serve", "nowhere", "--warm-up", "-1")).isEqualTo(2);
+		assertThat(this.err.toString()).endsWith("calm: --warm-up is -1; choose at least 0\n");
 		assertThat(run("benchmark", "serve", "nowhere")).isEqualTo(2);
 		assertThat(this.err.toString()).contains("calm: nowhere does not exist; give the directory of a model");
 	}
