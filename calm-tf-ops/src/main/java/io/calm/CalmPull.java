@@ -88,8 +88,8 @@ public final class CalmPull {
 	}
 
 	/**
-	 * Is told how the downloads go on.
-	 * @param progress to tell; nobody by default
+	 * Reports the progress of the downloads.
+	 * @param progress is told of it; nobody by default
 	 * @return this
 	 */
 	public CalmPull progress(Hub.Progress progress) {

@@ -3,6 +3,8 @@ package io.calm.checkpoint;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Files;
@@ -32,6 +34,8 @@ final class OpenFile implements AutoCloseable {
 	private final FileChannel channel;
 
 	private final long size;
+
+	private volatile boolean closed;
 
 	private OpenFile(Path path, FileChannel channel, long size) {
 		this.path = path;
@@ -81,6 +85,9 @@ final class OpenFile implements AutoCloseable {
 		try {
 			return this.channel.map(MapMode.READ_ONLY, offset, length).order(ByteOrder.LITTLE_ENDIAN);
 		}
+		catch (ClosedChannelException ex) {
+			throw unreadable(this.path, interrupted(ex));
+		}
 		catch (IOException ex) {
 			throw unreadable(this.path, ex);
 		}
@@ -103,16 +110,28 @@ final class OpenFile implements AutoCloseable {
 			}
 			target.flip();
 		}
+		catch (ClosedChannelException ex) {
+			throw unreadable(this.path, interrupted(ex));
+		}
 		catch (IOException ex) {
 			throw unreadable(this.path, ex);
 		}
+	}
+
+	/**
+	 * An interrupt closes the channel for all threads, not only for the one that it was
+	 * meant for. Each says so.
+	 */
+	private static IOException interrupted(ClosedChannelException ex) {
+		return (ex instanceof ClosedByInterruptException) ? ex
+				: (IOException) new ClosedByInterruptException().initCause(ex);
 	}
 
 	private void check(long offset, int length) {
 		if (!holds(offset, length)) {
 			throw invalid("ends before the byte " + (offset + length) + " it should have", "download or copy it again");
 		}
-		if (!this.channel.isOpen()) {
+		if (this.closed) {
 			throw new IllegalStateException(this.path + " has been closed");
 		}
 	}
@@ -157,6 +176,7 @@ final class OpenFile implements AutoCloseable {
 
 	@Override
 	public void close() {
+		this.closed = true;
 		try {
 			this.channel.close();
 		}

@@ -60,7 +60,7 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 */
 	public Operand<TFloat32> matMulTransposed(Operand<TFloat32> x, Operand<TFloat32> w) {
 		if (this.precision == Precision.FP32) {
-			return this.variables.isReleased(w)
+			return this.variables.isOnlyCopied(w)
 					? product(x, this.variables.copy(w, parts(w.shape().asArray()), TFloat32.class))
 					: product(x, List.of(w));
 		}
@@ -100,7 +100,7 @@ public record Network(Ops tf, Variables variables, Precision precision, boolean 
 	 */
 	public void usedInProductsOnly(Variable weights) {
 		if (this.weightsKept && (this.precision == Precision.BF16 || parts(weights.shape()) > 1)) {
-			this.variables.release(weights);
+			this.variables.onlyCopy(weights);
 		}
 	}
 

@@ -151,7 +151,7 @@ public final class Program implements AutoCloseable {
 	 */
 	public void load(List<Variable> variables, BiConsumer<Variable, Consumer<FloatBuffer>> source) {
 		Set<Variable> staying = new LinkedHashSet<>(variables);
-		this.keeping.forEach((step) -> step.weights().forEach(staying::remove));
+		this.keeping.forEach((step) -> staying.removeAll(step.weights()));
 		List<Variable> some = new ArrayList<>();
 		long size = 0;
 		for (Variable variable : staying) {
@@ -165,7 +165,7 @@ public final class Program implements AutoCloseable {
 		}
 		assign(some, source);
 		for (Variables.Keeping step : this.keeping) {
-			run(step.weights(), (variable) -> access(variable).read(), step.operations(), source);
+			run(List.copyOf(step.weights()), (variable) -> access(variable).read(), step.operations(), source);
 		}
 	}
 
@@ -263,7 +263,7 @@ public final class Program implements AutoCloseable {
 			source.accept(variable, this);
 			if (this.free.size() > 0) {
 				throw new IllegalArgumentException(
-						"There are " + this.free.size() + " values less than " + variable.name() + " has");
+						"The values of " + variable.name() + " end " + this.free.size() + " too early");
 			}
 		}
 

@@ -2,9 +2,12 @@ package io.calm.graph;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
@@ -40,7 +43,7 @@ public final class Variables {
 	private final Map<Operand<TFloat32>, List<String>> keeping = new LinkedHashMap<>();
 
 	/** Of whose values only copies are needed, by these values. */
-	private final Map<Operand<TFloat32>, Variable> released = new LinkedHashMap<>();
+	private final Map<Operand<TFloat32>, Variable> onlyCopied = new HashMap<>();
 
 	private int kept;
 
@@ -122,16 +125,16 @@ public final class Variables {
 	}
 
 	/**
-	 * Has a variable of which only copies are needed never set.
+	 * Says that only copies of a variable are needed: it is never set itself.
 	 * @param variable nothing but products with its copies may use it
 	 */
-	void release(Variable variable) {
-		this.released.put(variable.value(), variable);
+	void onlyCopy(Variable variable) {
+		this.onlyCopied.put(variable.value(), variable);
 	}
 
 	/** Whether these are the values of a variable of which there are only copies. */
-	boolean isReleased(Operand<TFloat32> weights) {
-		return this.released.containsKey(weights);
+	boolean isOnlyCopied(Operand<TFloat32> weights) {
+		return this.onlyCopied.containsKey(weights);
 	}
 
 	/**
@@ -140,38 +143,29 @@ public final class Variables {
 	 * @return the steps in their order
 	 */
 	List<Keeping> keeping() {
-		Map<String, Variable> sources = new LinkedHashMap<>();
-		this.released.forEach((value, weights) -> sources.put(value.op().name(), weights));
+		Map<String, Variable> onlyCopied = new HashMap<>();
+		this.onlyCopied.forEach((value, weights) -> onlyCopied.put(value.op().name(), weights));
 		Keeping ofOthers = Keeping.nothing();
-		Map<Variable, List<String>> copies = new LinkedHashMap<>();
-		this.keeping.forEach((value, operations) -> {
-			List<Variable> from = sources(value, sources).distinct().toList();
-			if (from.size() > 1) {
-				throw new IllegalStateException("What is kept is computed from several weights that are never set");
-			}
-			from.forEach((weights) -> copies.computeIfAbsent(weights, (none) -> new ArrayList<>()).addAll(operations));
-			if (from.isEmpty()) {
-				ofOthers.operations().addAll(operations);
-			}
-		});
 		List<Keeping> steps = new ArrayList<>(List.of(ofOthers));
 		Keeping step = Keeping.nothing();
-		long size = 0;
-		for (Variable weights : sources.values()) {
-			step.weights().add(weights);
-			step.operations().addAll(copies.getOrDefault(weights, List.of()));
-			size += weights.size();
-			if (size > AT_ONCE) {
+		for (Map.Entry<Operand<TFloat32>, List<String>> each : this.keeping.entrySet()) {
+			List<Variable> sources = sources(each.getKey(), onlyCopied).toList();
+			if (sources.isEmpty()) {
+				ofOthers.operations().addAll(each.getValue());
+				continue;
+			}
+			step.weights().addAll(sources);
+			step.operations().addAll(each.getValue());
+			if (step.weights().stream().mapToLong(Variable::size).sum() > AT_ONCE) {
 				steps.add(step);
 				step = Keeping.nothing();
-				size = 0;
 			}
 		}
 		steps.add(step);
 		return steps;
 	}
 
-	/** Which of some variables a value is computed from. */
+	/** Which of some variables, by their reads, a value is computed from. */
 	private static Stream<Variable> sources(Operand<?> value, Map<String, Variable> among) {
 		Variable variable = among.get(value.op().name());
 		return (variable != null) ? Stream.of(variable)
@@ -208,10 +202,10 @@ public final class Variables {
 	 * @param weights whose values it is made of, if only it is needed of them
 	 * @param operations that make it
 	 */
-	record Keeping(List<Variable> weights, List<String> operations) {
+	record Keeping(Set<Variable> weights, List<String> operations) {
 
 		private static Keeping nothing() {
-			return new Keeping(new ArrayList<>(), new ArrayList<>());
+			return new Keeping(new LinkedHashSet<>(), new ArrayList<>());
 		}
 
 	}

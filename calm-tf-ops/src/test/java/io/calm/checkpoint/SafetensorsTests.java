@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -85,6 +86,20 @@ class SafetensorsTests {
 		}
 		assertThat(sizes).hasSizeGreaterThan(3).allMatch((size) -> size <= 1 << 15);
 		assertThat(all.array()).isEqualTo(values);
+	}
+
+	@Test
+	void anInterruptOfOneReaderIsTheReasonForAll() throws IOException {
+		byte[] data = new byte[1 << 20];
+		try (TensorFile file = TensorFile
+			.open(file("{'w':{'dtype':'F32','shape':[262144],'data_offsets':[0,1048576]}}", data))) {
+			assertThatExceptionOfType(InvalidInputException.class)
+				.isThrownBy(() -> file.read("w", (piece) -> Thread.currentThread().interrupt()))
+				.withCauseInstanceOf(ClosedByInterruptException.class);
+			assertThat(Thread.interrupted()).isTrue();
+			assertThatExceptionOfType(InvalidInputException.class).isThrownBy(() -> file.readFloats("w"))
+				.withCauseInstanceOf(ClosedByInterruptException.class);
+		}
 	}
 
 	@Test

@@ -9,7 +9,7 @@ import picocli.CommandLine.Parameters;
 
 /** Writes a model in another format. */
 @Command(name = "export",
-		description = "Write a model as a SavedModel, TensorFlow's own format, which other languages " + "can open.")
+		description = "Write a model as a SavedModel, TensorFlow's own format, which other languages can open.")
 final class ExportCommand extends Subcommand {
 
 	@Parameters(paramLabel = "DIR", description = "The model directory.")

@@ -39,7 +39,7 @@ final class SweepCommand extends Subcommand {
 	private Sweep.Method method = Sweep.Method.GRID;
 
 	@Option(names = "--trials", defaultValue = "0",
-			description = "Number of combinations to draw, with " + "--method=random.")
+			description = "Number of combinations to draw, with --method=random.")
 	private int trials;
 
 	@Option(names = "--seed", defaultValue = "1",
