@@ -3,6 +3,7 @@ package io.calm.graph;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -136,10 +137,13 @@ public final class Program implements AutoCloseable {
 	/**
 	 * Sets variables to given values, all in one step.
 	 * @param variables which
-	 * @param source gives a variable's values, row by row
+	 * @param source gives a variable's values, row by row; is asked for those of one
+	 * after the other
 	 */
 	public void write(List<Variable> variables, Function<Variable, float[]> source) {
-		assign(variables, (variable, target) -> target.accept(FloatBuffer.wrap(source.apply(variable))));
+		Map<Variable, FloatBuffer> values = new HashMap<>();
+		variables.forEach((variable) -> values.put(variable, FloatBuffer.wrap(source.apply(variable))));
+		assign(variables, (variable, target) -> target.accept(values.get(variable)));
 	}
 
 	/**
