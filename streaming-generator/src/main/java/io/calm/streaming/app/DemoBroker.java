@@ -5,12 +5,14 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.io.Writer;
+import java.net.BindException;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Properties;
 
+import io.calm.input.InvalidInputException;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
@@ -46,13 +48,20 @@ public final class DemoBroker implements AutoCloseable {
 	 * Starts it.
 	 * @param port for its clients; 0 is any that is free
 	 * @return the broker; close it
+	 * @throws InvalidInputException if the port is in use
 	 * @throws UncheckedIOException if its data cannot be written
 	 */
 	public static DemoBroker start(int port) {
 		try {
+			// both are held at once: asked for one after the other, they may be the same
+			int clients;
+			int controllers;
+			try (ServerSocket first = listen(port); ServerSocket second = new ServerSocket(0)) {
+				clients = first.getLocalPort();
+				controllers = second.getLocalPort();
+			}
 			Path directory = Files.createTempDirectory("calm-demo-broker-");
-			int clients = (port != 0) ? port : freePort();
-			Properties properties = properties(directory.resolve("data"), clients, freePort());
+			Properties properties = properties(directory.resolve("data"), clients, controllers);
 			format(directory, properties);
 			KafkaRaftServer server = new KafkaRaftServer(new KafkaConfig(properties), Time.SYSTEM);
 			server.startup();
@@ -99,9 +108,13 @@ public final class DemoBroker implements AutoCloseable {
 		}
 	}
 
-	private static int freePort() throws IOException {
-		try (ServerSocket socket = new ServerSocket(0)) {
-			return socket.getLocalPort();
+	private static ServerSocket listen(int port) throws IOException {
+		try {
+			return new ServerSocket(port);
+		}
+		catch (BindException ex) {
+			throw new InvalidInputException("calm.demo.port", "is " + port + ", which is in use",
+					"choose another, or 0 for any that is free");
 		}
 	}
 

@@ -52,8 +52,10 @@ final class BrokerProcess implements AutoCloseable {
 	 * @param security properties of a client that is let in
 	 */
 	static BrokerProcess start(Path directory, String protocol, String properties, Map<String, Object> security) {
-		int port = freePort();
-		try {
+		int port;
+		// two at once: asked for one after the other, they may be the same
+		try (ServerSocket clients = new ServerSocket(0); ServerSocket controllers = new ServerSocket(0)) {
+			port = clients.getLocalPort();
 			Files.writeString(directory.resolve("server.properties"), """
 					process.roles=broker,controller
 					node.id=1
@@ -73,7 +75,7 @@ final class BrokerProcess implements AutoCloseable {
 					share.coordinator.state.topic.num.partitions=2
 					share.coordinator.state.topic.replication.factor=1
 					share.coordinator.state.topic.min.isr=1
-					""".formatted(port, freePort(), directory.resolve("data"), protocol) + properties);
+					""".formatted(port, controllers.getLocalPort(), directory.resolve("data"), protocol) + properties);
 		}
 		catch (IOException ex) {
 			throw new UncheckedIOException(ex);
@@ -90,15 +92,6 @@ final class BrokerProcess implements AutoCloseable {
 	private static JavaProcess run(Path directory, int number) {
 		return JavaProcess.start(directory.resolve("broker-" + number + ".txt"), "kafka.Kafka",
 				directory.resolve("server.properties").toString());
-	}
-
-	private static int freePort() {
-		try (ServerSocket socket = new ServerSocket(0)) {
-			return socket.getLocalPort();
-		}
-		catch (IOException ex) {
-			throw new UncheckedIOException(ex);
-		}
 	}
 
 	private void awaitReady() {

@@ -2,8 +2,10 @@ package io.calm.streaming.app;
 
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.ServerSocket;
 import java.net.Socket;
 
+import io.calm.input.InvalidInputException;
 import org.junit.jupiter.api.Test;
 
 import org.springframework.boot.WebApplicationType;
@@ -35,6 +37,16 @@ class DemoTests {
 	void whoSaysOtherwiseIsHeard() {
 		try (ConfigurableApplicationContext context = start("--calm.demo=true", "--server.address=0.0.0.0")) {
 			assertThat(context.getEnvironment().getProperty("server.address")).isEqualTo("0.0.0.0");
+		}
+	}
+
+	@Test
+	void saysThatThePortIsInUse() throws IOException {
+		try (ServerSocket other = new ServerSocket(0)) {
+			String port = "" + other.getLocalPort();
+			assertThatExceptionOfType(InvalidInputException.class)
+				.isThrownBy(() -> start("--calm.demo=true", "--calm.demo.port=" + port))
+				.withMessage("calm.demo.port is " + port + ", which is in use; choose another, or 0 for any that is free");
 		}
 	}
 
