@@ -46,7 +46,8 @@ class DemoTests {
 			String port = "" + other.getLocalPort();
 			assertThatExceptionOfType(InvalidInputException.class)
 				.isThrownBy(() -> start("--calm.demo=true", "--calm.demo.port=" + port))
-				.withMessage("calm.demo.port is " + port + ", which is in use; choose another, or 0 for any that is free");
+				.withMessage(
+						"calm.demo.port is " + port + ", which is in use; choose another, or 0 for any that is free");
 		}
 	}
 
