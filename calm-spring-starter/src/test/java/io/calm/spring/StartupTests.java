@@ -146,8 +146,9 @@ class StartupTests {
 	@Test
 	void withTheStarterAlone() throws Exception {
 		String output = runWithout(".*/(calm-mlflow/target/.*|(calm-mlflow|mlflow-client|spring-ai|spring-web"
-				+ "|micrometer-(core|jakarta9|registry|tracing)|context-propagation|tomcat-embed-core"
-				+ "|spring-boot-(actuator|health|micrometer|starter-actuator|webmvc|starter-webmvc|tomcat))[^/]*)", 0);
+				+ "|micrometer-(core|jakarta9|registry|tracing)|context-propagation|tomcat-embed-core|reactor-netty|netty-"
+				+ "|spring-boot-(actuator|health|micrometer|starter-actuator|(starter-)?(webmvc|webflux)|tomcat|reactor-netty))"
+				+ "[^/]*)", 0);
 		assertThat(output).contains("It has said 40 tokens.");
 	}
 

@@ -34,15 +34,19 @@ import org.springframework.boot.web.server.autoconfigure.ServerProperties;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.http.server.reactive.ServerHttpRequest;
 import org.springframework.http.server.reactive.ServletHttpHandlerAdapter;
+import org.springframework.web.reactive.handler.SimpleUrlHandlerMapping;
+import org.springframework.web.server.WebHandler;
 
 /**
- * The HTTP service of a servlet web application, where {@code calm.http.enabled} is set.
+ * The HTTP service of a web application, where {@code calm.http.enabled} is set.
  */
 @AutoConfiguration(after = CalmGenerationAutoConfiguration.class)
 @ConditionalOnBooleanProperty("calm.http.enabled")
-@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.SERVLET)
-@ConditionalOnClass({ ServletHttpHandlerAdapter.class, ServerProperties.class, JsonMapper.class })
+@ConditionalOnWebApplication
+@ConditionalOnClass({ ServerHttpRequest.class, ServerProperties.class, JsonMapper.class })
 @ConditionalOnBean(TextGenerator.class)
 @EnableConfigurationProperties({ CalmHttpProperties.class, CalmProperties.class })
 public final class CalmHttpAutoConfiguration {
@@ -56,26 +60,55 @@ public final class CalmHttpAutoConfiguration {
 	}
 
 	@Bean
-	ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpService(CalmHttpProperties properties,
-			TextGenerator generator, ObjectProvider<ServedModel> model, CalmProperties calm,
-			ObjectProvider<ChatPrompts> chats, ObjectProvider<ChatTemplates> templates, Embeddings embeddings,
+	HttpService calmHttpService(CalmHttpProperties properties, TextGenerator generator,
+			ObjectProvider<ServedModel> model, CalmProperties calm, ObjectProvider<ChatPrompts> chats,
+			ObjectProvider<ChatTemplates> templates, Embeddings embeddings,
 			ObjectProvider<ObservationRegistry> observations, ObjectProvider<ServerProperties> server) {
 		AccessRules access = new AccessRules(properties.apiKeys(), properties.hosts(), server.getObject().getAddress());
-		HttpService service = new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
+		return new HttpService(access, new Texts(generator, model.getIfAvailable(), calm),
 				chats.getIfAvailable(() -> usual(templates.getIfAvailable())), embeddings,
 				observations.getIfUnique(() -> ObservationRegistry.NOOP), properties);
-		ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
-				new ServletHttpHandlerAdapter(service), properties.path() + "/*");
-		servlet.setName("calmHttpService");
-		servlet.setLoadOnStartup(1);
-		servlet.setAsyncSupported(true);
-		return servlet;
 	}
 
 	private static ChatPrompts usual(@Nullable ChatTemplates templates) {
 		return (templates == null) ? ChatPrompts.PLAIN : (messages) -> new ChatPrompts.Prompt(templates.prompt(
 				messages.stream().map((message) -> Map.of("role", message.role(), "content", message.text())).toList()),
 				true);
+	}
+
+	@Configuration(proxyBeanMethods = false)
+	@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.SERVLET)
+	static class ServletConfiguration {
+
+		@Bean
+		ServletRegistrationBean<ServletHttpHandlerAdapter> calmHttpServlet(HttpService service,
+				CalmHttpProperties properties) {
+			ServletRegistrationBean<ServletHttpHandlerAdapter> servlet = new ServletRegistrationBean<>(
+					new ServletHttpHandlerAdapter(service::handle), properties.path() + "/*");
+			servlet.setName("calmHttpService");
+			servlet.setLoadOnStartup(1);
+			servlet.setAsyncSupported(true);
+			return servlet;
+		}
+
+	}
+
+	@Configuration(proxyBeanMethods = false)
+	@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
+	static class ReactiveConfiguration {
+
+		/** Before those of the application, as a servlet of this path would be. */
+		@Bean
+		SimpleUrlHandlerMapping calmHttpRequests(HttpService service, CalmHttpProperties properties) {
+			String path = properties.path();
+			WebHandler handler = (exchange) -> {
+				ServerHttpRequest request = exchange.getRequest();
+				String parent = request.getPath().contextPath().value();
+				return service.handle(request.mutate().contextPath(parent + path).build(), exchange.getResponse());
+			};
+			return new SimpleUrlHandlerMapping(Map.of(path + "/**", handler), Ordered.HIGHEST_PRECEDENCE);
+		}
+
 	}
 
 	@Configuration(proxyBeanMethods = false)

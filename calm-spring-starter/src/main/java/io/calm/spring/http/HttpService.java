@@ -7,6 +7,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 import io.calm.input.InvalidInputException;
 import io.calm.spring.ModelVersion;
@@ -28,7 +29,6 @@ import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpMethod;
 import org.springframework.http.HttpStatusCode;
 import org.springframework.http.MediaType;
-import org.springframework.http.server.reactive.HttpHandler;
 import org.springframework.http.server.reactive.ServerHttpRequest;
 import org.springframework.http.server.reactive.ServerHttpResponse;
 import org.springframework.web.util.DisconnectedClientHelper;
@@ -39,7 +39,7 @@ import org.springframework.web.util.UriUtils;
  * piece of text is asked for when the client has taken the piece before it. The status of
  * an answer is decided by what comes first, the first piece or an error.
  */
-final class HttpService implements HttpHandler {
+final class HttpService {
 
 	private static final Logger LOG = LoggerFactory.getLogger(HttpService.class);
 
@@ -80,9 +80,11 @@ final class HttpService implements HttpHandler {
 		this.maxChoices = properties.maxChoices();
 	}
 
-	@Override
-	public Mono<Void> handle(ServerHttpRequest request, ServerHttpResponse response) {
-		// that of the request, which this thread has and those that go on have not
+	/** Answers a request, whose path is that within the service. */
+	Mono<Void> handle(ServerHttpRequest request, ServerHttpResponse response) {
+		// that of the request: in a servlet application this thread has it, and those
+		// that
+		// go on have not
 		Observation observation = this.observations.getCurrentObservation();
 		Mono<Void> answered = Mono.defer(() -> {
 			this.access.check(request);
@@ -109,8 +111,8 @@ final class HttpService implements HttpHandler {
 			}
 			case "/completions" -> {
 				allow(request, response, HttpMethod.POST);
-				yield fields(request)
-					.flatMap((fields) -> text(response, false, TextOrder.completion(fields, this.maxChoices)));
+				yield fields(request).flatMap((fields) -> made(() -> TextOrder.completion(fields, this.maxChoices)))
+					.flatMap((order) -> text(response, false, order));
 			}
 			case "/chat/completions" -> {
 				allow(request, response, HttpMethod.POST);
@@ -198,12 +200,18 @@ final class HttpService implements HttpHandler {
 	/** The form of a chat is the model's, and making it may take a while. */
 	private Mono<TextOrder> chat(Fields fields) {
 		return this.texts.usable()
-			// not with subscribeOn: that interrupts the thread when the answer is
-			// complete,
-			// and the thread may be writing it
-			.then(Mono.fromFuture(() -> CompletableFuture.supplyAsync(
-					() -> TextOrder.chat(fields, this.chats, this.maxChoices), Schedulers.boundedElastic()::schedule)))
+			.then(made(() -> TextOrder.chat(fields, this.chats, this.maxChoices)))
 			.onErrorMap(InvalidInputException.class, (failure) -> RefusedException.of(failure, true));
+	}
+
+	/**
+	 * On a thread that may block, which also encodes the prompts: those of the server
+	 * serve other clients meanwhile.
+	 */
+	private static Mono<TextOrder> made(Supplier<TextOrder> order) {
+		// not with subscribeOn: that interrupts the thread when the answer is complete,
+		// and the thread may be writing it
+		return Mono.fromFuture(() -> CompletableFuture.supplyAsync(order, Schedulers.boundedElastic()::schedule));
 	}
 
 	private Mono<Void> vectors(ServerHttpResponse response, EmbeddingOrder order) {
@@ -293,6 +301,8 @@ final class HttpService implements HttpHandler {
 		headers.remove(HttpHeaders.CACHE_CONTROL);
 		switch (refusal.status()) {
 			case 401 -> headers.set(HttpHeaders.WWW_AUTHENTICATE, "Bearer");
+			// the rest of a body that may never end
+			case 411 -> headers.set(HttpHeaders.CONNECTION, "close");
 			// a slot is free again when the next text ends
 			case 429, 503 -> headers.set(HttpHeaders.RETRY_AFTER, "1");
 			default -> {

@@ -10,6 +10,7 @@ import io.calm.spring.ModelStatus;
 import io.calm.spring.ServedModel;
 import io.calm.spring.TextGenerator;
 import org.jspecify.annotations.Nullable;
+import reactor.core.Exceptions;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
@@ -67,7 +68,9 @@ final class Texts {
 		Flux<Piece> pieces = Flux.range(0, prompts.size())
 			.flatMap((choice) -> this.generator
 				.stream(prompts.get(choice), (request) -> order.applyTo(request, choice, firstSeed))
-				.map((chunk) -> new Piece(choice, chunk)), prompts.size(), 1);
+				.map((chunk) -> new Piece(choice, chunk)), prompts.size(), 1)
+			// several texts that are refused at the same time are refused for one reason
+			.onErrorMap(Exceptions::isMultiple, (several) -> Exceptions.unwrapMultiple(several).get(0));
 		return usable().thenMany(pieces);
 	}
 

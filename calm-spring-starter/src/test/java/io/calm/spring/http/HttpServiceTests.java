@@ -14,16 +14,21 @@ import java.util.stream.Collectors;
 import io.calm.spring.GenerationObservationContext;
 import io.calm.spring.SeenGenerations;
 import io.calm.spring.TextGenerator;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.AfterParameterizedClassInvocation;
+import org.junit.jupiter.params.BeforeParameterizedClassInvocation;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
+import org.springframework.boot.WebApplicationType;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 
@@ -33,6 +38,8 @@ import static org.awaitility.Awaitility.await;
 /**
  * What the service answers to those who may use it and ask for what it has.
  */
+@ParameterizedClass
+@EnumSource(names = { "SERVLET", "REACTIVE" })
 @ExtendWith(OutputCaptureExtension.class)
 class HttpServiceTests {
 
@@ -41,13 +48,16 @@ class HttpServiceTests {
 
 	private static RunningService service;
 
-	@BeforeAll
-	static void start() {
-		service = RunningService.start("--logging.level.io.calm=trace", "--logging.level.org.springframework.web=trace",
-				"--logging.level.org.springframework.http=trace");
+	@Parameter
+	private WebApplicationType type = WebApplicationType.NONE;
+
+	@BeforeParameterizedClassInvocation
+	static void start(WebApplicationType type) {
+		service = RunningService.start(type, "--logging.level.io.calm=trace",
+				"--logging.level.org.springframework.web=trace", "--logging.level.org.springframework.http=trace");
 	}
 
-	@AfterAll
+	@AfterParameterizedClassInvocation
 	static void stop() {
 		service.close();
 	}
@@ -242,6 +252,22 @@ class HttpServiceTests {
 		assertThat(service.bean(SeenGenerations.class).ended()).isNotEmpty()
 			.allMatch(GenerationObservationContext::cancelled);
 		assertThat(output.toString()).doesNotContain("ERROR");
+	}
+
+	/** What Spring MVC learns only when it writes. */
+	@Test
+	void aClientThatLeavesWaitsNoLonger() throws Exception {
+		Assumptions.assumeTrue(this.type == WebApplicationType.REACTIVE);
+		String order = "{\"prompt\":\"One\",\"n\":4," + ENDLESS;
+		try (Socket busy = service.connect("/v1/completions", order)) {
+			await().until(() -> service.active() == 4);
+			try (Socket client = service.connect("/v1/completions", order)) {
+				await().until(() -> service.waiting() == 4);
+			}
+			await().until(() -> service.waiting() == 0);
+			assertThat(service.active()).isEqualTo(4);
+		}
+		await().until(() -> service.active() == 0);
 	}
 
 	/** Often, for it needs two threads that meet. */

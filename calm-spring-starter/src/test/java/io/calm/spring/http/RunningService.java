@@ -23,10 +23,13 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 import org.springframework.boot.SpringBootConfiguration;
+import org.springframework.boot.WebApplicationType;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
 import org.springframework.boot.builder.SpringApplicationBuilder;
-import org.springframework.boot.web.server.servlet.context.ServletWebServerApplicationContext;
+import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.context.annotation.Bean;
+import org.springframework.http.client.ReactorResourceFactory;
 
 /**
  * The service with a tiny model, in an application of its own with its server. What tests
@@ -38,14 +41,19 @@ final class RunningService implements AutoCloseable {
 
 	private static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
-	private final ServletWebServerApplicationContext context;
+	private final ConfigurableApplicationContext context;
 
-	private RunningService(ServletWebServerApplicationContext context) {
+	private RunningService(ConfigurableApplicationContext context) {
 		this.context = context;
 	}
 
-	/** On this machine only, unless the properties say something else. */
+	/** In a servlet application. */
 	static RunningService start(String... properties) {
+		return start(WebApplicationType.SERVLET, properties);
+	}
+
+	/** On this machine only, unless the properties say something else. */
+	static RunningService start(WebApplicationType type, String... properties) {
 		List<String> arguments = new ArrayList<>(List.of(properties));
 		Stream
 			.of("--server.port=0", "--server.address=127.0.0.1", "--calm.http.enabled=true",
@@ -54,8 +62,8 @@ final class RunningService implements AutoCloseable {
 			.filter((each) -> arguments.stream().noneMatch((given) -> key(given).equals(key(each))))
 			.toList()
 			.forEach(arguments::add);
-		return new RunningService((ServletWebServerApplicationContext) new SpringApplicationBuilder(Application.class)
-			.run(arguments.toArray(String[]::new)));
+		return new RunningService(
+				new SpringApplicationBuilder(Application.class).web(type).run(arguments.toArray(String[]::new)));
 	}
 
 	private static String key(String argument) {
@@ -63,7 +71,7 @@ final class RunningService implements AutoCloseable {
 	}
 
 	int port() {
-		return Objects.requireNonNull(this.context.getWebServer()).getPort();
+		return this.context.getEnvironment().getRequiredProperty("local.server.port", Integer.class);
 	}
 
 	ServedModel model() {
@@ -72,6 +80,10 @@ final class RunningService implements AutoCloseable {
 
 	int active() {
 		return Objects.requireNonNull(model().status().engine()).active();
+	}
+
+	int waiting() {
+		return Objects.requireNonNull(model().status().engine()).waiting();
 	}
 
 	<T> T bean(Class<T> type) {
@@ -153,6 +165,17 @@ final class RunningService implements AutoCloseable {
 		@Bean
 		static MovingModel movingModel() {
 			return new MovingModel();
+		}
+
+		/**
+		 * Else the first application that ends takes the threads of the others with it.
+		 */
+		@Bean
+		@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
+		static ReactorResourceFactory ownThreads() {
+			ReactorResourceFactory own = new ReactorResourceFactory();
+			own.setUseGlobalResources(false);
+			return own;
 		}
 
 	}

@@ -146,13 +146,7 @@ class ServeLoadTest {
 			.as("growth of the resident memory in the second half")
 			.isLessThan(4 * MEBIBYTE);
 		assertThat(awaitBusyThreads(threads)).as("threads that are not waiting for work").isEqualTo(threads);
-		// Tomcat's words for clients that have left
-		assertThat(Files.readAllLines(log)
-			.stream()
-			.filter((line) -> line.matches("(Caused by: )?[\\w.$]+(Exception|Error)\\b.*")))
-			.as("what went wrong, according to the service")
-			.allMatch((line) -> line
-				.matches("(Caused by: )?java.io.IOException: (Broken pipe|Connection reset by peer)"));
+		assertThat(Files.readAllLines(log)).as("what went wrong, according to the service").isEmpty();
 	}
 
 	/** The resident memory of the service, at equal distances of time. */

@@ -13,7 +13,7 @@ import org.springframework.boot.SpringApplication;
 import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.boot.web.server.PortInUseException;
-import org.springframework.boot.web.server.servlet.context.ServletWebServerApplicationContext;
+import org.springframework.boot.web.server.reactive.context.ReactiveWebServerApplicationContext;
 import org.springframework.context.ApplicationListener;
 import org.springframework.context.annotation.Import;
 import org.springframework.context.event.ContextClosedEvent;
@@ -41,7 +41,7 @@ public class ServeApplication {
 		application.setLogStartupInfo(false);
 		application.addListeners((ApplicationListener<ContextClosedEvent>) (event) -> closed.countDown());
 		String[] arguments = properties.stream().map((each) -> "--" + each).toArray(String[]::new);
-		try (ServletWebServerApplicationContext context = (ServletWebServerApplicationContext) application
+		try (ReactiveWebServerApplicationContext context = (ReactiveWebServerApplicationContext) application
 			.run(arguments)) {
 			started.accept(Objects.requireNonNull(context.getWebServer()).getPort(),
 					context.getBean(ServedModel.class).status().name());
