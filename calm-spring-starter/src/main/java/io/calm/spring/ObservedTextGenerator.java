@@ -15,7 +15,6 @@ import org.jspecify.annotations.Nullable;
 import reactor.adapter.JdkFlowAdapter;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
-import reactor.core.scheduler.Schedulers;
 
 /**
  * Passes requests to the model and observes what becomes of them.
@@ -57,10 +56,7 @@ final class ObservedTextGenerator implements TextGenerator {
 			Observation parent = context.getOrDefault(ObservationThreadLocalAccessor.KEY,
 					this.observations.getCurrentObservation());
 			return observed(request, parent, Objects.requireNonNull(context.getOrDefault(WRITTEN_BY, NOBODY)));
-		})
-			// the threads that Reactor knows as ones that may block; 1: what is not asked
-			// for is not generated
-			.publishOn(Schedulers.boundedElastic(), 1);
+		});
 	}
 
 	private Flux<Chunk> observed(GenerationRequest request, @Nullable Observation parent,
