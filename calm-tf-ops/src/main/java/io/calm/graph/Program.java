@@ -7,7 +7,9 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -195,14 +197,36 @@ public final class Program implements AutoCloseable {
 				tensors.add(tensor);
 				runner.feed(place.apply(variable), tensor);
 			}
-			IntStream.range(0, tensors.size())
-				.parallel()
-				.forEach((i) -> new Filling(tensors.get(i)).from(variables.get(i), source));
+			fill(tensors, variables, source);
 			operations.forEach(runner::addTarget);
 			runner.run().close();
 		}
 		finally {
 			tensors.forEach(Tensor::close);
+		}
+	}
+
+	/**
+	 * Fills tensors, several at the same time. When one fails, a parallel stream would no
+	 * longer wait for the others, which would write to memory that is free by then.
+	 */
+	private static void fill(List<TFloat32> tensors, List<Variable> variables,
+			BiConsumer<Variable, Consumer<FloatBuffer>> source) {
+		Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
+		IntStream.range(0, tensors.size()).parallel().filter((i) -> failures.isEmpty()).forEach((i) -> {
+			try {
+				new Filling(tensors.get(i)).from(variables.get(i), source);
+			}
+			catch (RuntimeException | Error ex) {
+				failures.add(ex);
+			}
+		});
+		Throwable first = failures.poll();
+		if (first instanceof Error error) {
+			throw error;
+		}
+		if (first instanceof RuntimeException exception) {
+			throw exception;
 		}
 	}
 

@@ -1,0 +1,74 @@
+package io.calm.cli;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Map;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * Clients that say nothing, or never come to an end, keep no connection.
+ */
+class ServeSlowClientsTest {
+
+	private static final String HEAD = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			+ "Content-Type: application/json\r\n";
+
+	private static final int PATIENCE_SECONDS = 1;
+
+	private static RunningServe serve;
+
+	@BeforeAll
+	static void start(@TempDir Path directory) throws IOException {
+		serve = RunningServe.start(Map.of("SERVER_NETTY_IDLETIMEOUT", PATIENCE_SECONDS + "s"),
+				RunningServe.tinyModel(directory), directory);
+	}
+
+	@AfterAll
+	static void stop() {
+		if (serve != null) {
+			serve.close();
+		}
+	}
+
+	private static Socket connect(String beginning) throws IOException {
+		Socket socket = new Socket(InetAddress.getLoopbackAddress(), URI.create(serve.api()).getPort());
+		socket.setSoTimeout(60_000);
+		socket.getOutputStream().write(beginning.getBytes(StandardCharsets.US_ASCII));
+		return socket;
+	}
+
+	@ParameterizedTest
+	@ValueSource(strings = { "", HEAD, HEAD + "Content-Length: 1000\r\n\r\n{\"prompt\":" })
+	void aRequestThatDoesNotEnd(String beginning) throws IOException {
+		try (Socket socket = connect(beginning)) {
+			String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.US_ASCII);
+			assertThat(answer).matches("(?s)|HTTP/1.1 408 .*");
+		}
+	}
+
+	@Test
+	void aTextMayTakeItsTime() throws IOException {
+		String order = "{\"stream\":true,\"max_tokens\":100000,\"temperature\":0.5,\"candidates\":10000}";
+		try (Socket socket = connect(HEAD + "Content-Length: " + order.length() + "\r\n\r\n" + order)) {
+			InputStream answer = socket.getInputStream();
+			long end = System.nanoTime() + 3_000_000_000L * PATIENCE_SECONDS;
+			while (System.nanoTime() < end) {
+				assertThat(answer.read()).isNotNegative();
+			}
+		}
+	}
+
+}
