@@ -1,5 +1,6 @@
 package io.calm.spring.http;
 
+import java.time.Duration;
 import java.util.List;
 
 import io.calm.input.InvalidInputException;
@@ -14,7 +15,7 @@ import org.springframework.validation.annotation.Validated;
 /**
  * The properties {@code calm.http.*}: the HTTP service, and who may use it.
  *
- * @param enabled Whether a servlet web application answers models, completions and chat
+ * @param enabled Whether a web application answers models, completions and chat
  * completions over HTTP.
  * @param path Where the service is. What is below it is no longer the application's own.
  * @param apiKeys Keys of those who may use the service, of at least 16 characters each;
@@ -24,6 +25,7 @@ import org.springframework.validation.annotation.Validated;
  * site could use them.
  * @param maxBodySize Size of the largest request; a larger one is refused before it is
  * read.
+ * @param bodyTimeout Time in which the body of a request must have come.
  * @param maxChoices Most texts that one request may ask for, of all its prompts together.
  */
 @Validated
@@ -31,7 +33,8 @@ import org.springframework.validation.annotation.Validated;
 public record CalmHttpProperties(@DefaultValue("false") boolean enabled,
 		@Pattern(regexp = "(/[\\w.~-]+)+", message = "must begin with / and not end with it") //
 		@DefaultValue("/v1") String path, @DefaultValue List<String> apiKeys, @DefaultValue List<String> hosts,
-		@DefaultValue("1MB") DataSize maxBodySize, @Min(1) @DefaultValue("16") int maxChoices) {
+		@DefaultValue("1MB") DataSize maxBodySize, @DefaultValue("20s") Duration bodyTimeout,
+		@Min(1) @DefaultValue("16") int maxChoices) {
 
 	private static final int SHORTEST_KEY = 16;
 

@@ -67,6 +67,8 @@ final class HttpService {
 
 	private final long maxBody;
 
+	private final Duration bodyTimeout;
+
 	private final int maxChoices;
 
 	HttpService(AccessRules access, Texts texts, ChatPrompts chats, Embeddings embeddings,
@@ -77,6 +79,7 @@ final class HttpService {
 		this.embeddings = embeddings;
 		this.observations = observations;
 		this.maxBody = properties.maxBodySize().toBytes();
+		this.bodyTimeout = properties.bodyTimeout();
 		this.maxChoices = properties.maxChoices();
 	}
 
@@ -185,6 +188,11 @@ final class HttpService {
 					+ " bytes long; send at most " + this.maxBody + " (calm.http.max-body-size)");
 		}
 		return DataBufferUtils.join(request.getBody())
+			.timeout(this.bodyTimeout)
+			.onErrorMap((failure) -> !DisconnectedClientHelper.isClientDisconnectedException(failure),
+					(failure) -> RefusedException.invalid(408, "request_timeout", null,
+							"the body of the request did not come in " + this.bodyTimeout.toSeconds()
+									+ " s; send all of it at once (calm.http.body-timeout)"))
 			.map(HttpService::bytes)
 			.defaultIfEmpty(new byte[0])
 			.map(Fields::read);
@@ -301,8 +309,8 @@ final class HttpService {
 		headers.remove(HttpHeaders.CACHE_CONTROL);
 		switch (refusal.status()) {
 			case 401 -> headers.set(HttpHeaders.WWW_AUTHENTICATE, "Bearer");
-			// the rest of a body that may never end
-			case 411 -> headers.set(HttpHeaders.CONNECTION, "close");
+			// the rest of a body that may never come or never end
+			case 408, 411 -> headers.set(HttpHeaders.CONNECTION, "close");
 			// a slot is free again when the next text ends
 			case 429, 503 -> headers.set(HttpHeaders.RETRY_AFTER, "1");
 			default -> {

@@ -1,6 +1,5 @@
 package io.calm.cli.serve;
 
-import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
@@ -13,13 +12,9 @@ import org.springframework.boot.Banner;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
-import org.springframework.boot.reactor.netty.NettyReactiveWebServerFactory;
-import org.springframework.boot.reactor.netty.autoconfigure.NettyServerProperties;
 import org.springframework.boot.web.server.PortInUseException;
-import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.boot.web.server.reactive.context.ReactiveWebServerApplicationContext;
 import org.springframework.context.ApplicationListener;
-import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Import;
 import org.springframework.context.event.ContextClosedEvent;
 
@@ -58,16 +53,6 @@ public class ServeApplication {
 		catch (RuntimeException ex) {
 			throw inWordsOfTheLibrary(ex);
 		}
-	}
-
-	/**
-	 * A connection may wait for its next request as long as a request may take to come.
-	 */
-	@Bean
-	static WebServerFactoryCustomizer<NettyReactiveWebServerFactory> requestsThatDoNotEnd(NettyServerProperties netty) {
-		Duration patience = netty.getIdleTimeout();
-		return (factory) -> factory
-			.addServerCustomizers((server) -> (patience != null) ? server.requestTimeout(patience) : server);
 	}
 
 	/** The cause says what is wrong; what is around it, in which property. */
