@@ -85,9 +85,8 @@ final class HttpService {
 
 	/** Answers a request, whose path is that within the service. */
 	Mono<Void> handle(ServerHttpRequest request, ServerHttpResponse response) {
-		// that of the request: in a servlet application this thread has it, and those
-		// that
-		// go on have not
+		// in a servlet application, this thread has that of the request, and those that
+		// write the answer have not
 		Observation observation = this.observations.getCurrentObservation();
 		Mono<Void> answered = Mono.defer(() -> {
 			this.access.check(request);
