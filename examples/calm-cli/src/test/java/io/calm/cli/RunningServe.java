@@ -18,6 +18,8 @@ import io.calm.Calm;
 import io.calm.graph.ProgramOptions;
 import io.calm.text.ByteTokenizer;
 
+import org.springframework.util.FileSystemUtils;
+
 /**
  * {@code calm serve} as a process of its own, as users start it.
  */
@@ -86,24 +88,13 @@ final class RunningServe implements AutoCloseable {
 
 	/**
 	 * A real model of the smallest sizes, trained for two steps: what it says is noise.
-	 * No token leads: drawn from noise, one would soon be EOS, and no text long enough to
-	 * stop it.
+	 * Trained once for all tests of a JVM, each of which gets a copy. No token leads:
+	 * drawn from noise, one would soon be EOS, and no text long enough to stop it.
 	 */
 	static Path tinyModel(Path parent) throws IOException {
-		Path corpus = Files.writeString(parent.resolve("corpus.txt"),
-				"One fish. Two fish. Red fish. Blue fish.\n".repeat(50));
-		Path output = parent.resolve("tiny");
-		Calm.train((training) -> training.corpus(corpus)
-			.tokenizer(new ByteTokenizer())
-			.autoencoder((shape) -> shape.patchSize(4).hiddenSize(16).latentSize(8).layers(2),
-					(options) -> options.steps(2).batch(2).patches(8))
-			.languageModel("nano",
-					(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
-					(options) -> options.steps(2).batch(2).patches(8))
-			// without fusion, whose compilation takes longer than all the rest
-			.program(ProgramOptions.DEFAULT)
-			.output(output)).close();
-		return output;
+		Path copy = parent.resolve("tiny");
+		FileSystemUtils.copyRecursively(Tiny.MODEL, copy);
+		return copy;
 	}
 
 	String url() {
@@ -126,6 +117,37 @@ final class RunningServe implements AutoCloseable {
 	public void close() {
 		this.process.destroy();
 		this.process.onExit().join();
+	}
+
+	private static final class Tiny {
+
+		static final Path MODEL = train();
+
+		private static Path train() {
+			try {
+				Path parent = Files.createTempDirectory("calm-tiny-");
+				Runtime.getRuntime()
+					.addShutdownHook(new Thread(() -> FileSystemUtils.deleteRecursively(parent.toFile())));
+				Path corpus = Files.writeString(parent.resolve("corpus.txt"),
+						"One fish. Two fish. Red fish. Blue fish.\n".repeat(50));
+				Path output = parent.resolve("tiny");
+				Calm.train((training) -> training.corpus(corpus)
+					.tokenizer(new ByteTokenizer())
+					.autoencoder((shape) -> shape.patchSize(4).hiddenSize(16).latentSize(8).layers(2),
+							(options) -> options.steps(2).batch(2).patches(8))
+					.languageModel("nano",
+							(shape) -> shape.hiddenSize(32).layers(1).heads(2).noiseSize(8).targets(4).leadTokens(0),
+							(options) -> options.steps(2).batch(2).patches(8))
+					// without fusion, whose compilation takes longer than all the rest
+					.program(ProgramOptions.DEFAULT)
+					.output(output)).close();
+				return output;
+			}
+			catch (IOException ex) {
+				throw new UncheckedIOException(ex);
+			}
+		}
+
 	}
 
 }

@@ -388,7 +388,10 @@ class ServeLoadTest {
 		return busy;
 	}
 
-	/** All but those of pools that have nothing to do, without their numbers. */
+	/**
+	 * All but those of pools that have nothing to do and those that wait for the network,
+	 * without their numbers.
+	 */
 	private static List<String> busyThreads() throws Exception {
 		Process jcmd = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "jcmd").toString(),
 				"" + serve.pid(), "Thread.print")
@@ -399,7 +402,7 @@ class ServeLoadTest {
 		return Arrays.stream(dump.split("\n\n"))
 			.map(String::strip)
 			.filter((thread) -> thread.startsWith("\"") && !thread.contains(".getTask(")
-					&& !thread.contains("ForkJoinPool.awaitWork("))
+					&& !thread.contains("ForkJoinPool.awaitWork(") && !thread.contains("EPoll.wait("))
 			.flatMap(String::lines)
 			.filter((line) -> line.startsWith("\""))
 			.map((line) -> line.replaceFirst("^\"(.*?)\".*", "$1").replaceAll("\\d+", "N"))

@@ -81,7 +81,7 @@ final class Enrichment {
 		ModelService service = this.services.first();
 		// another try is another request: it has an id of its own
 		TextRequest request = TextRequest.of(product.description(),
-				(options) -> options.temperature(0.5).maxNewTokens(120));
+				(options) -> options.temperature(0.3).maxNewTokens(120));
 		return story(product, service.name(), service.client().stream(request));
 	}
 

@@ -59,7 +59,7 @@ record StoryModel(int corpusBytes, int vocabulary, long autoencoderSteps, long s
 				Quickstart.small(training, this.autoencoderSteps, this.steps, Math.max(1, this.steps / 3))
 					.corpus(corpus)
 					.evaluation(Corpus.of(unseen))
-					.samples(List.of(PROMPT), (request) -> request.temperature(0.5).maxNewTokens(SAMPLE_TOKENS))
+					.samples(List.of(PROMPT), (request) -> request.temperature(0.3).maxNewTokens(SAMPLE_TOKENS))
 					.tokenizer(tokenizer)
 					.program(this.program)
 					.output(output);

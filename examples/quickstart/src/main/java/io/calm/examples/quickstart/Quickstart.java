@@ -109,7 +109,7 @@ public final class Quickstart implements Callable<Integer> {
 							.output(this.output))) {
 			for (String prompt : this.prompts) {
 				this.out.print(System.lineSeparator() + "> " + prompt);
-				model.generate(prompt, (request) -> request.temperature(0.5).maxNewTokens(120))
+				model.generate(prompt, (request) -> request.temperature(0.3).maxNewTokens(120))
 					.forEach((chunk) -> this.out.print(chunk.text()));
 				this.out.println();
 			}
