@@ -480,8 +480,8 @@ public final class ServedModel implements AutoCloseable {
 		Opened last;
 		this.exchange.writeLock().lock();
 		try {
+			last = this.closed ? null : this.current;
 			this.closed = true;
-			last = this.current;
 		}
 		finally {
 			this.exchange.writeLock().unlock();

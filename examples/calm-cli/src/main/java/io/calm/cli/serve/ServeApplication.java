@@ -39,7 +39,11 @@ public class ServeApplication {
 		SpringApplication application = new SpringApplication(ServeApplication.class);
 		application.setBannerMode(Banner.Mode.OFF);
 		application.setLogStartupInfo(false);
-		application.addListeners((ApplicationListener<ContextClosedEvent>) (event) -> closed.countDown());
+		application.addListeners((ApplicationListener<ContextClosedEvent>) (event) -> {
+			// before the server ends: texts end with the reason, and their connections
+			event.getApplicationContext().getBean(ServedModel.class).close();
+			closed.countDown();
+		});
 		String[] arguments = properties.stream().map((each) -> "--" + each).toArray(String[]::new);
 		try (ReactiveWebServerApplicationContext context = (ReactiveWebServerApplicationContext) application
 			.run(arguments)) {

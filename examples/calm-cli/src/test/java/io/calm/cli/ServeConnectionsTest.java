@@ -1,7 +1,9 @@
 package io.calm.cli;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
@@ -19,12 +21,16 @@ import org.junit.jupiter.params.provider.ValueSource;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Clients that say nothing, or never come to an end, keep no connection.
+ * Which connections last: none of a client that says nothing or does not come to an end,
+ * and none when the service ends.
  */
-class ServeSlowClientsTest {
+class ServeConnectionsTest {
 
 	private static final String HEAD = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 			+ "Content-Type: application/json\r\n";
+
+	private static final String ENDLESS = withBody(
+			"{\"stream\":true,\"max_tokens\":100000,\"temperature\":0.5,\"candidates\":10000}");
 
 	private static final int PATIENCE_SECONDS = 1;
 
@@ -46,8 +52,16 @@ class ServeSlowClientsTest {
 		}
 	}
 
+	private static String withBody(String body) {
+		return HEAD + "Content-Length: " + body.length() + "\r\n\r\n" + body;
+	}
+
 	private static Socket connect(String beginning) throws IOException {
-		Socket socket = new Socket(InetAddress.getLoopbackAddress(), URI.create(serve.api()).getPort());
+		return connect(serve, beginning);
+	}
+
+	private static Socket connect(RunningServe service, String beginning) throws IOException {
+		Socket socket = new Socket(InetAddress.getLoopbackAddress(), URI.create(service.api()).getPort());
 		socket.setSoTimeout(60_000);
 		socket.getOutputStream().write(beginning.getBytes(StandardCharsets.US_ASCII));
 		return socket;
@@ -72,14 +86,29 @@ class ServeSlowClientsTest {
 
 	@Test
 	void aTextMayTakeItsTime() throws IOException {
-		String order = "{\"stream\":true,\"max_tokens\":100000,\"temperature\":0.5,\"candidates\":10000}";
-		try (Socket socket = connect(HEAD + "Content-Length: " + order.length() + "\r\n\r\n" + order)) {
+		try (Socket socket = connect(ENDLESS)) {
 			InputStream answer = socket.getInputStream();
 			long end = System.nanoTime() + 3_000_000_000L * PATIENCE_SECONDS;
 			while (System.nanoTime() < end) {
 				assertThat(answer.read()).isNotNegative();
 			}
 		}
+	}
+
+	@Test
+	void aServiceThatEndsSaysSo(@TempDir Path directory) throws IOException {
+		RunningServe ending = RunningServe.start(RunningServe.tinyModel(directory), directory, false);
+		try (ending; Socket socket = connect(ending, ENDLESS)) {
+			BufferedReader answer = new BufferedReader(
+					new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+			assertThat(answer.readLine()).startsWith("HTTP/1.1 200 ");
+			ending.close();
+			assertThat(answer.lines().filter((line) -> line.startsWith("data: "))).last()
+				.asString()
+				.startsWith("data: {\"error\":")
+				.contains("model_unavailable");
+		}
+		assertThat(directory.resolve("serve.log")).isEmptyFile();
 	}
 
 }
