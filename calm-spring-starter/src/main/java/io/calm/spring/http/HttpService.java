@@ -36,8 +36,9 @@ import org.springframework.web.util.UriUtils;
 
 /**
  * Answers requests. No thread waits for a client: a body is taken as it comes, and a
- * piece of text is asked for when the client has taken the piece before it. The status of
- * an answer is decided by what comes first, the first piece or an error.
+ * piece of text is asked for when the client has taken the piece before it, or, by Netty,
+ * that of some dozens of pieces before. The status of an answer is decided by what comes
+ * first, the first piece or an error.
  */
 final class HttpService {
 
