@@ -47,7 +47,10 @@ public enum Device {
 	 * process that ends while it loads a library may crash
 	 */
 	public static CompletableFuture<Void> prepare() {
-		return CompletableFuture.runAsync(NativeRuntime::load).exceptionally((failure) -> null);
+		// a thread of its own: those of the common pool may all be waiting for the model
+		return CompletableFuture
+			.runAsync(NativeRuntime::load, (task) -> new Thread(task, "calm-tensorflow-libraries").start())
+			.exceptionally((failure) -> null);
 	}
 
 	ConfigProto.Builder config() {
