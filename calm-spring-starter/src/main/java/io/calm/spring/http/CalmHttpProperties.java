@@ -38,8 +38,12 @@ public record CalmHttpProperties(@DefaultValue("false") boolean enabled,
 
 	private static final int SHORTEST_KEY = 16;
 
-	/** Checks the keys: one that can be guessed is worse than none. */
+	/** Checks the time, and the keys: one that can be guessed is worse than none. */
 	public CalmHttpProperties {
+		if (bodyTimeout.isNegative() || bodyTimeout.isZero()) {
+			throw new InvalidInputException("calm.http.body-timeout", "is " + bodyTimeout.toMillis() + " ms",
+					"choose a positive time, such as 20s");
+		}
 		if (apiKeys.stream().anyMatch((key) -> key.length() < SHORTEST_KEY)) {
 			throw new InvalidInputException("calm.http.api-keys",
 					"one of them is shorter than " + SHORTEST_KEY + " characters",

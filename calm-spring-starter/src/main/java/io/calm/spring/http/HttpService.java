@@ -1,9 +1,11 @@
 package io.calm.spring.http;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
@@ -36,8 +38,8 @@ import org.springframework.web.util.UriUtils;
 
 /**
  * Answers requests. No thread waits for a client: a body is taken as it comes, and a
- * piece of text is asked for when the client has taken the piece before it, or, by Netty,
- * that of some dozens of pieces before. The status of an answer is decided by what comes
+ * piece of text is asked for when the client has taken the pieces before it, but for some
+ * dozens that Netty asks for ahead. The status of an answer is decided by what comes
  * first, the first piece or an error.
  */
 final class HttpService {
@@ -189,13 +191,19 @@ final class HttpService {
 		}
 		return DataBufferUtils.join(request.getBody())
 			.timeout(this.bodyTimeout)
-			.onErrorMap((failure) -> !DisconnectedClientHelper.isClientDisconnectedException(failure),
+			.onErrorMap(HttpService::hasNotCome,
 					(failure) -> RefusedException.invalid(408, "request_timeout", null,
 							"the body of the request did not come in " + this.bodyTimeout.toSeconds()
 									+ " s; send all of it at once (calm.http.body-timeout)"))
 			.map(HttpService::bytes)
 			.defaultIfEmpty(new byte[0])
 			.map(Fields::read);
+	}
+
+	/** A server may have a limit of its own, which it tells as a failure to read. */
+	private static boolean hasNotCome(Throwable failure) {
+		return failure instanceof TimeoutException
+				|| (failure instanceof IOException && !DisconnectedClientHelper.isClientDisconnectedException(failure));
 	}
 
 	private static byte[] bytes(DataBuffer buffer) {

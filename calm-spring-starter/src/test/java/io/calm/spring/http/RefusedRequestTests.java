@@ -154,6 +154,15 @@ class RefusedRequestTests {
 			.doesNotContain("secret1");
 	}
 
+	@Test
+	void noTimeForABody(CapturedOutput output) {
+		assertThatExceptionOfType(Exception.class)
+			.isThrownBy(() -> RunningService.start(this.type, "--calm.http.body-timeout=0s", LAZY).close())
+			.havingRootCause()
+			.isInstanceOf(InvalidInputException.class);
+		assertThat(output.toString()).contains("calm.http.body-timeout is 0 ms");
+	}
+
 	@ParameterizedTest
 	@CsvSource({ "localhost, 200", "LOCALHOST:1234, 200", "127.0.0.1, 200", "[::1]:80, 200", "evil.example, 403",
 			"evil.example:8080, 403", "localhost.evil.example, 403", "127.0.0.1.evil.example, 403" })
